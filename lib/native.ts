@@ -1,0 +1,220 @@
+/**
+ * The whole native boundary, typed. Nothing else imports the loader, and nothing below this file
+ * knows about prompts, options or files of images.
+ */
+import { loadBinding } from './loader.js';
+
+/** Element types a native tensor may have. `bfloat16` and `float16` are seen as `Uint16Array`. */
+export type DType =
+  | 'float32'
+  | 'bfloat16'
+  | 'float16'
+  | 'float64'
+  | 'int64'
+  | 'int32'
+  | 'int16'
+  | 'uint8'
+  | 'bool';
+
+/** A typed array of the kind that matches a {@link DType}. */
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Uint16Array
+  | BigInt64Array
+  | Int32Array
+  | Int16Array
+  | Uint8Array;
+
+/** A native tensor: a handle with a JavaScript face. Made by {@link NativeBinding} only. */
+export interface NativeTensor {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  /** `cpu` or `cuda:n`. */
+  readonly device: string;
+  readonly byteLength: number;
+  readonly disposed: boolean;
+  /** Zero-copy view of a contiguous CPU tensor; the same object on every call; detached by dispose. */
+  data(): TensorData;
+  /** Copies to another device or dtype on the executor. */
+  to(job: NativeJob, device: string, dtype: DType): Promise<NativeTensor>;
+  /** Idempotent. Detaches `data()`; work in flight keeps its own reference. */
+  dispose(): void;
+}
+
+/** The right to cancel one call. A waiting job is dropped at once; a running one drops its result. */
+export interface NativeJob {
+  /** Rejects the job's promise with code `ERR_ABORTED` (at once when it waits or runs). */
+  cancel(): void;
+}
+
+/** What `Model.info()` says of a loaded bundle. */
+export interface NativeModelInfo {
+  device: string;
+  dtype: 'float32' | 'bfloat16';
+  /** Why this device and dtype were chosen, in words. */
+  reason: string;
+  weightBytes: number;
+  /** Exported methods the bundle has, e.g. `encode_text`. */
+  methods: string[];
+}
+
+/** A loaded bundle. Every method rejects with `ERR_DISPOSED` after `dispose`. */
+export interface NativeModel {
+  info(): NativeModelInfo;
+  /** int64 [N, L] → float32 [N, D], unit norm. */
+  encodeText(job: NativeJob, tokenIds: NativeTensor): Promise<NativeTensor>;
+  /** uint8 [B, H, W, 3] → the proposals tuple, in the order of the manifest's `proposals` field. */
+  proposeMasks(job: NativeJob, images: NativeTensor): Promise<NativeTensor[]>;
+  /** proposals, float32 [S, D], int64 [K], bool [K] → float32 [B, Q, K + 1], last is void. */
+  classifyMasks(
+    job: NativeJob,
+    proposals: NativeTensor[],
+    classEmbeddings: NativeTensor,
+    synonymCounts: NativeTensor,
+    seen: NativeTensor,
+  ): Promise<NativeTensor>;
+  /** Runs the exported stage methods one by one; milliseconds by stage, in order. */
+  profile(job: NativeJob, images: NativeTensor): Promise<{ stage: string; milliseconds: number }[]>;
+  /** Waits for work in flight, then frees the weights. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * Where the pixels are. All sizes in pixels, (height, width).
+ * network: the padded network input; valid: the resized image inside it; output: the result.
+ */
+export type Geometry = readonly [
+  networkHeight: number,
+  networkWidth: number,
+  validHeight: number,
+  validWidth: number,
+  outputHeight: number,
+  outputWidth: number,
+];
+
+/** The arrays of a panoptic result; row i of each array is segment id i + 1. */
+export interface NativePanoptic {
+  /** int32 [H, W]; 0 is unlabelled. */
+  segmentIds: NativeTensor;
+  /** int32 [N]. */
+  classes: Int32Array;
+  /** float32 [N]. */
+  scores: Float32Array;
+  /** int32 [N], pixels. */
+  areas: Int32Array;
+  /** int32 [N × 4]: x, y, width, height. */
+  boxes: Int32Array;
+}
+
+/** The arrays of an instance result; masks are COCO run lengths (column-major, zeros first). */
+export interface NativeInstances {
+  counts: Uint32Array;
+  /** [N + 1] offsets into `counts`. */
+  offsets: Uint32Array;
+  classes: Int32Array;
+  scores: Float32Array;
+  areas: Int32Array;
+  boxes: Int32Array;
+}
+
+export interface NativeMemoryStats {
+  /** Bytes of tensors alive through this environment's handles, by device. */
+  tensors: Record<string, number>;
+  /** Live handles. */
+  handles: number;
+  /** Weight bytes of live models. */
+  weights: number;
+  /** Jobs waiting and running. */
+  waiting: number;
+  running: number;
+  /** Resident set of the process and its peak, bytes. */
+  rss: number;
+  peakRss: number;
+  /** CUDA allocator, when there is one. */
+  cuda?: { device: number; allocated: number; reserved: number }[];
+}
+
+/** Everything the addon exports. Positional arguments; every argument is checked natively too. */
+export interface NativeBinding {
+  /** Versions of torch, the ops library and Node-API. */
+  versions(): { torch: string; ops: string; napi: number };
+  /** Devices that can be used now, and why CUDA cannot when it cannot. */
+  devices(): { name: string; description: string }[];
+  cudaUnavailableReason(): string | null;
+  /** Instruction sets that decide the dtype policy: `avx512_bf16`, `amx_bf16`, `avx512f`, `avx2`. */
+  cpuFeatures(): string[];
+  /** Processors this process may use: affinity and cgroup quota, at least 1. */
+  availableThreads(): number;
+  memoryStats(): NativeMemoryStats;
+
+  createJob(): NativeJob;
+
+  /** Reads extra files (`manifest.json`, …) of a bundle without its weights; all sizes bounded. */
+  readExtraFiles(job: NativeJob, path: string, names: string[]): Promise<(Uint8Array | null)[]>;
+  /** SHA-256 of every record but the extra files, in name order, as lower-case hex. */
+  hashWeights(job: NativeJob, path: string): Promise<string>;
+  /** device: `cpu`, `cuda`, `cuda:n`, `auto`; dtype: `float32`, `bfloat16`, `auto`; threads 0 = all. */
+  loadModel(
+    job: NativeJob,
+    path: string,
+    device: string,
+    dtype: string,
+    threads: number,
+  ): Promise<NativeModel>;
+
+  /** 64-byte aligned (or CUDA-pinned) zeroed memory owned by the addon. */
+  allocTensor(shape: number[], dtype: DType, pinned: boolean): NativeTensor;
+  /** Copies the typed array. */
+  copyTensor(data: TensorData, shape: number[], dtype: DType): NativeTensor;
+  /** Borrows the typed array: it must not be written, transferred or resized until released. */
+  borrowTensor(data: TensorData, shape: number[], dtype: DType): NativeTensor;
+
+  /**
+   * float32 [Q, h, w] mask logits of image `index` of a batch, float32 [Q, K] class probabilities
+   * → int32 [H, W] labels and float32 [H, W] scores.
+   */
+  labelMap(
+    job: NativeJob,
+    maskLogits: NativeTensor,
+    index: number,
+    classLogProbs: NativeTensor,
+    geometry: Geometry,
+    resizeScores: boolean,
+  ): Promise<{ labels: NativeTensor; scores: NativeTensor }>;
+  panopticMerge(
+    job: NativeJob,
+    maskLogits: NativeTensor,
+    index: number,
+    classLogProbs: NativeTensor,
+    geometry: Geometry,
+    thing: Uint8Array,
+    thresholds: readonly [objectMask: number, overlap: number],
+  ): Promise<NativePanoptic>;
+  selectInstances(
+    job: NativeJob,
+    maskLogits: NativeTensor,
+    index: number,
+    classLogProbs: NativeTensor,
+    geometry: Geometry,
+    thing: Uint8Array,
+    topK: number,
+  ): Promise<NativeInstances>;
+
+  /** COCO run lengths of uint8 [H, W] (row-major, non-zero is inside), column-major, zeros first. */
+  rleEncode(mask: Uint8Array, width: number, height: number): Uint32Array;
+  /** Inverse of {@link NativeBinding.rleEncode}. */
+  rleDecode(counts: Uint32Array, width: number, height: number): Uint8Array;
+  /** COCO's compressed string of run lengths, and back. */
+  rleToString(counts: Uint32Array): string;
+  rleFromString(text: string): Uint32Array;
+}
+
+/**
+ * The addon of this thread, loaded (with LibTorch) at the first call.
+ *
+ * @throws LexisegError with a `LIBTORCH_*` or `NATIVE_*` code that says what was tried.
+ */
+export function native(): NativeBinding {
+  return loadBinding<NativeBinding>();
+}

@@ -1,0 +1,34 @@
+/**
+ * Compiles ops, core, addon and loader into build/Release with cmake-js.
+ *
+ *   node scripts/build-native.mjs           LibTorch: LEXISEG_LIBTORCH, or what lexiseg finds
+ *   node scripts/build-native.mjs --tests   also the C++ tests
+ */
+import { availableParallelism, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { main, must, root } from './steps.mjs';
+
+/** What compiling one file that includes LibTorch's headers takes at its peak, bytes. */
+const MEMORY_PER_COMPILER = 2.5 * 1024 ** 3;
+
+await main(async () => {
+  const libtorch = process.env.LEXISEG_LIBTORCH || process.env.LIBTORCH || (await found());
+  const jobs = Math.max(1, Math.min(availableParallelism(), totalmem() / MEMORY_PER_COMPILER));
+  const tests = process.argv.includes('--tests') ? 'ON' : 'OFF';
+  await must('npx', [
+    'cmake-js',
+    'compile',
+    '--generator',
+    'Ninja',
+    '--parallel',
+    String(Math.floor(jobs)),
+    `--CDLEXISEG_LIBTORCH=${libtorch}`,
+    `--CDLEXISEG_TESTS=${tests}`,
+  ]);
+});
+
+async function found() {
+  const module = pathToFileURL(join(root, 'dist', 'libtorch', 'find.js')).href;
+  return (await import(module)).findLibTorch().root;
+}

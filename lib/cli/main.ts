@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+/** The `lexiseg` command: its sub-commands, and how each of them ends. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { packageFolder } from '../binaries.js';
+import { addDoctorCommand } from './doctor.js';
+import { EXIT, exitCodeOf, interruptible, printError, UsageError } from './exit.js';
+import { addLibTorchCommand } from './libtorch.js';
+
+const HELP = `
+Examples:
+  lexiseg libtorch install
+  lexiseg segment street.jpg --bundle model.pt --classes "car|taxi, person, road" --overlay
+  lexiseg inspect model.pt
+
+Exit status:
+  0    success
+  1    something failed (a file, a bundle, an image, memory)
+  2    the command was written wrongly
+  3    LibTorch or the addon is missing or unusable: run lexiseg doctor
+  130  interrupted
+
+LEXISEG_DEBUG=1 prints stacks of errors.`;
+
+const { signal, interrupted } = interruptible();
+
+try {
+  const program = createProgram();
+  await program.parseAsync();
+} catch (error) {
+  // Commander has printed its own complaint, or the help or version that was asked for.
+  if (!(error instanceof CommanderError) && !interrupted()) printError(error);
+  if (error instanceof UsageError) process.stderr.write('See: lexiseg --help\n');
+  process.exitCode = exitCodeOf(error, interrupted());
+}
+if (process.exitCode === EXIT.interrupted) process.exit();
+
+function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  const program = new Command('lexiseg')
+    .description('Say in words what to look for, get masks.')
+    .version(version, '-v, --version')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .addHelpText('after', HELP);
+  addLibTorchCommand(program, signal);
+  addDoctorCommand(program, signal);
+  return program;
+}

@@ -38,8 +38,9 @@ const c10::TypedOperatorHandle<PointwiseLinear>* pointwise_linear() {
   return handle ? &*handle : nullptr;
 }
 
-bool wants_gradient(const at::Tensor& x, const at::Tensor& weight) {
-  return c10::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+bool wants_gradient(at::ArrayRef<at::Tensor> tensors) {
+  const auto asks = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  return c10::GradMode::is_enabled() && std::any_of(tensors.begin(), tensors.end(), asks);
 }
 
 bool runs_on_onednn(const at::Tensor& x, const at::Tensor& weight) {
@@ -61,7 +62,7 @@ at::Tensor activate(at::Tensor y, std::string_view activation) {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias, std::string_view activation) {
-  if (wants_gradient(x, weight) || !runs_on_onednn(x, weight)) {
+  if (wants_gradient({x, weight, bias.value_or(at::Tensor())}) || !runs_on_onednn(x, weight)) {
     return activate(at::linear(x, weight, bias), activation);
   }
   const bool gelu = activation == "gelu";
@@ -86,7 +87,9 @@ at::Tensor inverted_bottleneck(const at::Tensor& x, const at::Tensor& residual,
   };
   TORCH_CHECK(x.sizes() == residual.sizes(), "Expected ", x.sizes(), " for residual but received ",
               residual.sizes());
-  if (wants_gradient(x, fc1_weight) || !x.device().is_cpu()) {
+  const bool trained = wants_gradient({x, residual, norm_weight, norm_bias, fc1_weight, fc1_bias,
+                                       fc2_weight, fc2_bias, gamma});
+  if (trained || !x.device().is_cpu()) {
     return at::addcmul(residual, block(x), gamma);
   }
   const auto x_rows = x.reshape({-1, channels});

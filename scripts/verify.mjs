@@ -1,0 +1,164 @@
+/**
+ * The test command: sets everything up, runs every check and every test, and ends with their sum.
+ *
+ *   npm test                     everything
+ *   npm test -- vitest pytest    only the steps named (see STEPS)
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setup } from './setup.mjs';
+import { root, run, StepError, say } from './steps.mjs';
+
+const reports = join(root, 'out', 'verify');
+const bin = join(root, '.venv', 'bin');
+
+/** A step passes or fails as one, unless `count` reads how many tests its runner ran. */
+const STEPS = [
+  { name: 'biome', run: () => run('npx', ['biome', 'ci', 'lib', 'test', 'scripts', 'examples']) },
+  { name: 'clang-format', run: clangFormat },
+  { name: 'ruff', run: ruff },
+  { name: 'types', run: () => run('npx', ['tsc', '-p', 'tsconfig.test.json']) },
+  {
+    name: 'ctest',
+    run: () =>
+      run('ctest', [
+        '--test-dir',
+        'build',
+        '--output-on-failure',
+        '--output-junit',
+        report('ctest.xml'),
+      ]),
+    count: () => countJunit('ctest.xml'),
+  },
+  { name: 'sanitize', run: () => run('bash', ['scripts/sanitize.sh', '--short']) },
+  {
+    name: 'pytest',
+    run: (libtorch) =>
+      run(
+        join(bin, 'python'),
+        ['-m', 'pytest', '-q', 'test', `--junitxml=${report('pytest.xml')}`],
+        {
+          env: { LEXISEG_LIBTORCH: libtorch },
+        },
+      ),
+    count: () => countJunit('pytest.xml'),
+  },
+  { name: 'prebuild', run: () => run(process.execPath, ['scripts/prebuild.mjs']) },
+  {
+    name: 'vitest',
+    run: () =>
+      run('npx', [
+        'vitest',
+        'run',
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report('vitest.json')}`,
+      ]),
+    count: countVitest,
+  },
+];
+
+function report(name) {
+  return join(reports, name);
+}
+
+/** Tracked files that match the patterns. */
+function sources(patterns) {
+  const listed = spawnSync('git', ['ls-files', '--', ...patterns], { cwd: root, encoding: 'utf8' });
+  return listed.stdout.split('\n').filter((path) => path !== '' && existsSync(join(root, path)));
+}
+
+async function clangFormat() {
+  const files = sources(['*.h', '*.cpp', '*.cu', '*.cuh']);
+  return run(join(bin, 'clang-format'), ['--dry-run', '-Werror', ...files]);
+}
+
+async function ruff() {
+  const check = await run(join(bin, 'ruff'), ['check', '.']);
+  const format = await run(join(bin, 'ruff'), ['format', '--check', '--quiet', '.']);
+  return check || format;
+}
+
+/** Sums over the test suites of a JUnit file, as pytest and ctest write it. */
+function countJunit(name) {
+  const text = readFileSync(report(name), 'utf8');
+  const sum = (attribute) =>
+    [...text.matchAll(/<testsuite\s[^>]*>/g)].reduce(
+      (total, [tag]) => total + Number(tag.match(new RegExp(`\\s${attribute}="(\\d+)"`))?.[1] ?? 0),
+      0,
+    );
+  const failed = sum('failures') + sum('errors');
+  const skipped = sum('skipped') + sum('disabled');
+  return { passed: sum('tests') - failed - skipped, failed, skipped };
+}
+
+function countVitest() {
+  const result = JSON.parse(readFileSync(report('vitest.json'), 'utf8'));
+  // A file that does not load has no test to fail, yet it must count.
+  const broken = result.testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
+  ).length;
+  return {
+    passed: result.numPassedTests,
+    failed: result.numFailedTests + broken,
+    skipped: result.numPendingTests + result.numTodoTests,
+  };
+}
+
+/** Runs one step; a runner that fails without a failed test counts as one failure. */
+async function perform({ name, run: action, count }, libtorch) {
+  say(`── ${name}`);
+  const began = Date.now();
+  const status = await action(libtorch);
+  let result = { passed: 1, failed: 0, skipped: 0 };
+  if (count) {
+    try {
+      result = count();
+    } catch (error) {
+      say(`${name}: its report was not read: ${error.message}`);
+      result = { passed: 0, failed: 0, skipped: 0 };
+    }
+  }
+  if (status !== 0 && result.failed === 0) {
+    result = { ...result, passed: count ? result.passed : 0, failed: 1 };
+  }
+  if (count && result.passed + result.failed === 0) result.failed = 1;
+  return { name, ...result, seconds: (Date.now() - began) / 1000 };
+}
+
+function chosenSteps() {
+  const names = process.argv.slice(2);
+  const unknown = names.filter((name) => !STEPS.some((step) => step.name === name));
+  if (unknown.length > 0) {
+    const known = STEPS.map(({ name }) => name).join(', ');
+    throw new StepError(`no step named ${unknown.join(', ')}; known: ${known}`);
+  }
+  return names.length === 0 ? STEPS : STEPS.filter(({ name }) => names.includes(name));
+}
+
+const results = [];
+try {
+  const steps = chosenSteps();
+  if (existsSync(reports)) rmSync(reports, { recursive: true });
+  mkdirSync(reports, { recursive: true });
+  const began = Date.now();
+  const libtorch = await setup({ tests: true });
+  say(`set-up took ${((Date.now() - began) / 1000).toFixed(0)} s`);
+  for (const step of steps) results.push(await perform(step, libtorch));
+} catch (error) {
+  console.error(error instanceof StepError ? `[lexiseg] ${error.message}` : error);
+  results.push({ name: 'set-up', passed: 0, failed: 1, skipped: 0, seconds: 0 });
+}
+
+const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+for (const { name, passed, failed, skipped, seconds } of results) {
+  const verdict = failed > 0 ? 'FAILED' : 'ok';
+  say(
+    `${verdict.padEnd(6)} ${name.padEnd(13)} ${String(passed).padStart(5)} passed ` +
+      `${String(failed).padStart(4)} failed ${String(skipped).padStart(4)} skipped ` +
+      `${seconds.toFixed(1).padStart(7)} s`,
+  );
+}
+console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
+process.exitCode = sum('failed') > 0 ? 1 : 0;

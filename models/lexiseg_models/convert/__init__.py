@@ -1,0 +1,1 @@
+"""Published weights: reading their files, and fitting their tensors to our modules."""

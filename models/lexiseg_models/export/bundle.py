@@ -1,0 +1,96 @@
+"""Writes a bundle: cast, script, hash, add the manifest, verify, and only then put it in place."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from lexiseg_models.export.archive import (
+    MANIFEST,
+    add_extra_files,
+    atomic_output,
+    save_records,
+    weights_sha256,
+)
+from lexiseg_models.export.contract import (
+    MERGES,
+    Interface,
+    WeightsInfo,
+    build_manifest,
+    encode_manifest,
+    manifest_faults,
+    tokenizer_merges,
+)
+from lexiseg_models.export.verify import VerificationError, verify_bundle
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Progress = Callable[[str], None]
+
+
+def cast_weights(module: nn.Module, dtype: torch.dtype, keep_float32: Sequence[str]) -> None:
+    """Casts floating weights in place, except those of modules named in `keep_float32`."""
+    for name, child in module.named_modules():
+        kept = any(name == prefix or name.startswith(prefix + ".") for prefix in keep_float32)
+        target = torch.float32 if kept else dtype
+        for parameter in child.parameters(recurse=False):
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(target)
+        for buffer in child.buffers(recurse=False):
+            if buffer.is_floating_point():
+                buffer.data = buffer.data.to(target)
+
+
+def script(module: nn.Module) -> torch.jit.ScriptModule:
+    """The scripted module, in eval mode and without gradients."""
+    module.eval().requires_grad_(False)
+    with warnings.catch_warnings():
+        # TorchScript is deprecated upstream; the file contract is about tensors, not about it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.jit.script(module)
+
+
+def write_bundle(
+    module: nn.Module,
+    out: Path,
+    *,
+    method: str,
+    config: Mapping[str, Any],
+    interface: Interface,
+    weights: WeightsInfo,
+    progress: Progress,
+) -> float:
+    """Exports `module` to `out`.
+
+    Nothing appears at `out` unless the written file, loaded again, agrees with the module.
+
+    Returns:
+        The largest relative difference between eager and exported results.
+
+    Raises:
+        VerificationError: the exported graph or the manifest is not right.
+    """
+    cast_weights(module, DTYPES[weights.dtype], interface.keep_float32)
+    progress("scripting")
+    scripted = script(module)
+    with atomic_output(out) as path:
+        plain = path.with_name("plain.pt")
+        save_records(scripted, plain)
+        sha256 = weights_sha256(plain)
+        manifest = build_manifest(method, config, interface, weights, sha256)
+        faults = manifest_faults(manifest)
+        if faults:
+            raise VerificationError("The manifest is not right:\n  " + "\n  ".join(faults))
+        extra = {MANIFEST: encode_manifest(manifest), MERGES: tokenizer_merges()}
+        progress("writing")
+        add_extra_files(plain, path, extra)
+        plain.unlink()
+        if weights_sha256(path) != sha256:
+            raise VerificationError("The weight records changed while the manifest was added")
+        progress("verifying: eager against exported, two sizes, two vocabularies")
+        worst = verify_bundle(module, path, [*interface.methods, *interface.stages])
+    return worst

@@ -1,0 +1,168 @@
+"""The command line: `export` writes a bundle, `inspect` says what is in one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
+
+import torch
+from torch import nn
+
+from lexiseg_models.configuration import ConfigError, config_names, read_config
+from lexiseg_models.convert.tensors import CheckpointError
+from lexiseg_models.export.archive import BundleError
+from lexiseg_models.export.bundle import DTYPES, write_bundle
+from lexiseg_models.export.contract import Interface, WeightsInfo
+from lexiseg_models.export.inspection import describe
+from lexiseg_models.export.verify import VerificationError
+from lexiseg_models.methods import METHODS
+from lexiseg_models.parts.prediction import Proposals
+
+_EXAMPLES = """examples:
+  weights at random, to try things without a download:
+    python -m lexiseg_models export fc-clip --config tiny --random-init --seed 7 \\
+        --dtype bfloat16 --out tiny-fc-clip.pt
+
+  a published checkpoint; it holds only the trained tensors, CLIP comes as a second file:
+    python -m lexiseg_models export fc-clip --config convnext_large_d_320 \\
+        --checkpoint fcclip_cocopan.pth --clip open_clip_model.safetensors --out fc-clip-large.pt
+
+  CLIP from the local Hugging Face cache, by its hub id:
+    python -m lexiseg_models export fc-clip --config rn50 --checkpoint fcclip_rn50.pth \\
+        --clip timm/resnet50_clip.openai --out fc-clip-rn50.pt
+
+  what a bundle holds:
+    python -m lexiseg_models inspect fc-clip-large.pt
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lexiseg_models",
+        description="Exports segmentation networks as bundles that Node runs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    export = commands.add_parser(
+        "export",
+        help="write a bundle",
+        description="Writes a bundle; it appears only after the written file was verified.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    export.add_argument("method", choices=sorted(METHODS), help="what to export")
+    export.add_argument(
+        "--config", required=True, metavar="NAME|FILE", help="shipped config or JSON file"
+    )
+    export.add_argument("--checkpoint", type=Path, metavar="FILE", help="the method's own weights")
+    export.add_argument(
+        "--clip",
+        metavar="FILE|DIR|ID",
+        help="CLIP weights: .safetensors, .bin or .pt, a folder of one, or a cached hub id",
+    )
+    export.add_argument("--random-init", action="store_true", help="no weights: random ones")
+    export.add_argument("--seed", type=int, default=0, help="of --random-init (default: 0)")
+    export.add_argument(
+        "--dtype", choices=sorted(DTYPES), default="float32", help="stored (default: float32)"
+    )
+    export.add_argument("--out", required=True, type=Path, metavar="NAME.pt", help="bundle to write")
+    inspect = commands.add_parser("inspect", help="say what a bundle holds")
+    inspect.add_argument("file", type=Path, metavar="FILE")
+    return parser
+
+
+def _progress() -> Callable[[str], None]:
+    start = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _random(args: argparse.Namespace, config: Any) -> Tuple[nn.Module, WeightsInfo]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(args.seed)
+        module: nn.Module = METHODS[args.method].composer.build(config)
+    source = f"random initialisation, seed {args.seed}"
+    return module, WeightsInfo("random", source, "Apache-2.0", args.dtype, args.seed)
+
+
+def _converted(
+    args: argparse.Namespace, config: Any, clip: Mapping[str, str]
+) -> Tuple[nn.Module, WeightsInfo]:
+    method = METHODS[args.method]
+    # Meta tensors cost nothing; the checkpoint's own take their place.
+    with torch.device("meta"):
+        module: nn.Module = method.composer.build(config)
+    method.load_weights(module, args.checkpoint, args.clip)
+    source = f"{args.checkpoint.name} with CLIP {clip['model']} ({clip['pretrained']})"
+    licence = f"{method.licence}; CLIP: {clip['licence']}"
+    return module, WeightsInfo("converted", source, licence, args.dtype)
+
+
+def _export(args: argparse.Namespace) -> None:
+    if args.random_init == (args.checkpoint is not None):
+        raise ConfigError("Expected either --checkpoint or --random-init")
+    if args.random_init and args.clip is not None:
+        raise ConfigError("Expected no --clip with --random-init")
+    if args.out.suffix != ".pt":
+        raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
+    progress = _progress()
+    composer = METHODS[args.method].composer
+    raw = read_config(args.method, args.config)
+    config = composer.parse_config(raw)
+    progress(f"building {args.method} {args.config}")
+    if args.random_init:
+        module, weights = _random(args, config)
+    else:
+        module, weights = _converted(args, config, raw["clip"])
+    interface = Interface(
+        methods=composer.METHODS,
+        stages=composer.STAGES,
+        tasks=composer.TASKS,
+        proposals=Proposals._fields,
+        keep_float32=composer.keep_float32(config),
+    )
+    worst = write_bundle(
+        module,
+        args.out,
+        method=args.method,
+        config=raw,
+        interface=interface,
+        weights=weights,
+        progress=progress,
+    )
+    size = args.out.stat().st_size / 1e6
+    progress(f"verified: largest relative difference {worst:.2g}")
+    progress(f"wrote {args.out} ({size:.1f} MB, {weights.kind} weights)")
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Runs the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    try:
+        if args.command == "inspect":
+            print(describe(args.file))
+        else:
+            _export(args)
+    except ConfigError as error:
+        known = _known_configs() if args.command == "export" else ""
+        print(f"error: {error}{known}", file=sys.stderr)
+        return 2
+    except (CheckpointError, BundleError, VerificationError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _known_configs() -> str:
+    lines: List[str] = []
+    for method in sorted(METHODS):
+        lines.append(f"\n  configs of {method}: {', '.join(config_names(method))}")
+    return "".join(lines)

@@ -1,0 +1,217 @@
+"""The manifest inside a bundle: what it says, and a check that it says it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import torch
+
+from lexiseg_models import __version__
+from lexiseg_models.configuration import VOCABULARIES, ConfigError, read_json
+
+FORMAT_VERSION = 1
+MERGES = "tokenizer/merges.txt"
+START_ID = 49406
+END_ID = 49407
+_MERGES_FILE = Path(__file__).parent / "clip_bpe_merges.txt.gz"
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Where the weights of a bundle come from.
+
+    Attributes:
+        kind: "converted", "random" or "trained".
+        source: what they were made from, for people.
+        licence: their terms.
+        dtype: "float32" or "bfloat16", as stored.
+        seed: of a random initialisation.
+    """
+
+    kind: str
+    source: str
+    licence: str
+    dtype: str
+    seed: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a bundle offers: names in the order the manifest lists them."""
+
+    methods: Sequence[str]
+    stages: Sequence[str]
+    tasks: Sequence[str]
+    proposals: Sequence[str]
+    keep_float32: Sequence[str]
+
+
+def _camel(key: str) -> str:
+    head, *rest = key.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def camel_case(value: Any) -> Any:
+    """The same data with snake_case keys turned into camelCase."""
+    if isinstance(value, Mapping):
+        return {_camel(key): camel_case(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [camel_case(item) for item in value]
+    return value
+
+
+def tokenizer_merges() -> bytes:
+    """CLIP's BPE merges, one "left right" per line, UTF-8 (source: OpenAI CLIP, MIT)."""
+    return gzip.decompress(_MERGES_FILE.read_bytes())
+
+
+def _named_list(name: Any, key: str) -> List[Any]:
+    """The list `key` of the file vocabularies/NAME.json."""
+    path = VOCABULARIES / f"{name}.json"
+    if not isinstance(name, str) or not path.is_file():
+        raise ConfigError(f"Expected the name of a file in {VOCABULARIES} but received {name!r}")
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        raise ConfigError(f'Expected a list "{key}" in {path}')
+    return list(content[key])
+
+
+def training_classes(name: str) -> List[Dict[str, Any]]:
+    """Classes of a shipped vocabulary: name, synonyms, thing."""
+    return _named_list(name, "classes")
+
+
+def prompt_templates(name: str) -> List[str]:
+    """A shipped set of prompt templates, each with one {} hole."""
+    return _named_list(f"templates_{name}", "templates")
+
+
+def build_manifest(
+    method: str,
+    config: Mapping[str, Any],
+    interface: Interface,
+    weights: WeightsInfo,
+    sha256: str,
+) -> Dict[str, Any]:
+    """The manifest of a bundle, ready to be written as JSON.
+
+    Args:
+        method: its name, for people.
+        config: the config file the network was built from.
+        interface: names of methods, stages, tasks and proposal fields.
+        weights: where the weights come from.
+        sha256: hash of the weight records.
+    """
+    image = config["image"]
+    text = config["clip"]["text_encoder"]
+    described = {
+        "kind": weights.kind,
+        "source": weights.source,
+        "licence": weights.licence,
+        "sha256": sha256,
+        "dtype": weights.dtype,
+    }
+    if weights.seed is not None:
+        described["seed"] = weights.seed
+    parts = ("clip", "pixel_decoder", "transformer_decoder")
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "method": method,
+        "architecture": {_camel(key): camel_case(config[key]) for key in parts if key in config},
+        "methods": list(interface.methods),
+        "stages": list(interface.stages),
+        "tasks": list(interface.tasks),
+        "proposals": list(interface.proposals),
+        "keepFloat32": list(interface.keep_float32),
+        "embeddingDim": config["clip"]["embedding_dim"],
+        "contextLength": text["context_length"],
+        "tokenizer": {
+            "kind": "clip-bpe",
+            "merges": MERGES,
+            "startId": START_ID,
+            "endId": END_ID,
+            "vocabSize": text["vocabulary_size"],
+            "lowerCase": True,
+        },
+        "image": {
+            "sizeRule": {
+                "shortestEdge": image["shortest_edge"],
+                "longestEdge": image["longest_edge"],
+            },
+            "mean": list(image["mean"]),
+            "std": list(image["std"]),
+            "divisor": image["divisor"],
+        },
+        "promptTemplates": prompt_templates(config["prompt_templates"]),
+        "trainingClasses": training_classes(config["training_vocabulary"]),
+        "thresholds": camel_case(config["thresholds"]),
+        "ensemble": camel_case(config["ensemble"]),
+        "weights": described,
+        "torchVersion": torch.__version__.split("+")[0],
+        "createdBy": f"lexiseg_models {__version__}",
+    }
+
+
+_FIELDS: Dict[str, type] = {
+    "formatVersion": int,
+    "method": str,
+    "architecture": dict,
+    "methods": list,
+    "stages": list,
+    "tasks": list,
+    "proposals": list,
+    "keepFloat32": list,
+    "embeddingDim": int,
+    "contextLength": int,
+    "tokenizer": dict,
+    "image": dict,
+    "promptTemplates": list,
+    "trainingClasses": list,
+    "thresholds": dict,
+    "ensemble": dict,
+    "weights": dict,
+    "torchVersion": str,
+    "createdBy": str,
+}
+
+
+def manifest_faults(manifest: Any) -> List[str]:
+    """What is wrong with a manifest; empty when nothing is."""
+    if not isinstance(manifest, dict):
+        return [f"Expected an object for the manifest but received {type(manifest).__name__}"]
+    faults = []
+    for name, kind in _FIELDS.items():
+        value = manifest.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            faults.append(f"Expected {kind.__name__} for {name} but received {value!r}")
+    faults += [f"Unknown field {name}" for name in manifest if name not in _FIELDS]
+    if faults:
+        return faults
+    if manifest["formatVersion"] != FORMAT_VERSION:
+        faults.append(f"Expected formatVersion {FORMAT_VERSION}")
+    for template in manifest["promptTemplates"]:
+        if not isinstance(template, str) or template.count("{}") != 1:
+            faults.append(f"Expected one {{}} in each of promptTemplates but received {template!r}")
+    for i, entry in enumerate(manifest["trainingClasses"]):
+        sound = (
+            isinstance(entry, dict)
+            and isinstance(entry.get("name"), str)
+            and isinstance(entry.get("thing"), bool)
+            and isinstance(entry.get("synonyms"), list)
+            and len(entry["synonyms"]) > 0
+            and all(isinstance(name, str) and name for name in entry["synonyms"])
+        )
+        if not sound:
+            faults.append(f"Expected name, synonyms and thing for trainingClasses[{i}]")
+    if manifest["weights"].get("kind") not in ("converted", "random", "trained"):
+        faults.append("Expected converted, random or trained for weights.kind")
+    return faults
+
+
+def encode_manifest(manifest: Mapping[str, Any]) -> bytes:
+    """JSON text of a manifest, UTF-8."""
+    return json.dumps(manifest, ensure_ascii=False, indent=1).encode("utf-8")

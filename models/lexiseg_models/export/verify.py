@@ -1,0 +1,109 @@
+"""Runs a written bundle beside the eager module it came from and compares what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.export.contract import END_ID, START_ID
+
+# Elongated, so that the longest-edge cap keeps the network input small whatever the size rule.
+_IMAGE_SIZES = ((24, 600), (500, 40))
+_VOCABULARIES = ((1, 2, 1), (3, 1, 1, 2, 4, 1, 1))
+_TOLERANCE = 1e-3
+
+
+class VerificationError(RuntimeError):
+    """The exported graph does not do what the eager module does."""
+
+
+def relative_difference(expected: Tensor, actual: Tensor) -> float:
+    """Largest absolute difference over the largest absolute value; infinite on other shapes."""
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        return float("inf")
+    expected, actual = expected.to(torch.float64), actual.to(torch.float64)
+    if not bool(torch.isfinite(actual).all()):
+        return float("inf")
+    if expected.numel() == 0:
+        return 0.0
+    scale = max(float(expected.abs().max()), 1e-12)
+    return float((expected - actual).abs().max()) / scale
+
+
+def _prompts(counts: Sequence[int], length: int, generator: torch.Generator) -> Tensor:
+    """Made-up prompts: int64 [sum(counts), length], start id, tokens, end id, zeros."""
+    rows = sum(counts)
+    ids = torch.randint(1, START_ID, (rows, length), generator=generator)
+    ids[:, 0] = START_ID
+    for row in range(rows):
+        end = 2 + row % (length - 2)
+        ids[row, end] = END_ID
+        ids[row, end + 1 :] = 0
+    return ids
+
+
+def run_methods(module: nn.Module, seed: int = 0) -> List[Tuple[str, Tensor]]:
+    """Results of every method on two image sizes and two vocabularies, each with its name."""
+    generator = torch.Generator().manual_seed(seed)
+    results: List[Tuple[str, Tensor]] = []
+    images = [
+        torch.randint(0, 256, (1, *size, 3), dtype=torch.uint8, generator=generator)
+        for size in _IMAGE_SIZES
+    ]
+    vocabularies: List[Tuple[Tensor, Tensor, Tensor]] = []
+    with torch.inference_mode():
+        for index, counts in enumerate(_VOCABULARIES):
+            ids = _prompts(counts, 9 + 4 * index, generator)
+            embeddings = module.encode_text(ids)
+            results.append((f"encode_text of vocabulary {index}", embeddings))
+            # Tiny text towers give near-equal embeddings; spread ones test the classifier better.
+            spread = F.normalize(embeddings - 0.9 * embeddings.mean(dim=0), dim=1)
+            seen = torch.arange(len(counts)) % 2 == 0
+            vocabularies.append((spread, torch.tensor(counts), seen))
+        for image in images:
+            size = f"{image.shape[1]}x{image.shape[2]}"
+            proposals = tuple(module.propose_masks(image))
+            for field, tensor in enumerate(proposals):
+                results.append((f"propose_masks[{field}] at {size}", tensor))
+            for index, vocabulary in enumerate(vocabularies):
+                log_probs = module.classify_masks(proposals, *vocabulary)
+                results.append((f"classify_masks at {size}, vocabulary {index}", log_probs))
+    return results
+
+
+def compare(
+    expected: Sequence[Tuple[str, Tensor]], actual: Sequence[Tuple[str, Tensor]]
+) -> Dict[str, float]:
+    """Relative difference of each result.
+
+    Raises:
+        VerificationError: names every result that is not finite or further off than 1e-3.
+    """
+    differences = {
+        name: relative_difference(tensor, other)
+        for (name, tensor), (_, other) in zip(expected, actual)
+    }
+    wrong = [f"{name}: {value:.3g}" for name, value in differences.items() if value > _TOLERANCE]
+    if wrong or len(expected) != len(actual):
+        raise VerificationError("Exported and eager results differ:\n  " + "\n  ".join(wrong))
+    return differences
+
+
+def verify_bundle(eager: nn.Module, path: Path, methods: Sequence[str]) -> float:
+    """Loads a bundle, runs it as saved and frozen, and compares both with the eager module.
+
+    Returns:
+        The largest relative difference found.
+
+    Raises:
+        VerificationError: a result differs by more than 1e-3.
+    """
+    expected = run_methods(eager)
+    loaded = torch.jit.load(str(path)).eval()
+    worst = max(compare(expected, run_methods(loaded)).values())
+    frozen = torch.jit.freeze(loaded, preserved_attrs=list(methods))
+    return max(worst, max(compare(expected, run_methods(frozen)).values()))

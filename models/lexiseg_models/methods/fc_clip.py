@@ -1,0 +1,249 @@
+"""FC-CLIP (arXiv 2308.02487): one frozen convolutional CLIP proposes and classifies masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, List, Mapping, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.configuration import ConfigError, parse
+from lexiseg_models.parts.classifier import (
+    CosineClassifier,
+    RegionEmbedder,
+    VoidEmbedding,
+    synonym_maximum,
+)
+from lexiseg_models.parts.clip_resnet import AttentionRegionHead, ClipResNet, ClipResNetConfig
+from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
+from lexiseg_models.parts.ensemble import EnsembleConfig, GeometricEnsemble
+from lexiseg_models.parts.pixel_decoder import PixelDecoder, PixelDecoderConfig
+from lexiseg_models.parts.prediction import Proposals
+from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
+from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
+from lexiseg_models.parts.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
+
+ImageTowerConfig = Union[ConvNextConfig, ClipResNetConfig]
+ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class FcClipConfig:
+    """Everything that fixes the network; see the files in configs/fc-clip."""
+
+    embedding_dim: int
+    image_tower: ImageTowerConfig
+    text_encoder: TextEncoderConfig
+    pixel_decoder: PixelDecoderConfig
+    transformer_decoder: TransformerDecoderConfig
+    image: ImageConfig
+    ensemble: EnsembleConfig
+
+
+class FcClip(nn.Module):
+    """Proposes class-agnostic masks and classifies them against any vocabulary.
+
+    The four stages are chained: each takes what the one before it returned. `propose_masks` runs
+    them all.
+    """
+
+    def __init__(
+        self,
+        *,
+        preprocess: Preprocess,
+        image_tower: nn.Module,
+        region_head: nn.Module,
+        text_encoder: TextEncoder,
+        decoders: Tuple[PixelDecoder, TransformerDecoder, RegionEmbedder],
+        classifiers: Tuple[CosineClassifier, CosineClassifier, VoidEmbedding, GeometricEnsemble],
+    ) -> None:
+        """Composes parts that `build` made."""
+        super().__init__()
+        self.preprocess = preprocess
+        self.image_tower = image_tower
+        self.region_head = region_head
+        self.text_encoder = text_encoder
+        self.pixel_decoder, self.transformer_decoder, self.region_embedder = decoders
+        (
+            self.in_vocabulary_classifier,
+            self.out_of_vocabulary_classifier,
+            self.void_embedding,
+            self.ensemble,
+        ) = classifiers
+
+    @torch.jit.export
+    def encode_text(self, token_ids: Tensor) -> Tensor:
+        """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
+        return self.text_encoder(token_ids)
+
+    @torch.jit.export
+    def stage_preprocess(self, image: Tensor) -> List[Tensor]:
+        """uint8 [B, H, W, 3] to [network input float32 [B, 3, H', W'], valid size int64 [2]]."""
+        network_input, valid_size = self.preprocess(image)
+        return [network_input, valid_size]
+
+    @torch.jit.export
+    def stage_backbone(self, prepared: List[Tensor]) -> List[Tensor]:
+        """Appends the pyramid: [res2, res3, res4, res5, network size, valid size]."""
+        network_input, valid_size = prepared[0], prepared[1]
+        features: List[Tensor] = self.image_tower(network_input)
+        network_size = torch.tensor(
+            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
+        )
+        return features + [network_size, valid_size]
+
+    @torch.jit.export
+    def stage_pixel_decoder(self, pyramid: List[Tensor]) -> List[Tensor]:
+        """Gives [mask features, memory 1/32, 1/16, 1/8, res5, network size, valid size]."""
+        decoded: List[Tensor] = self.pixel_decoder(pyramid[:4])
+        return decoded + pyramid[3:]
+
+    @torch.jit.export
+    def stage_transformer_decoder(self, decoded: List[Tensor]) -> ProposalTuple:
+        """Proposals (see `Proposals`) from what the pixel decoder stage gave."""
+        mask_features, dense = decoded[0], decoded[4]
+        normed, mask_logits = self.transformer_decoder(mask_features, decoded[1:4])
+        in_vocabulary = self.region_embedder(normed, mask_features, mask_logits)
+        # Logits are resized, then thresholded; the other order selects different pixels.
+        coarse = F.interpolate(
+            mask_logits, size=dense.shape[2:], mode="bilinear", align_corners=False
+        )
+        regions = self.region_head(dense, coarse).to(torch.float32)
+        return Proposals(
+            mask_logits,
+            in_vocabulary,
+            F.normalize(regions, dim=2),
+            (coarse > 0).flatten(2).any(dim=2),
+            decoded[5],
+            decoded[6],
+        )
+
+    @torch.jit.export
+    def propose_masks(self, image: Tensor) -> ProposalTuple:
+        """Proposals (see `Proposals`) for uint8 images [B, H, W, 3], RGB."""
+        pyramid = self.stage_backbone(self.stage_preprocess(image))
+        return self.stage_transformer_decoder(self.stage_pixel_decoder(pyramid))
+
+    @torch.jit.export
+    def classify_masks(
+        self,
+        proposals: ProposalTuple,
+        class_embeddings: Tensor,
+        synonym_counts: Tensor,
+        seen: Tensor,
+    ) -> Tensor:
+        """Class log-probabilities of proposals.
+
+        Args:
+            proposals: what `propose_masks` returned.
+            class_embeddings: float32 [S, D], unit norm, no void row.
+            synonym_counts: int64 [K], summing to S.
+            seen: bool [K], the class shares a name with the training vocabulary.
+
+        Returns:
+            float32 [B, Q, K + 1], log(p + 1e-8), void last.
+        """
+        regions, dense_regions, mask_valid = proposals[1], proposals[2], proposals[3]
+        known = self.in_vocabulary_classifier(regions, class_embeddings)
+        void = self.in_vocabulary_classifier(regions, self.void_embedding())
+        in_logits = torch.cat((synonym_maximum(known, synonym_counts), void), dim=2)
+        out_logits = synonym_maximum(
+            self.out_of_vocabulary_classifier(dense_regions, class_embeddings), synonym_counts
+        )
+        return self.ensemble(in_logits, out_logits, seen, mask_valid)
+
+
+METHODS = ("encode_text", "propose_masks", "classify_masks")
+STAGES = ("stage_preprocess", "stage_backbone", "stage_pixel_decoder", "stage_transformer_decoder")
+TASKS = ("semantic", "panoptic", "instance")
+
+
+def keep_float32(config: FcClipConfig) -> Tuple[str, ...]:
+    """Names of modules whose weights stay float32 when the rest is cast to bfloat16.
+
+    The query stream is short but its signs decide which pixels a mask holds, so it keeps full
+    precision; products over the memory run in the memory's dtype all the same. Logit scales and
+    void decide class scores through an exponential. A pooled region head sees a few hundred rows;
+    the attention head of a ResNet projects every pixel and follows the cast.
+    """
+    names = (
+        "transformer_decoder",
+        "region_embedder",
+        "in_vocabulary_classifier",
+        "out_of_vocabulary_classifier",
+        "void_embedding",
+    )
+    return names + (("region_head",) if isinstance(config.image_tower, ConvNextConfig) else ())
+
+
+def _parse_image_tower(data: Any) -> ImageTowerConfig:
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"Expected an object for clip.image_tower but received {data!r}")
+    rest = {key: value for key, value in data.items() if key != "kind"}
+    kind = data.get("kind")
+    if kind == "convnext":
+        return parse(ConvNextConfig, rest, "clip.image_tower")
+    if kind == "clip-resnet":
+        return parse(ClipResNetConfig, rest, "clip.image_tower")
+    raise ConfigError(
+        f"Expected convnext or clip-resnet for clip.image_tower.kind but received {kind!r}"
+    )
+
+
+def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
+    """Reads the network's part of a config file (other keys concern the exporter)."""
+    clip = data.get("clip", {})
+    width = clip.get("embedding_dim")
+    if not isinstance(width, int) or width < 1:
+        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
+    decoder = parse(
+        TransformerDecoderConfig, data.get("transformer_decoder"), "transformer_decoder"
+    )
+    pixel_decoder = parse(PixelDecoderConfig, data.get("pixel_decoder"), "pixel_decoder")
+    if pixel_decoder.width != decoder.width:
+        raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
+    return FcClipConfig(
+        embedding_dim=width,
+        image_tower=_parse_image_tower(clip.get("image_tower")),
+        text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
+        pixel_decoder=pixel_decoder,
+        transformer_decoder=decoder,
+        image=parse(ImageConfig, data.get("image"), "image"),
+        ensemble=parse(EnsembleConfig, data.get("ensemble"), "ensemble"),
+    )
+
+
+def _build_towers(config: FcClipConfig) -> Tuple[nn.Module, nn.Module, Tuple[int, ...]]:
+    """Image tower, region head and the channels of res2 to res5."""
+    tower = config.image_tower
+    if isinstance(tower, ConvNextConfig):
+        head: nn.Module = PooledRegionHead(tower, embedding_dim=config.embedding_dim)
+        return ConvNext(tower), head, tower.widths
+    widths = tuple(4 * tower.width * 2**i for i in range(4))
+    head = AttentionRegionHead(tower, embedding_dim=config.embedding_dim)
+    return ClipResNet(tower), head, widths
+
+
+def build(config: FcClipConfig) -> FcClip:
+    """Composes the method with fresh weights, in eval mode (the CLIP towers never train)."""
+    image_tower, region_head, widths = _build_towers(config)
+    width = config.transformer_decoder.width
+    return FcClip(
+        preprocess=Preprocess(config.image),
+        image_tower=image_tower,
+        region_head=region_head,
+        text_encoder=TextEncoder(config.text_encoder, embedding_dim=config.embedding_dim),
+        decoders=(
+            PixelDecoder(config.pixel_decoder, in_widths=widths),
+            TransformerDecoder(config.transformer_decoder),
+            RegionEmbedder(width=width, embedding_dim=config.embedding_dim),
+        ),
+        classifiers=(
+            CosineClassifier(),
+            CosineClassifier(),
+            VoidEmbedding(embedding_dim=config.embedding_dim),
+            GeometricEnsemble(config.ensemble),
+        ),
+    ).eval()

@@ -1,0 +1,1 @@
+"""Building blocks that every method shares; none of them knows which method it serves."""

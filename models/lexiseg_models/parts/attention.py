@@ -1,0 +1,104 @@
+"""Multi-head attention with packed projections, and the small MLP of the decoder heads."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MultiHeadAttention(nn.Module):
+    """Attention whose query, key and value projections are stacked in one matrix."""
+
+    def __init__(self, *, width: int, heads: int) -> None:
+        """Xavier-uniform projections, zero biases."""
+        super().__init__()
+        if width % heads != 0:
+            raise ValueError(f"Expected width to be a multiple of {heads} but received {width}")
+        self.width: int = width
+        self.heads: int = heads
+        self.in_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_weight)
+        nn.init.zeros_(self.out.bias)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[B, N, width] to [B, heads, N, width / heads]."""
+        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
+
+    def _merge(self, x: Tensor) -> Tensor:
+        """[B, heads, N, width / heads] to [B, N, width]."""
+        return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], self.width)
+
+    def attend_self(self, positioned: Tensor, content: Tensor) -> Tensor:
+        """Self attention with positions in query and key only.
+
+        Args:
+            positioned: [B, N, width], content plus positional code.
+            content: [B, N, width].
+        """
+        width = self.width
+        query_key = F.linear(positioned, self.in_weight[: 2 * width], self.in_bias[: 2 * width])
+        value = F.linear(content, self.in_weight[2 * width :], self.in_bias[2 * width :])
+        query, key = query_key.chunk(2, dim=2)
+        mixed = F.scaled_dot_product_attention(
+            self._split(query), self._split(key), self._split(value)
+        )
+        return self.out(self._merge(mixed))
+
+    def attend_causally(self, content: Tensor) -> Tensor:
+        """Self attention in which a position sees itself and what precedes it: [B, N, width]."""
+        query, key, value = F.linear(content, self.in_weight, self.in_bias).chunk(3, dim=2)
+        mixed = F.scaled_dot_product_attention(
+            self._split(query), self._split(key), self._split(value), is_causal=True
+        )
+        return self.out(self._merge(mixed))
+
+    def attend_memory(
+        self, query: Tensor, key: Tensor, value: Tensor, visible: Optional[Tensor] = None
+    ) -> Tensor:
+        """Cross attention; memory keeps its own dtype, queries keep theirs.
+
+        The memory is long and the queries are few, so the products over the memory run in the
+        memory's dtype (bfloat16 when the runtime chose it) while the query stream may stay
+        float32. Casting the two weight slices costs nothing beside them.
+
+        Args:
+            query: [B, Q, width].
+            key: [B, S, width].
+            value: [B, S, width].
+            visible: bool [B, 1, Q, S], true where a query may look; every row has a true.
+        """
+        width = self.width
+        dtype = key.dtype
+        weight = self.in_weight.to(dtype)
+        bias = self.in_bias.to(dtype)
+        projected = F.linear(query, self.in_weight[:width], self.in_bias[:width]).to(dtype)
+        keys = F.linear(key, weight[width : 2 * width], bias[width : 2 * width])
+        values = F.linear(value, weight[2 * width :], bias[2 * width :])
+        mixed = F.scaled_dot_product_attention(
+            self._split(projected), self._split(keys), self._split(values), attn_mask=visible
+        )
+        return self.out(self._merge(mixed).to(query.dtype))
+
+
+class Mlp(nn.Module):
+    """Three linear layers with ReLU between them."""
+
+    def __init__(self, *, width: int, out_width: int) -> None:
+        """Hidden layers are as wide as the input."""
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, out_width)]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] to [..., out_width]."""
+        for i, layer in enumerate(self.layers):
+            if i > 0:
+                x = F.relu(x)
+            x = layer(x)
+        return x

@@ -1,0 +1,116 @@
+"""From 8-bit pixels to the network input: resize, normalise, pad; scriptable, no parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """How an image becomes the network input.
+
+    Attributes:
+        shortest_edge: wanted length of the shorter edge, pixels.
+        longest_edge: cap on the longer edge, pixels; it wins over shortest_edge.
+        mean: per RGB channel, on the 0-255 scale.
+        std: per RGB channel, on the 0-255 scale.
+        divisor: height and width are padded to a multiple of this.
+    """
+
+    shortest_edge: int
+    longest_edge: int
+    mean: Tuple[float, float, float]
+    std: Tuple[float, float, float]
+    divisor: int
+
+
+def resized_size(height: int, width: int, shortest_edge: int, longest_edge: int) -> Tuple[int, int]:
+    """Size after the shortest-edge rule: (height, width), each at least 1.
+
+    The arithmetic is that of detectron2's ResizeShortestEdge: scale in floating point, cap the
+    longer edge, round half up. Very elongated images would round to nothing, so 1 is the floor.
+    """
+    scale = shortest_edge / min(height, width)
+    new_height = float(shortest_edge)
+    new_width = float(shortest_edge)
+    if height < width:
+        new_width = scale * width
+    else:
+        new_height = scale * height
+    longest = max(new_height, new_width)
+    if longest > longest_edge:
+        cap = longest_edge / longest
+        new_height = new_height * cap
+        new_width = new_width * cap
+    return max(int(new_height + 0.5), 1), max(int(new_width + 0.5), 1)
+
+
+def resize_pixels(pixels: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear resize with antialiasing, as Pillow does it on 8-bit images.
+
+    Pillow filters rows first, rounds to 8 bits, then filters columns and rounds again; doing the
+    same keeps the result within one grey level of it.
+
+    Args:
+        pixels: float32 [B, C, H, W] holding whole numbers 0..255.
+        height: of the result.
+        width: of the result.
+
+    Returns:
+        float32 [B, C, height, width] holding whole numbers 0..255.
+    """
+    if pixels.shape[3] != width:
+        pixels = F.interpolate(
+            pixels, size=(pixels.shape[2], width), mode="bilinear", antialias=True
+        )
+        pixels = pixels.add(0.5).floor_().clamp_(0.0, 255.0)
+    if pixels.shape[2] != height:
+        pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", antialias=True)
+        pixels = pixels.add(0.5).floor_().clamp_(0.0, 255.0)
+    return pixels
+
+
+class Preprocess(nn.Module):
+    """Resize, normalise and pad a batch of equally large images."""
+
+    def __init__(self, config: ImageConfig) -> None:
+        """Keeps the numbers of `config`; there are no parameters and no buffers."""
+        super().__init__()
+        self.shortest_edge: int = config.shortest_edge
+        self.longest_edge: int = config.longest_edge
+        self.mean: List[float] = list(config.mean)
+        self.std: List[float] = list(config.std)
+        self.divisor: int = config.divisor
+
+    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Makes the network input.
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB.
+
+        Returns:
+            The network input, float32 [B, 3, H', W'] in channels-last memory, H' and W' multiples
+            of the divisor, zeros right of and below the image; and the size of the resized image
+            inside it, int64 [2] (height, width).
+        """
+        if image.dim() != 4 or image.shape[3] != 3 or image.dtype != torch.uint8:
+            raise ValueError("Expected image to be uint8 [B, H, W, 3]")
+        if image.shape[1] < 1 or image.shape[2] < 1:
+            raise ValueError("Expected image to have at least one pixel")
+        height, width = resized_size(
+            image.shape[1], image.shape[2], self.shortest_edge, self.longest_edge
+        )
+        pixels = resize_pixels(image.permute(0, 3, 1, 2).to(torch.float32), height, width)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=image.device)
+        std = torch.tensor(self.std, dtype=torch.float32, device=image.device)
+        normalised = (pixels - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+        below = (self.divisor - height % self.divisor) % self.divisor
+        right = (self.divisor - width % self.divisor) % self.divisor
+        padded = F.pad(normalised, (0, right, 0, below))
+        valid_size = torch.tensor([height, width], dtype=torch.int64)
+        return padded.contiguous(memory_format=torch.channels_last), valid_size

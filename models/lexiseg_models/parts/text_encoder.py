@@ -1,0 +1,103 @@
+"""CLIP's text tower: token ids to text embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.parts.attention import MultiHeadAttention
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig:
+    """Shape of a CLIP text tower.
+
+    Attributes:
+        width: of the residual stream.
+        heads: of each attention.
+        layers: number of blocks.
+        context_length: most tokens of a prompt.
+        vocabulary_size: rows of the token table.
+        activation: "gelu" (LAION weights) or "quick_gelu" (OpenAI weights).
+    """
+
+    width: int
+    heads: int
+    layers: int
+    context_length: int
+    vocabulary_size: int
+    activation: str
+
+
+class TextBlock(nn.Module):
+    """Pre-norm transformer block with causal attention and a fourfold MLP."""
+
+    def __init__(self, *, width: int, heads: int, quick: bool) -> None:
+        """`quick` picks x * sigmoid(1.702 x) instead of the exact GELU."""
+        super().__init__()
+        self.quick: bool = quick
+        self.norm_attention = nn.LayerNorm(width)
+        self.attention = MultiHeadAttention(width=width, heads=heads)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.project = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, width] to the same shape."""
+        x = x + self.attention.attend_causally(self.norm_attention(x))
+        hidden = self.expand(self.norm_mlp(x))
+        hidden = hidden * torch.sigmoid(1.702 * hidden) if self.quick else F.gelu(hidden)
+        return x + self.project(hidden)
+
+
+class TextEncoder(nn.Module):
+    """Token embedding, causal transformer, projection of the end token."""
+
+    def __init__(self, config: TextEncoderConfig, *, embedding_dim: int) -> None:
+        """Initialised as CLIP was: small normal tables, projection by width."""
+        super().__init__()
+        if config.activation not in ("gelu", "quick_gelu"):
+            raise ValueError(
+                f"Expected gelu or quick_gelu for activation but received {config.activation}"
+            )
+        self.context_length: int = config.context_length
+        self.vocabulary_size: int = config.vocabulary_size
+        self.token_embedding = nn.Embedding(config.vocabulary_size, config.width)
+        self.position_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
+        quick = config.activation == "quick_gelu"
+        self.blocks = nn.ModuleList(
+            TextBlock(width=config.width, heads=config.heads, quick=quick)
+            for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.projection = nn.Parameter(torch.empty(config.width, embedding_dim))
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.position_embedding, std=0.01)
+        nn.init.normal_(self.projection, std=config.width**-0.5)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """Text embeddings of prompts.
+
+        Attention is causal and the embedding is read at the end token (the largest id), so the
+        padding after it has no influence and L may be any length up to the context length.
+
+        Args:
+            token_ids: int64 [N, L].
+
+        Returns:
+            float32 [N, D], unit norm.
+        """
+        if token_ids.dim() != 2 or token_ids.dtype != torch.int64:
+            raise ValueError("Expected token_ids to be int64 [N, L]")
+        length = token_ids.shape[1]
+        if length < 1 or length > self.context_length:
+            raise ValueError("Expected token_ids to hold 1 to context_length tokens per row")
+        x = self.token_embedding(token_ids) + self.position_embedding[:length]
+        for block in self.blocks:
+            x = block(x)
+        rows = torch.arange(token_ids.shape[0], device=token_ids.device)
+        end = self.norm(x[rows, token_ids.argmax(dim=1)])
+        return F.normalize((end @ self.projection).to(torch.float32), dim=1)

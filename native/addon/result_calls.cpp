@@ -1,0 +1,179 @@
+#include "addon/result_calls.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "addon/arguments.h"
+#include "addon/failure.h"
+#include "addon/pending_call.h"
+#include "addon/tensor_handle.h"
+#include "core/error.h"
+#include "core/postprocess.h"
+#include "ops/rle.h"
+
+namespace lexiseg {
+namespace {
+
+constexpr int64_t kMaxBatch = int64_t{1} << 31;
+constexpr int64_t kMaxSide = 1 << 15;
+
+// maskLogits, index, classLogProbs, geometry: arguments 1 to 4 of every result call.
+ImageProposals image_proposals(const Arguments& arguments, std::vector<Pin>& pins) {
+  ImageProposals proposals;
+  proposals.mask_logits = arguments.tensor(1, "maskLogits", pins);
+  proposals.index = arguments.integer(2, "index", 0, kMaxBatch);
+  proposals.class_log_probs = arguments.tensor(3, "classLogProbs", pins);
+  const auto geometry = arguments.integers(4, "geometry", int64_t{1} << 40);
+  if (geometry.size() != proposals.geometry.size()) {
+    throw_expected("an array of 6 integers", "geometry", arguments.value(4));
+  }
+  std::copy(geometry.begin(), geometry.end(), proposals.geometry.begin());
+  return proposals;
+}
+
+at::Tensor thing_flags(const Arguments& arguments) {
+  return arguments.array_copy(5, "thing", at::kByte).ne(0);
+}
+
+// A typed array of JavaScript's own with a copy of the numbers; for arrays of a few kilobytes.
+template <typename Array>
+Napi::Value small_array(Napi::Env env, const at::Tensor& tensor) {
+  auto array = Array::New(env, static_cast<size_t>(tensor.numel()));
+  const at::Tensor numbers = tensor.contiguous();
+  if (numbers.numel() > 0) std::memcpy(array.Data(), numbers.const_data_ptr(), numbers.nbytes());
+  return array;
+}
+
+// Wrong run lengths are the caller's, not a failure of the network.
+template <typename Call>
+Napi::Value on_run_lengths(Napi::Env env, const Call& call) {
+  return guarded(env, [&]() -> Napi::Value {
+    try {
+      return call();
+    } catch (const c10::Error& error) {
+      throw Error(code::kArgument, error.what_without_backtrace());
+    }
+  });
+}
+
+}  // namespace
+
+Napi::Value label_map_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    std::vector<Pin> pins;
+    JobHandle& job = arguments.job(0);
+    const ImageProposals proposals = image_proposals(arguments, pins);
+    const bool resize_scores = arguments.flag(5, "resizeScores");
+    Executor& executor = Environment::of(env).executor(proposals.mask_logits.device());
+    return start_call(
+        env, {job, executor, 0, std::move(pins)},
+        [proposals, resize_scores] { return label_map(proposals, resize_scores); },
+        [](Napi::Env inner, const LabelMap& map) {
+          auto object = Napi::Object::New(inner);
+          object["labels"] = TensorHandle::wrap(inner, map.labels);
+          object["scores"] = TensorHandle::wrap(inner, map.scores);
+          return object;
+        });
+  });
+}
+
+Napi::Value panoptic_merge_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    std::vector<Pin> pins;
+    JobHandle& job = arguments.job(0);
+    const ImageProposals proposals = image_proposals(arguments, pins);
+    const at::Tensor thing = thing_flags(arguments);
+    const auto thresholds = arguments.numbers(6, "thresholds", 2);
+    Executor& executor = Environment::of(env).executor(proposals.mask_logits.device());
+    return start_call(
+        env, {job, executor, 0, std::move(pins)},
+        [proposals, thing, thresholds] {
+          return panoptic_merge(proposals, thing, thresholds[0], thresholds[1]);
+        },
+        [](Napi::Env inner, const PanopticMap& map) {
+          auto object = Napi::Object::New(inner);
+          object["segmentIds"] = TensorHandle::wrap(inner, map.segment_ids);
+          object["classes"] = small_array<Napi::Int32Array>(inner, map.classes);
+          object["scores"] = small_array<Napi::Float32Array>(inner, map.scores);
+          object["areas"] = small_array<Napi::Int32Array>(inner, map.areas);
+          object["boxes"] = small_array<Napi::Int32Array>(inner, map.boxes);
+          return object;
+        });
+  });
+}
+
+Napi::Value select_instances_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    std::vector<Pin> pins;
+    JobHandle& job = arguments.job(0);
+    const ImageProposals proposals = image_proposals(arguments, pins);
+    const at::Tensor thing = thing_flags(arguments);
+    const int64_t top_k = arguments.integer(6, "topK", 1, 1 << 20);
+    Executor& executor = Environment::of(env).executor(proposals.mask_logits.device());
+    return start_call(
+        env, {job, executor, 0, std::move(pins)},
+        [proposals, thing, top_k] { return select_instances(proposals, thing, top_k); },
+        [](Napi::Env inner, const Instances& instances) {
+          auto object = Napi::Object::New(inner);
+          object["counts"] = small_array<Napi::Uint32Array>(inner, instances.counts);
+          object["offsets"] = small_array<Napi::Uint32Array>(inner, instances.offsets);
+          object["classes"] = small_array<Napi::Int32Array>(inner, instances.classes);
+          object["scores"] = small_array<Napi::Float32Array>(inner, instances.scores);
+          object["areas"] = small_array<Napi::Int32Array>(inner, instances.areas);
+          object["boxes"] = small_array<Napi::Int32Array>(inner, instances.boxes);
+          return object;
+        });
+  });
+}
+
+Napi::Value rle_encode_call(const Napi::CallbackInfo& info) {
+  return on_run_lengths(info.Env(), [&] {
+    const Arguments arguments(info);
+    const int64_t width = arguments.integer(1, "width", 0, kMaxSide);
+    const int64_t height = arguments.integer(2, "height", 0, kMaxSide);
+    const at::Tensor mask = arguments.array_copy(0, "mask", at::kByte);
+    if (mask.numel() != width * height) {
+      throw Error(code::kTensor, "Expected " + std::to_string(width * height) +
+                                     " bytes for mask but received " +
+                                     std::to_string(mask.numel()));
+    }
+    return small_array<Napi::Uint32Array>(info.Env(), rle_encode(mask.view({height, width})));
+  });
+}
+
+Napi::Value rle_decode_call(const Napi::CallbackInfo& info) {
+  return on_run_lengths(info.Env(), [&] {
+    const Arguments arguments(info);
+    const at::Tensor counts = arguments.array_copy(0, "counts", at::kInt);
+    const int64_t width = arguments.integer(1, "width", 0, kMaxSide);
+    const int64_t height = arguments.integer(2, "height", 0, kMaxSide);
+    return small_array<Napi::Uint8Array>(info.Env(), rle_decode(counts, height, width));
+  });
+}
+
+Napi::Value rle_to_string_call(const Napi::CallbackInfo& info) {
+  return on_run_lengths(info.Env(), [&] {
+    const at::Tensor counts = Arguments(info).array_copy(0, "counts", at::kInt);
+    const auto* first = reinterpret_cast<const uint32_t*>(counts.const_data_ptr<int32_t>());
+    return Napi::String::New(info.Env(), ops::rle_to_string({first, first + counts.numel()}));
+  });
+}
+
+Napi::Value rle_from_string_call(const Napi::CallbackInfo& info) {
+  return on_run_lengths(info.Env(), [&] {
+    const std::vector<uint32_t> counts = ops::rle_from_string(Arguments(info).text(0, "text"));
+    auto array = Napi::Uint32Array::New(info.Env(), counts.size());
+    std::copy(counts.begin(), counts.end(), array.Data());
+    return array;
+  });
+}
+
+}  // namespace lexiseg

@@ -1,0 +1,30 @@
+// Host memory for tensors: keeps freed blocks, because faulting in fresh pages costs as much as the
+// arithmetic of a large elementwise layer. Never maps more than was in use at once, so the process
+// stays as small as without it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace lexiseg {
+
+// Makes this the CPU allocator of LibTorch, once per process. Tensors made before stay valid.
+void install_allocator();
+
+// Gives kept blocks back to the system.
+void trim_allocator();
+
+// Bytes mapped by the allocator (in use and kept), for memory statistics and tests.
+int64_t allocator_mapped_bytes();
+
+// While it lives, an allocation on this thread throws Error(ERR_ABORTED) once `cancelled` is set:
+// that is how a running network stops between two of its layers.
+class AbortScope {
+ public:
+  explicit AbortScope(const std::atomic<bool>& cancelled);
+  ~AbortScope();
+  AbortScope(const AbortScope&) = delete;
+  AbortScope& operator=(const AbortScope&) = delete;
+};
+
+}  // namespace lexiseg

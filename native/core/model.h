@@ -1,0 +1,70 @@
+// A loaded bundle: its exported methods on one device, in one dtype, sharing one set of weights.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lexiseg {
+
+class Network;
+
+struct LoadRequest {
+  std::string path;
+  std::string device;  // "cpu", "cuda", "cuda:n", "auto"
+  std::string dtype;   // "float32", "bfloat16", "auto"
+  int threads = 0;     // inside an operation; 0 is all that the process may use
+  // Names of submodules whose weights stay float32 whatever the dtype.
+  std::vector<std::string> keep_float32;
+};
+
+struct ModelInfo {
+  c10::Device device;
+  at::ScalarType dtype;
+  std::string reason;  // why this device and dtype
+  int64_t weight_bytes;
+  std::vector<std::string> methods;
+};
+
+struct StageTime {
+  std::string stage;
+  double milliseconds;
+};
+
+// Every method below runs on an executor thread, and throws Error.
+class Model {
+ public:
+  static std::shared_ptr<Model> load(const LoadRequest& request);
+  ~Model();
+
+  const ModelInfo& info() const { return info_; }
+  int threads() const { return threads_; }
+
+  // int64 [N, L] → float32 [N, D], unit norm.
+  at::Tensor encode_text(const at::Tensor& token_ids);
+
+  // uint8 [B, H, W, 3] → the proposals tuple.
+  std::vector<at::Tensor> propose_masks(const at::Tensor& images);
+
+  // proposals, float32 [S, D], int64 [K], bool [K] → float32 [B, Q, K + 1].
+  at::Tensor classify_masks(const std::vector<at::Tensor>& proposals,
+                            const at::Tensor& class_embeddings, const at::Tensor& synonym_counts,
+                            const at::Tensor& seen);
+
+  // Runs the named stage methods one after the other, each on what the one before gave.
+  std::vector<StageTime> profile(const at::Tensor& images, const std::vector<std::string>& stages);
+
+ private:
+  Model(std::unique_ptr<Network> network, ModelInfo info, int threads);
+
+  std::unique_ptr<Network> network_;
+  ModelInfo info_;
+  int threads_;
+};
+
+}  // namespace lexiseg

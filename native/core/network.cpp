@@ -1,0 +1,266 @@
+#include "core/network.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
+#include <torch/csrc/jit/runtime/interpreter.h>
+#include <torch/csrc/jit/serialization/import.h>
+#include <caffe2/serialize/read_adapter_interface.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "core/error.h"
+
+namespace lexiseg {
+namespace {
+
+namespace jit = torch::jit;
+
+// LibTorch reads the very file that the strict reader accepted, not the path a second time.
+class ArchiveAdapter final : public caffe2::serialize::ReadAdapterInterface {
+ public:
+  explicit ArchiveAdapter(std::shared_ptr<const Archive> archive) : archive_(std::move(archive)) {}
+  size_t size() const override { return archive_->file_size(); }
+  size_t read(uint64_t position, void* buffer, size_t n, const char*) const override {
+    return archive_->read_at(position, buffer, n);
+  }
+
+ private:
+  std::shared_ptr<const Archive> archive_;
+};
+
+// The methods that a bundle may export; anything else in it is internal.
+bool is_exported(const std::string& name) {
+  static const std::unordered_set<std::string> names{"encode_text", "propose_masks",
+                                                     "classify_masks", "segment_dense"};
+  return names.contains(name) || name.starts_with("stage_");
+}
+
+// The cause without the interpreter's trace: its last line that says something.
+std::string last_line(std::string text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+  const size_t newline = text.rfind('\n');
+  return newline == std::string::npos ? text : text.substr(newline + 1);
+}
+
+bool lies_under(const std::string& name, const std::vector<std::string>& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) {
+    return name == prefix || name.starts_with(prefix + ".");
+  });
+}
+
+// Converts every weight once, so that tensors tied to each other stay tied.
+class WeightConverter {
+ public:
+  explicit WeightConverter(const Placement& placement) : placement_(placement) {}
+
+  void convert(const jit::Module& module) {
+    for (const auto& part : module.named_modules()) {
+      convert_own(part.name, part.value);
+    }
+  }
+
+ private:
+  void convert_own(const std::string& name, jit::Module part) {
+    const bool keep = lies_under(name, placement_.keep_float32);
+    std::vector<std::pair<std::string, at::Tensor>> own;
+    for (const auto& parameter : part.named_parameters(/*recurse=*/false)) {
+      own.emplace_back(parameter.name, parameter.value);
+    }
+    for (const auto& buffer : part.named_buffers(/*recurse=*/false)) {
+      own.emplace_back(buffer.name, buffer.value);
+    }
+    for (auto& [field, tensor] : own) {
+      const at::Tensor result = converted(tensor, keep);
+      tensor.reset();
+      part.setattr(field, result);
+    }
+  }
+
+  at::Tensor converted(const at::Tensor& tensor, bool keep) {
+    const auto known = done_.find(tensor.unsafeGetTensorImpl());
+    if (known != done_.end()) return known->second;
+    const bool floating = tensor.scalar_type() == at::kFloat ||
+                          tensor.scalar_type() == at::kBFloat16 ||
+                          tensor.scalar_type() == at::kHalf;
+    const auto dtype =
+        floating ? (keep ? at::kFloat : placement_.dtype) : tensor.scalar_type();
+    at::Tensor result = tensor.detach().to(placement_.device, dtype);
+    // Convolutions run on channels-last images, and so want their weights.
+    if (result.dim() == 4 && result.is_floating_point()) {
+      result = result.contiguous(at::MemoryFormat::ChannelsLast);
+    }
+    // A module met a second time holds results; they may live where a freed source lived.
+    done_[tensor.unsafeGetTensorImpl()] = result;
+    done_[result.unsafeGetTensorImpl()] = result;
+    return result;
+  }
+
+  const Placement& placement_;
+  std::unordered_map<const c10::TensorImpl*, at::Tensor> done_;
+};
+
+// Calls see(node) for every node of a graph and of the blocks inside it.
+template <typename See>
+void for_each_node(jit::Block* block, const See& see) {
+  for (jit::Node* node : block->nodes()) {
+    see(node);
+    for (jit::Block* inner : node->blocks()) for_each_node(inner, see);
+  }
+}
+
+// A network computes; one that would touch files is no bundle of ours.
+void refuse_file_access(jit::Graph& graph, const std::string& method) {
+  static const std::unordered_set<std::string> refused{"aten::save", "aten::from_file"};
+  for_each_node(graph.block(), [&](jit::Node* node) {
+    const std::string kind = node->kind().toQualString();
+    if (refused.contains(kind)) {
+      throw Error(code::kBundleContract, "Method " + method + " uses " + kind);
+    }
+  });
+}
+
+jit::Module load_module(const std::shared_ptr<const Archive>& archive) {
+  try {
+    return jit::load(std::make_shared<ArchiveAdapter>(archive), c10::Device(c10::kCPU),
+                     /*load_debug_files=*/false);
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+    const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
+    const bool unknown_op = text.find("nknown builtin op") != std::string::npos;
+    throw Error(unknown_op ? code::kBundleContract : code::kBundleRead,
+                "Cannot load " + archive->path() + ": " + text.substr(0, text.find('\n')));
+  }
+}
+
+}  // namespace
+
+struct Network::Method {
+  c10::FunctionSchema schema;
+  jit::Code code;
+  c10::IValue self;
+};
+
+Network::Network() = default;
+Network::~Network() = default;
+
+std::unique_ptr<Network> Network::load(std::shared_ptr<const Archive> archive,
+                                       const Placement& placement) {
+  // Weights outlive this call and are shared by threads: they must not be inference tensors.
+  const c10::InferenceMode off(false);
+  const at::NoGradGuard no_grad;
+  archive->check_program();
+  jit::Module module = load_module(archive);
+  std::vector<std::string> names;
+  for (const auto& method : module.get_methods()) {
+    if (is_exported(method.name())) names.push_back(method.name());
+  }
+  if (names.empty()) {
+    throw Error(code::kBundleContract, archive->path() + " exports none of the methods of a bundle");
+  }
+  module.eval();
+  WeightConverter(placement).convert(module);
+  std::unique_ptr<Network> network(new Network());
+  try {
+    const jit::Module frozen = jit::freeze_module(module, names);
+    std::unordered_set<const void*> counted;
+    const auto count = [&](const at::Tensor& tensor) {
+      if (!tensor.has_storage() || !counted.insert(tensor.storage().unsafeGetStorageImpl()).second) {
+        return;
+      }
+      network->weight_bytes_ += static_cast<int64_t>(tensor.storage().nbytes());
+    };
+    for (const std::string& name : names) {
+      const auto method = frozen.get_method(name);
+      auto graph = method.graph()->copy();
+      jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
+      refuse_file_access(*graph, name);
+      for_each_node(graph->block(), [&](jit::Node* node) {
+        if (node->kind() == c10::prim::Constant && node->hasAttribute(c10::attr::value) &&
+            node->kindOf(c10::attr::value) == jit::AttributeKind::t) {
+          count(node->t(c10::attr::value));
+        }
+      });
+      network->methods_.emplace(
+          name, new Method{method.function().getSchema(), jit::Code(graph, name),
+                           frozen._ivalue()});
+    }
+    for (const at::Tensor& tensor : frozen.parameters()) count(tensor);
+    for (const at::Tensor& tensor : frozen.buffers()) count(tensor);
+  } catch (const c10::Error& error) {
+    throw Error(code::kBundleContract, "Cannot prepare " + archive->path() + ": " +
+                                           last_line(error.what_without_backtrace()));
+  }
+  return network;
+}
+
+std::vector<std::string> Network::methods() const {
+  std::vector<std::string> names;
+  for (const auto& [name, method] : methods_) names.push_back(name);
+  return names;
+}
+
+bool Network::has(const std::string& method) const { return methods_.contains(method); }
+
+size_t Network::argument_count(const std::string& method) const {
+  return methods_.at(method)->schema.arguments().size() - 1;
+}
+
+size_t Network::tuple_width(const std::string& method, size_t index) const {
+  const auto& arguments = methods_.at(method)->schema.arguments();
+  if (index + 1 >= arguments.size()) return 0;
+  const auto tuple = arguments[index + 1].type()->cast<c10::TupleType>();
+  return tuple ? tuple->elements().size() : 0;
+}
+
+c10::IValue Network::run(const std::string& method, std::vector<c10::IValue> inputs) const {
+  const auto found = methods_.find(method);
+  if (found == methods_.end()) {
+    throw Error(code::kBundleContract, "The bundle has no method " + method);
+  }
+  jit::Stack stack{found->second->self};
+  for (c10::IValue& input : inputs) stack.push_back(std::move(input));
+  try {
+    // The frozen graph is interpreted as it is: no profiling, no recompiling, so that the first
+    // call costs what a later one does.
+    jit::InterpreterState(found->second->code).run(stack);
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const c10::Error& error) {
+    throw Error(code::kInference, method + ": " + last_line(error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    throw Error(code::kInference, method + ": " + last_line(error.what()));
+  }
+  return std::move(stack.back());
+}
+
+std::vector<at::Tensor> tensors_of(const c10::IValue& value) {
+  if (value.isTensor()) return {value.toTensor()};
+  if (value.isTensorList()) return value.toTensorVector();
+  std::vector<at::Tensor> tensors;
+  if (value.isTuple()) {
+    for (const c10::IValue& element : value.toTupleRef().elements()) {
+      if (!element.isTensor()) break;
+      tensors.push_back(element.toTensor());
+    }
+    if (tensors.size() == value.toTupleRef().elements().size()) return tensors;
+  }
+  throw Error(code::kBundleContract, "A method of the bundle returned something else than tensors");
+}
+
+}  // namespace lexiseg

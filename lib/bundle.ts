@@ -1,0 +1,129 @@
+/** Reads what a bundle says of itself, without its weights. */
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { expected, LexisegError } from './errors.js';
+import { runJob } from './job.js';
+import { type Manifest, parseManifest } from './manifest.js';
+import { native } from './native.js';
+import { type CallOptions, checkOptions, LIMITS } from './options.js';
+import { ClipTokenizer } from './text/tokenizer.js';
+
+/** How a bundle is named wherever a result shows it. */
+export interface BundleLabel {
+  /** File name. */
+  readonly name: string;
+  readonly method: string;
+  readonly weights: Manifest['weights']['kind'];
+  readonly sha256: string;
+  /** The name, with "(random weights)" behind it when the weights are random. */
+  readonly label: string;
+}
+
+/**
+ * The manifest of the bundle at `path`; reads no weights.
+ *
+ * @throws LexisegError `ERR_BUNDLE_READ`, `ERR_BUNDLE_MANIFEST` or `ERR_BUNDLE_VERSION`.
+ */
+export async function readManifest(path: string, options: CallOptions = {}): Promise<Manifest> {
+  checkOptions(options, ['signal'], 'options');
+  await checkBundleFile(path);
+  const [json] = await readExtra(path, ['manifest.json'], options.signal);
+  return parseManifest(decodeUtf8(json, path, 'manifest.json', LIMITS.manifestBytes));
+}
+
+/** The tokenizer that the manifest names. */
+export async function readTokenizer(
+  path: string,
+  manifest: Manifest,
+  signal: AbortSignal | undefined,
+): Promise<ClipTokenizer> {
+  const { merges } = manifest.tokenizer;
+  const [bytes] = await readExtra(path, [merges], signal);
+  const text = decodeUtf8(bytes, path, merges, LIMITS.mergesBytes);
+  return new ClipTokenizer(text, { ...manifest.tokenizer, contextLength: manifest.contextLength });
+}
+
+/** SHA-256 of the weights in the file against the manifest. */
+export async function verifyWeights(
+  path: string,
+  manifest: Manifest,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const actual = await runJob(signal, (job) => native().hashWeights(job, path));
+  const promised = manifest.weights.sha256;
+  if (actual !== promised) {
+    throw new LexisegError('ERR_BUNDLE_HASH', `The weights in ${path} are not those promised`, {
+      details: { path, expected: promised, actual },
+    });
+  }
+}
+
+export function labelBundle(path: string, manifest: Manifest): BundleLabel {
+  const name = basename(path);
+  const { kind, sha256 } = manifest.weights;
+  const label = kind === 'random' ? `${name} (random weights)` : name;
+  return Object.freeze({ name, method: manifest.method, weights: kind, sha256, label });
+}
+
+/** Refuses a bundle whose archive lacks a method that its manifest promises. */
+export function checkMethods(manifest: Manifest, methods: readonly string[]): void {
+  const missing = manifest.methods.filter((method) => !methods.includes(method));
+  if (missing.length > 0) {
+    throw new LexisegError(
+      'ERR_BUNDLE_CONTRACT',
+      `The bundle promises ${missing.join(', ')} and does not have it`,
+      { details: { missing, methods } },
+    );
+  }
+}
+
+/** Absolute path of an existing, readable, regular file. */
+export async function checkBundleFile(path: unknown): Promise<string> {
+  if (typeof path !== 'string' || path === '') throw expected('a path', 'bundle', path);
+  try {
+    if (!(await stat(path)).isFile()) throw new Error('not a regular file');
+    await access(path, constants.R_OK);
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+    throw new LexisegError('ERR_BUNDLE_READ', `Cannot open the bundle ${path}: ${reason}`, {
+      cause,
+      details: { path },
+    });
+  }
+  return resolve(path);
+}
+
+async function readExtra(
+  path: string,
+  names: string[],
+  signal: AbortSignal | undefined,
+): Promise<(Uint8Array | null)[]> {
+  return runJob(signal, (job) => native().readExtraFiles(job, path, names));
+}
+
+function decodeUtf8(
+  bytes: Uint8Array | null | undefined,
+  path: string,
+  name: string,
+  limit: number,
+): string {
+  if (bytes === null || bytes === undefined) {
+    throw new LexisegError('ERR_BUNDLE_MANIFEST', `The bundle ${path} holds no ${name}`, {
+      details: { path, file: name },
+    });
+  }
+  if (bytes.byteLength > limit) {
+    throw new LexisegError('ERR_BUNDLE_MANIFEST', `${name} in ${path} is over ${limit} bytes`, {
+      details: { path, file: name, bytes: bytes.byteLength },
+    });
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new LexisegError('ERR_BUNDLE_MANIFEST', `${name} in ${path} is not UTF-8`, {
+      cause,
+      details: { path, file: name },
+    });
+  }
+}

@@ -1,0 +1,202 @@
+/** Accepted images → upright 8-bit RGB pixels; decoding happens on sharp's threads. */
+import { stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import sharp, { type Sharp } from 'sharp';
+import { expected, LexisegError } from './errors.js';
+import { throwIfAborted } from './job.js';
+import { checkOptions, LIMITS } from './options.js';
+import { checkBorrowable } from './tensor.js';
+
+/** Pixels as they lie in memory: row-major, 8 bits, no padding between rows. */
+export interface RawImage {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+  /** 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; from the length when left out. */
+  readonly channels?: 1 | 2 | 3 | 4 | undefined;
+}
+
+/**
+ * A path, the bytes of an encoded file, raw pixels, or a sharp instance (cloned, not consumed).
+ * Files are turned upright by their EXIF orientation and converted to sRGB; transparent pixels
+ * are laid on white.
+ */
+export type ImageInput = string | URL | Uint8Array | ArrayBuffer | RawImage | Sharp;
+
+/** Upright 8-bit sRGB pixels, row-major. */
+export interface DecodedImage {
+  readonly rgb: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface DecodeOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly copy: 'auto' | 'never';
+}
+
+const RAW_KEYS = ['data', 'width', 'height', 'channels'];
+/** Blank paper under transparent pixels, as viewers show them. */
+const PAPER = '#ffffff';
+
+/**
+ * The pixels of one image.
+ *
+ * @throws LexisegError `ERR_IMAGE_READ` when it cannot be decoded, `ERR_IMAGE_SIZE` when it is
+ *   empty or too large; TypeError for anything that is no image.
+ */
+export async function decodeImage(
+  input: ImageInput,
+  options: DecodeOptions,
+): Promise<DecodedImage> {
+  throwIfAborted(options.signal);
+  const decoded = await decode(input, options.copy);
+  throwIfAborted(options.signal);
+  return decoded;
+}
+
+async function decode(input: ImageInput, copy: 'auto' | 'never'): Promise<DecodedImage> {
+  if (typeof input === 'string' || input instanceof URL) return decodeFile(input);
+  if (input instanceof ArrayBuffer) return decodeBytes(new Uint8Array(input), copy);
+  if (input instanceof Uint8Array) return decodeBytes(input, copy);
+  if (isSharp(input)) return toRgb(input.clone().autoOrient(), 'the sharp instance');
+  if (input !== null && typeof input === 'object' && 'data' in input) return fromRaw(input, copy);
+  throw expected('a path, a Buffer, raw pixels or a sharp instance', 'image', input);
+}
+
+async function decodeFile(path: string | URL): Promise<DecodedImage> {
+  const name = String(path);
+  let bytes: number;
+  try {
+    const info = await stat(path);
+    if (!info.isFile()) throw new Error('not a regular file');
+    bytes = info.size;
+  } catch (cause) {
+    throw unreadable(name, cause);
+  }
+  checkFileSize(bytes, name);
+  const file = typeof path === 'string' ? path : fileURLToPath(path);
+  return decodeWith(() => sharp(file, SHARP_OPTIONS), name);
+}
+
+async function decodeBytes(bytes: Uint8Array, copy: 'auto' | 'never'): Promise<DecodedImage> {
+  const name = 'the image';
+  checkFileSize(bytes.byteLength, name);
+  if (copy === 'never') checkBorrowable(bytes);
+  // sharp reads these bytes on another thread, where a transferred buffer would be a crash.
+  const own = copy === 'never' ? bytes : bytes.slice();
+  return decodeWith(() => sharp(own, SHARP_OPTIONS), name);
+}
+
+/** Pixels beyond sharp's own limit are refused by us, with our code. */
+const SHARP_OPTIONS = { failOn: 'truncated', limitInputPixels: false } as const;
+
+async function decodeWith(openImage: () => Sharp, name: string): Promise<DecodedImage> {
+  let image: Sharp;
+  let metadata: Awaited<ReturnType<Sharp['metadata']>>;
+  try {
+    image = openImage();
+    metadata = await image.metadata();
+  } catch (cause) {
+    throw unreadable(name, cause);
+  }
+  checkPixels(metadata.width, metadata.height, name);
+  return toRgb(image.autoOrient(), name);
+}
+
+/** 8-bit sRGB without alpha from any kind of pixels. */
+async function toRgb(image: Sharp, name: string): Promise<DecodedImage> {
+  try {
+    const { data, info } = await image
+      .flatten({ background: PAPER })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    checkPixels(info.width, info.height, name);
+    const { width, height, channels } = info;
+    if (channels === 3) return { rgb: data, width, height };
+    if (channels === 1) return { rgb: await greyToRgb(data, width, height), width, height };
+    throw new Error(`decoded to ${channels} channels`);
+  } catch (cause) {
+    throw cause instanceof LexisegError ? cause : unreadable(name, cause);
+  }
+}
+
+async function greyToRgb(data: Buffer, width: number, height: number): Promise<Uint8Array> {
+  const raw = { width, height, channels: 1 } as const;
+  return sharp(data, { raw, limitInputPixels: false })
+    .joinChannel([data, data], { raw })
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer();
+}
+
+async function fromRaw(input: RawImage, copy: 'auto' | 'never'): Promise<DecodedImage> {
+  checkOptions(input, RAW_KEYS, 'image');
+  const { data, width, height } = input;
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+    throw expected('a Uint8Array', 'image.data', data);
+  }
+  checkPixels(width, height, 'the raw image');
+  const pixels = width * height;
+  const channels = input.channels ?? data.byteLength / pixels;
+  if (![1, 2, 3, 4].includes(channels) || data.byteLength !== pixels * channels) {
+    const detached = data.byteLength === 0 ? ' (was its buffer transferred?)' : '';
+    throw new LexisegError(
+      'ERR_IMAGE_SIZE',
+      `Expected ${width} × ${height} × ${input.channels ?? '1 to 4'} bytes for image.data ` +
+        `but received ${data.byteLength}${detached}`,
+      { details: { width, height, channels: input.channels, bytes: data.byteLength } },
+    );
+  }
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if (channels === 3) {
+    if (copy === 'never') checkBorrowable(bytes);
+    return { rgb: copy === 'never' ? bytes : bytes.slice(), width, height };
+  }
+  // Copied before the first await: a caller may reuse or transfer the array right after the call.
+  const raw = { width, height, channels: channels as 1 | 2 | 4 };
+  const image = sharp(bytes.slice(), { raw, limitInputPixels: false });
+  return toRgb(image, 'the raw image');
+}
+
+/** sharp instances of another copy of sharp count as well. */
+function isSharp(value: unknown): value is Sharp {
+  const candidate = value as Partial<Sharp> | null;
+  return (
+    typeof candidate === 'object' &&
+    typeof candidate?.clone === 'function' &&
+    typeof candidate.metadata === 'function' &&
+    typeof candidate.autoOrient === 'function'
+  );
+}
+
+function checkPixels(width: unknown, height: unknown, name: string): void {
+  const whole = Number.isInteger(width) && Number.isInteger(height);
+  const [w, h] = [width as number, height as number];
+  if (whole && w >= 1 && h >= 1) {
+    if (w <= LIMITS.imageSide && h <= LIMITS.imageSide && w * h <= LIMITS.imagePixels) return;
+  }
+  throw new LexisegError(
+    'ERR_IMAGE_SIZE',
+    `Expected 1 to ${LIMITS.imageSide} pixels a side and at most ${LIMITS.imagePixels} in all ` +
+      `for ${name} but received ${String(width)} × ${String(height)}`,
+    { details: { width, height, limit: LIMITS.imagePixels } },
+  );
+}
+
+function checkFileSize(bytes: number, name: string): void {
+  if (bytes > 0 && bytes <= LIMITS.imageFileBytes) return;
+  const what = bytes === 0 ? 'empty' : `${bytes} bytes long`;
+  throw new LexisegError('ERR_IMAGE_READ', `Cannot decode ${name}: it is ${what}`, {
+    details: { name, bytes, limit: LIMITS.imageFileBytes },
+  });
+}
+
+function unreadable(name: string, cause: unknown): LexisegError {
+  const reason = (cause as Error).message?.split('\n')[0] ?? String(cause);
+  return new LexisegError('ERR_IMAGE_READ', `Cannot decode ${name}: ${reason}`, {
+    cause,
+    details: { name },
+  });
+}

@@ -1,0 +1,44 @@
+/** Everything a user of the package may import. */
+export { type BundleLabel, readManifest } from './bundle.js';
+export { ERROR_CODES, type ErrorCode, LexisegError } from './errors.js';
+export type { ImageInput, RawImage } from './image.js';
+export type { StageTime } from './inference/pipeline.js';
+export { type Configuration, configure } from './libtorch/configure.js';
+export type { Manifest, TrainingClass, WeightsInfo } from './manifest.js';
+export type { NativeMemoryStats as MemoryStats, NativeModelInfo as ModelInfo } from './native.js';
+export type {
+  CacheOption,
+  CallOptions,
+  Device,
+  ImageOptions,
+  LoadOptions,
+  Progress,
+  SegmentOptions,
+  Size,
+  Task,
+  Templates,
+  Thresholds,
+  VocabularyOptions,
+} from './options.js';
+export { Classification, Proposals } from './proposals.js';
+export type { CocoOptions, CocoResult, PanopticJson } from './results/coco.js';
+export { colourOfName } from './results/colours.js';
+export type { Feature, FeatureCollection } from './results/geojson.js';
+export { InstanceSegmentation } from './results/instance.js';
+export type { OverlayOptions } from './results/overlay.js';
+export { PanopticSegmentation } from './results/panoptic.js';
+export {
+  type Box,
+  type Segment,
+  Segmentation,
+  type SegmentationJson,
+} from './results/segmentation.js';
+export { SemanticSegmentation } from './results/semantic.js';
+export { type SegmentationOf, Segmenter, type SegmentInput } from './segmenter.js';
+export { type DType, Tensor, type TensorData, type TensorFromOptions } from './tensor.js';
+export {
+  type ClassDefinition,
+  type ClassInput,
+  Vocabulary,
+  type VocabularyClass,
+} from './vocabulary.js';

@@ -1,0 +1,278 @@
+/** Images → proposals → classification → segmentations, in batches of images of equal size. */
+import type { BundleLabel } from '../bundle.js';
+import { expected, LexisegError } from '../errors.js';
+import { type DecodedImage, type DecodeOptions, decodeImage, type ImageInput } from '../image.js';
+import { callNative, runJob } from '../job.js';
+import type { Manifest } from '../manifest.js';
+import { type NativeModel, type NativeTensor, native } from '../native.js';
+import { LIMITS, type Size } from '../options.js';
+import { Classification, Proposals } from '../proposals.js';
+import type { Segmentation } from '../results/segmentation.js';
+import { Vocabulary } from '../vocabulary.js';
+import { composeSegmentation } from './compose.js';
+import type { SegmentPlan } from './segment-options.js';
+
+/** How long one stage took. */
+export interface StageTime {
+  readonly stage: string;
+  readonly milliseconds: number;
+}
+
+/** Batches whose images are decoded together, so that equal sizes can meet. */
+const BATCHES_PER_WINDOW = 4;
+
+interface Slot {
+  readonly index: number;
+  readonly image: DecodedImage;
+}
+
+/** The stages of one loaded bundle. */
+export class Pipeline {
+  readonly #model: NativeModel;
+  readonly #manifest: Manifest;
+  readonly #label: BundleLabel;
+
+  constructor(parts: { model: NativeModel; manifest: Manifest; label: BundleLabel }) {
+    this.#model = parts.model;
+    this.#manifest = parts.manifest;
+    this.#label = parts.label;
+  }
+
+  async propose(input: ImageInput, options: DecodeOptions): Promise<Proposals> {
+    const image = await decodeImage(input, options);
+    return this.#proposeBatch([image], options.signal);
+  }
+
+  async classify(
+    proposals: Proposals,
+    vocabulary: Vocabulary,
+    signal: AbortSignal | undefined,
+  ): Promise<Classification> {
+    if (!(proposals instanceof Proposals)) throw expected('Proposals', 'proposals', proposals);
+    if (!(vocabulary instanceof Vocabulary))
+      throw expected('a Vocabulary', 'vocabulary', vocabulary);
+    this.#checkOrigin(proposals, 'proposals');
+    this.#checkOrigin(vocabulary, 'vocabulary');
+    const tensors = Proposals.tensorsOf(proposals);
+    const { classEmbeddings, synonymCounts, seen } = Vocabulary.tensorsOf(vocabulary);
+    const logProbs = await runJob(signal, (job) =>
+      this.#model.classifyMasks(job, tensors, classEmbeddings, synonymCounts, seen),
+    );
+    return new Classification(vocabulary, logProbs);
+  }
+
+  /** Results in the order of the inputs. Those finished are disposed when a later one fails. */
+  async segment<Result extends Segmentation>(
+    inputs: readonly (ImageInput | Proposals)[],
+    vocabulary: Vocabulary,
+    plan: SegmentPlan,
+  ): Promise<Result[]> {
+    const results = new Array<Segmentation>(inputs.length);
+    let done = 0;
+    const finish = (index: number, segmentation: Segmentation): void => {
+      results[index] = segmentation;
+      done += 1;
+      plan.onProgress?.({ done, total: inputs.length });
+    };
+    const windowSize = plan.batchSize === 1 ? 1 : plan.batchSize * BATCHES_PER_WINDOW;
+    try {
+      let next = this.#decodeWindow(inputs, 0, windowSize, plan);
+      for (let start = 0; start < inputs.length; start += windowSize) {
+        const slots = await next;
+        // The next images are decoded on sharp's threads while these are in the network.
+        next = this.#decodeWindow(inputs, start + windowSize, windowSize, plan);
+        next.catch(() => {});
+        for (let index = start; index < Math.min(start + windowSize, inputs.length); index++) {
+          const input = inputs[index];
+          if (input instanceof Proposals) {
+            const [segmentation] = await this.#segmentProposals(input, vocabulary, plan);
+            finish(index, segmentation as Segmentation);
+          }
+        }
+        for (const batch of batchesOfEqualSize(slots, plan.batchSize)) {
+          const images = batch.map(({ image }) => image);
+          const proposals = await this.#proposeBatch(images, plan.signal);
+          try {
+            const segmentations = await this.#segmentProposals(proposals, vocabulary, plan);
+            batch.forEach(({ index }, row) => {
+              finish(index, segmentations[row] as Segmentation);
+            });
+          } finally {
+            proposals.dispose();
+          }
+        }
+      }
+    } catch (error) {
+      for (const segmentation of results) segmentation?.dispose();
+      throw error;
+    }
+    return results as Result[];
+  }
+
+  async profile(
+    input: ImageInput,
+    vocabulary: Vocabulary,
+    plan: SegmentPlan,
+  ): Promise<StageTime[]> {
+    const times: StageTime[] = [];
+    const timed = async <T>(stage: string, work: () => Promise<T>): Promise<T> => {
+      const started = performance.now();
+      const result = await work();
+      times.push({ stage, milliseconds: performance.now() - started });
+      return result;
+    };
+    const image = await timed('decode', () => decodeImage(input, plan));
+    const tensor = stackImages([image]);
+    try {
+      const stages = await runJob(plan.signal, (job) => this.#model.profile(job, tensor));
+      times.push(...stages.map((time) => ({ ...time, stage: time.stage.replace(/^stage_/, '') })));
+    } finally {
+      tensor.dispose();
+    }
+    using proposals = await this.#proposeBatch([image], plan.signal);
+    using classification = await timed('classification', () =>
+      this.classify(proposals, vocabulary, plan.signal),
+    );
+    const result = await timed('post_processing', () =>
+      this.#compose(classification, proposals, 0, plan),
+    );
+    result.dispose();
+    return times;
+  }
+
+  async #segmentProposals(
+    proposals: Proposals,
+    vocabulary: Vocabulary,
+    plan: SegmentPlan,
+  ): Promise<Segmentation[]> {
+    using classification = await this.classify(proposals, vocabulary, plan.signal);
+    const results: Segmentation[] = [];
+    try {
+      for (let row = 0; row < proposals.batchSize; row++) {
+        results.push(await this.#compose(classification, proposals, row, plan));
+      }
+    } catch (error) {
+      for (const segmentation of results) segmentation.dispose();
+      throw error;
+    }
+    return results;
+  }
+
+  #compose(
+    classification: Classification,
+    proposals: Proposals,
+    row: number,
+    plan: SegmentPlan,
+  ): Promise<Segmentation> {
+    return composeSegmentation({ classification, proposals, row, plan, label: this.#label });
+  }
+
+  async #proposeBatch(
+    images: readonly DecodedImage[],
+    signal: AbortSignal | undefined,
+  ): Promise<Proposals> {
+    const input = stackImages(images);
+    let tensors: NativeTensor[];
+    try {
+      tensors = await runJob(signal, (job) => this.#model.proposeMasks(job, input));
+    } finally {
+      input.dispose();
+    }
+    try {
+      const names = this.#manifest.proposals;
+      if (tensors.length !== names.length) {
+        throw new LexisegError(
+          'ERR_BUNDLE_CONTRACT',
+          `propose_masks gave ${tensors.length} tensors; the manifest names ${names.length}`,
+        );
+      }
+      const sizeNamed = (name: string): Promise<Size> =>
+        readSize(tensors[names.indexOf(name)] as NativeTensor, name, signal);
+      const [networkSize, validSize] = [
+        await sizeNamed('network_size'),
+        await sizeNamed('valid_size'),
+      ];
+      const weightsSha256 = this.#manifest.weights.sha256;
+      return new Proposals({ names, tensors, images, networkSize, validSize, weightsSha256 });
+    } catch (error) {
+      for (const tensor of tensors) tensor.dispose();
+      throw error;
+    }
+  }
+
+  /** Decodes the images of one window; proposals need none. */
+  async #decodeWindow(
+    inputs: readonly (ImageInput | Proposals)[],
+    start: number,
+    length: number,
+    options: DecodeOptions,
+  ): Promise<Slot[]> {
+    const slots: Slot[] = [];
+    for (let index = start; index < Math.min(start + length, inputs.length); index++) {
+      const input = inputs[index] as ImageInput | Proposals;
+      if (input instanceof Proposals) continue;
+      slots.push({ index, image: await decodeImage(input, options) });
+    }
+    return slots;
+  }
+
+  #checkOrigin(made: { readonly weightsSha256: string }, name: string): void {
+    if (made.weightsSha256 === this.#manifest.weights.sha256) return;
+    throw new LexisegError('ERR_ARGUMENT', `The ${name} were made by another bundle`, {
+      details: { expected: this.#manifest.weights.sha256, received: made.weightsSha256 },
+    });
+  }
+}
+
+/** uint8 [B, H, W, 3] of images of one size; a single one is borrowed, not copied. */
+function stackImages(images: readonly DecodedImage[]): NativeTensor {
+  const [first] = images as readonly [DecodedImage];
+  const shape = [images.length, first.height, first.width, 3];
+  if (images.length === 1)
+    return callNative(() => native().borrowTensor(first.rgb, shape, 'uint8'));
+  const stacked = callNative(() => native().allocTensor(shape, 'uint8', false));
+  const bytes = stacked.data() as Uint8Array;
+  images.forEach(({ rgb }, row) => {
+    bytes.set(rgb, row * rgb.byteLength);
+  });
+  return stacked;
+}
+
+/** Slots grouped by image size, each group cut into batches; order is kept inside a group. */
+function batchesOfEqualSize(slots: readonly Slot[], batchSize: number): Slot[][] {
+  const groups = new Map<string, Slot[]>();
+  for (const slot of slots) {
+    const key = `${slot.image.width}×${slot.image.height}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [slot]);
+    else group.push(slot);
+  }
+  const batches: Slot[][] = [];
+  for (const group of groups.values()) {
+    for (let start = 0; start < group.length; start += batchSize) {
+      batches.push(group.slice(start, start + batchSize));
+    }
+  }
+  return batches;
+}
+
+/** int64 [2] (height, width) of the graph as a size in pixels. */
+async function readSize(
+  tensor: NativeTensor,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<Size> {
+  const onHost =
+    tensor.device === 'cpu'
+      ? tensor
+      : await runJob(signal, (job) => tensor.to(job, 'cpu', tensor.dtype));
+  const [height = 0, width = 0, ...rest] = Array.from(onHost.data(), Number);
+  if (onHost !== tensor) onHost.dispose();
+  const valid = [height, width].every(
+    (side) => Number.isInteger(side) && side >= 1 && side <= 4 * LIMITS.imageSide,
+  );
+  if (!valid || rest.length > 0) {
+    throw new LexisegError('ERR_BUNDLE_CONTRACT', `${name} is no (height, width) in pixels`);
+  }
+  return Object.freeze({ width, height });
+}

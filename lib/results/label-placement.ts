@@ -1,0 +1,146 @@
+/** Where names go inside segments: at the point farthest from every border, if there is room. */
+import { breathe } from '../job.js';
+import type { Segmentation } from './segmentation.js';
+import { cutText, escapeXml, FONT, textWidth } from './svg-text.js';
+
+interface Placement {
+  readonly id: number;
+  readonly x: number;
+  readonly y: number;
+  /** Pixels to the nearest border, the room there is. */
+  readonly room: number;
+}
+
+interface Rectangle {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Longer side of the grid on which room is measured. */
+const GRID_SIDE = 256;
+const MOST_NAMES = 60;
+const PADDING = 0.38;
+
+/** An SVG as large as the canvas with a name in every segment that has room for it. */
+export async function namesSvg(
+  segmentation: Segmentation,
+  canvas: { readonly width: number; readonly height: number },
+  owners: Int32Array,
+): Promise<string> {
+  const { width, height } = canvas;
+  const longest = Math.max(width, height);
+  const smallest = Math.max(11, Math.round(longest / 90));
+  const largest = Math.max(smallest, Math.round(longest / 38));
+  const names = new Map(segmentation.segments.map(({ id, className }) => [id, className]));
+  const placed: Rectangle[] = [];
+  const parts: string[] = [];
+  const placements = await findRoom(owners, width, height);
+  for (const { id, x, y, room } of placements) {
+    const name = names.get(id);
+    if (name === undefined || parts.length >= MOST_NAMES) continue;
+    const size = Math.min(largest, Math.max(smallest, Math.round(room * 0.55)));
+    const text = cutText(name, size, Math.min(width * 0.5, room * 5));
+    const boxWidth = textWidth(text, size) + 2 * PADDING * size;
+    const boxHeight = size * (1 + PADDING);
+    // Text may reach a little over the segment sideways, never above or below it.
+    if (text === '' || boxHeight > 2 * room || boxWidth > 5 * room) continue;
+    const rectangle = {
+      left: clamp(x - boxWidth / 2, 2, width - boxWidth - 2),
+      top: clamp(y - boxHeight / 2, 2, height - boxHeight - 2),
+      width: boxWidth,
+      height: boxHeight,
+    };
+    if (boxWidth > width - 4 || placed.some((other) => overlap(other, rectangle))) continue;
+    placed.push(rectangle);
+    parts.push(pill(rectangle, text, size));
+  }
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${parts.join('')}</svg>`;
+}
+
+function pill({ left, top, width, height }: Rectangle, text: string, size: number): string {
+  const radius = size * 0.35;
+  const baseline = top + height / 2 + size * 0.35;
+  return (
+    `<rect x="${left.toFixed(1)}" y="${top.toFixed(1)}" width="${width.toFixed(1)}" ` +
+    `height="${height.toFixed(1)}" rx="${radius.toFixed(1)}" fill="#0b0d12" fill-opacity="0.74"/>` +
+    `<text x="${(left + width / 2).toFixed(1)}" y="${baseline.toFixed(1)}" ${FONT} ` +
+    `font-size="${size}" text-anchor="middle" fill="#ffffff">${escapeXml(text)}</text>`
+  );
+}
+
+/** For each segment the grid point with most room, roomiest segment first. */
+async function findRoom(owners: Int32Array, width: number, height: number): Promise<Placement[]> {
+  const step = Math.max(1, Math.max(width, height) / GRID_SIDE);
+  const columns = Math.max(1, Math.floor(width / step));
+  const rows = Math.max(1, Math.floor(height / step));
+  const ids = new Int32Array(columns * rows);
+  for (let row = 0; row < rows; row++) {
+    const y = Math.min(height - 1, Math.floor((row + 0.5) * step));
+    for (let column = 0; column < columns; column++) {
+      const x = Math.min(width - 1, Math.floor((column + 0.5) * step));
+      ids[row * columns + column] = owners[y * width + x] as number;
+    }
+  }
+  await breathe();
+  const distance = distanceToBorder(ids, columns, rows);
+  const best = new Map<number, number>();
+  for (let cell = 0; cell < ids.length; cell++) {
+    const id = ids[cell] as number;
+    if (id === 0) continue;
+    const leader = best.get(id);
+    if (leader === undefined || (distance[cell] as number) > (distance[leader] as number)) {
+      best.set(id, cell);
+    }
+  }
+  const placements = [...best].map(([id, cell]) => ({
+    id,
+    x: ((cell % columns) + 0.5) * step,
+    y: (Math.floor(cell / columns) + 0.5) * step,
+    room: ((distance[cell] as number) - 0.5) * step,
+  }));
+  return placements.sort((a, b) => b.room - a.room);
+}
+
+/** Cells to the nearest cell of another segment or beyond the grid: two chamfer passes. */
+function distanceToBorder(ids: Int32Array, columns: number, rows: number): Float32Array {
+  const distance = new Float32Array(ids.length);
+  const near = (cell: number, column: number, row: number, dx: number, dy: number): number => {
+    const [x, y] = [column + dx, row + dy];
+    if (x < 0 || y < 0 || x >= columns || y >= rows) return 1;
+    const other = y * columns + x;
+    const step = dx !== 0 && dy !== 0 ? Math.SQRT2 : 1;
+    return ids[other] === ids[cell] ? (distance[other] as number) + step : step;
+  };
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const cell = row * columns + column;
+      const before = [near(cell, column, row, -1, 0), near(cell, column, row, 0, -1)];
+      before.push(near(cell, column, row, -1, -1), near(cell, column, row, 1, -1));
+      distance[cell] = Math.min(...before);
+    }
+  }
+  for (let row = rows - 1; row >= 0; row--) {
+    for (let column = columns - 1; column >= 0; column--) {
+      const cell = row * columns + column;
+      const after = [near(cell, column, row, 1, 0), near(cell, column, row, 0, 1)];
+      after.push(near(cell, column, row, 1, 1), near(cell, column, row, -1, 1));
+      distance[cell] = Math.min(distance[cell] as number, ...after);
+    }
+  }
+  return distance;
+}
+
+function overlap(a: Rectangle, b: Rectangle): boolean {
+  return (
+    a.left < b.left + b.width &&
+    b.left < a.left + a.width &&
+    a.top < b.top + b.height &&
+    b.top < a.top + a.height
+  );
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.max(least, Math.min(value, Math.max(least, most)));
+}

@@ -1,0 +1,92 @@
+/** Disjoint segments: each thing its own, each stuff class one. */
+import { LexisegError } from '../errors.js';
+import { callNative } from '../job.js';
+import { type NativePanoptic, native } from '../native.js';
+import { Tensor } from '../tensor.js';
+import type { VocabularyClass } from '../text/classes.js';
+import {
+  type Box,
+  type RegionMap,
+  type Segment,
+  Segmentation,
+  type SegmentationParts,
+} from './segmentation.js';
+
+/** Every pixel belongs to one segment or to none. */
+export class PanopticSegmentation extends Segmentation {
+  readonly task = 'panoptic';
+  readonly #ids: Tensor;
+
+  /** @internal */
+  constructor(parts: Omit<SegmentationParts, 'segments'>, result: NativePanoptic) {
+    super({ ...parts, segments: segmentsOfArrays(result, parts.classes) });
+    this.#ids = Tensor.wrap(result.segmentIds);
+  }
+
+  get disposed(): boolean {
+    return this.#ids.disposed;
+  }
+
+  /** int32 [height × width], row-major segment ids, 0 unlabelled; memory of the addon. */
+  get segmentMap(): Int32Array {
+    this.checkAlive();
+    return this.#ids.data as Int32Array;
+  }
+
+  mask(segment: Segment | number): Uint8Array {
+    const { id } = this.find(segment);
+    return Uint8Array.from(this.segmentMap, (owner) => Number(owner === id));
+  }
+
+  runLengths(segment: Segment | number): Uint32Array {
+    const mask = this.mask(segment);
+    return callNative(() => native().rleEncode(mask, this.width, this.height));
+  }
+
+  /** @internal */
+  async regionMap(): Promise<RegionMap> {
+    return { data: this.segmentMap, offset: 0 };
+  }
+
+  dispose(): void {
+    this.#ids.dispose();
+  }
+}
+
+/** Parallel arrays of the addon: row i is the segment with id i + 1. */
+export interface SegmentArrays {
+  readonly classes: Int32Array;
+  readonly scores: Float32Array;
+  readonly areas: Int32Array;
+  readonly boxes: Int32Array;
+}
+
+export function segmentsOfArrays(
+  arrays: SegmentArrays,
+  classes: readonly VocabularyClass[],
+): Segment[] {
+  return Array.from(arrays.classes, (classIndex, row) => {
+    const found = classes[classIndex];
+    if (found === undefined) {
+      throw new LexisegError(
+        'ERR_INFERENCE',
+        `A segment has class ${classIndex} of ${classes.length}`,
+      );
+    }
+    const { name, thing } = found;
+    return Object.freeze({
+      id: row + 1,
+      classIndex,
+      className: name,
+      thing,
+      score: arrays.scores[row] as number,
+      area: arrays.areas[row] as number,
+      box: boxAt(arrays.boxes, row),
+    });
+  });
+}
+
+function boxAt(boxes: Int32Array, row: number): Box {
+  const [x = 0, y = 0, width = 0, height = 0] = boxes.subarray(4 * row, 4 * row + 4);
+  return { x, y, width, height };
+}

@@ -1,0 +1,302 @@
+/** The facade: a loaded bundle and everything that can be asked of it. */
+import {
+  type BundleLabel,
+  checkBundleFile,
+  checkMethods,
+  labelBundle,
+  readManifest,
+  readTokenizer,
+  verifyWeights,
+} from './bundle.js';
+import { expected, LexisegError } from './errors.js';
+import type { ImageInput } from './image.js';
+import { Pipeline, type StageTime } from './inference/pipeline.js';
+import { parseSegmentOptions } from './inference/segment-options.js';
+import { callNative, runJob, throwIfAborted } from './job.js';
+import type { Manifest } from './manifest.js';
+import {
+  type NativeMemoryStats,
+  type NativeModel,
+  type NativeModelInfo,
+  native,
+} from './native.js';
+import {
+  type CallOptions,
+  checkCallback,
+  checkOptions,
+  DEFAULTS,
+  type ImageOptions,
+  LIMITS,
+  type LoadOptions,
+  oneOf,
+  parseLoadOptions,
+  type SegmentOptions,
+  type VocabularyOptions,
+} from './options.js';
+import type { Classification, Proposals } from './proposals.js';
+import type { InstanceSegmentation } from './results/instance.js';
+import type { PanopticSegmentation } from './results/panoptic.js';
+import type { SemanticSegmentation } from './results/semantic.js';
+import { Tensor } from './tensor.js';
+import { parseClasses } from './text/classes.js';
+import { EmbeddingCache } from './text/embedding-cache.js';
+import { TextEncoder } from './text/text-encoder.js';
+import { type ClassInput, Vocabulary } from './vocabulary.js';
+
+/** What a segmentation of each task is. */
+export interface SegmentationOf {
+  semantic: SemanticSegmentation;
+  panoptic: PanopticSegmentation;
+  instance: InstanceSegmentation;
+}
+
+type TaskIn<Options> = Options extends { readonly task: infer T extends keyof SegmentationOf }
+  ? T
+  : (typeof DEFAULTS)['task'];
+
+/** What can be segmented: an image, or proposals made from one. */
+export type SegmentInput = ImageInput | Proposals;
+
+const VOCABULARY_KEYS = ['templates', 'duplicates', 'signal', 'onProgress'];
+
+/** A bundle in memory. Make one with {@link Segmenter.load}; dispose it when done. */
+export class Segmenter implements AsyncDisposable {
+  readonly manifest: Manifest;
+  /** Absolute path of the bundle. */
+  readonly path: string;
+  /** How results name the bundle. */
+  readonly label: BundleLabel;
+  /** Device and dtype in use and why, weight bytes, exported methods. */
+  readonly info: Readonly<NativeModelInfo>;
+  readonly #model: NativeModel;
+  readonly #encoder: TextEncoder;
+  readonly #pipeline: Pipeline;
+  #disposal: Promise<void> | undefined;
+
+  private constructor(parts: {
+    path: string;
+    manifest: Manifest;
+    model: NativeModel;
+    encoder: TextEncoder;
+  }) {
+    this.path = parts.path;
+    this.manifest = parts.manifest;
+    this.label = labelBundle(parts.path, parts.manifest);
+    this.#model = parts.model;
+    this.info = Object.freeze(callNative(() => parts.model.info()));
+    this.#encoder = parts.encoder;
+    this.#pipeline = new Pipeline({
+      model: parts.model,
+      manifest: parts.manifest,
+      label: this.label,
+    });
+  }
+
+  /**
+   * Loads the bundle at `path`.
+   *
+   * @throws LexisegError `ERR_BUNDLE_*` when the file cannot be used, `ERR_DEVICE` when the device
+   *   is not there, `ERR_LIBTORCH_*` and `ERR_NATIVE_*` when the engine cannot be loaded.
+   */
+  static async load(path: string, options: LoadOptions = {}): Promise<Segmenter> {
+    const { device, dtype, threads, verify, cache } = parseLoadOptions(options);
+    const { signal } = options;
+    const embeddingCache = new EmbeddingCache(cache);
+    throwIfAborted(signal);
+
+    const file = await checkBundleFile(path);
+    const manifest = await readManifest(file, { signal });
+    const tokenizer = await readTokenizer(file, manifest, signal);
+    if (verify) await verifyWeights(file, manifest, signal);
+    const model = await runJob(signal, (job) =>
+      native().loadModel(job, file, device, dtype, threads),
+    );
+    try {
+      checkMethods(
+        manifest,
+        callNative(() => model.info()),
+      );
+      const encoder = new TextEncoder({ model, manifest, tokenizer, cache: embeddingCache });
+      return new Segmenter({ path: file, manifest, model, encoder });
+    } catch (error) {
+      await model.dispose();
+      throw error;
+    }
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  /** float32 [N, D] unit text embeddings of prompts, exactly as written: no template is added. */
+  async encodeText(
+    prompts: string | readonly string[],
+    options: CallOptions = {},
+  ): Promise<Tensor> {
+    this.#checkAlive();
+    checkOptions(options, ['signal'], 'options');
+    throwIfAborted(options.signal);
+    const list = typeof prompts === 'string' ? [prompts] : prompts;
+    checkPrompts(list);
+    const rows = await this.#encoder.textEmbeddings(list, { signal: options.signal });
+    return Tensor.from(rows, [list.length, this.manifest.embeddingDim]);
+  }
+
+  /**
+   * A vocabulary with its embeddings: computed once per synonym, then read from the cache.
+   *
+   * @throws LexisegError `ERR_VOCABULARY` that names the class which cannot be used.
+   */
+  async createVocabulary(
+    classes: readonly ClassInput[],
+    options: VocabularyOptions = {},
+  ): Promise<Vocabulary> {
+    this.#checkAlive();
+    checkOptions(options, VOCABULARY_KEYS, 'options');
+    const { signal, onProgress } = options;
+    checkCallback(onProgress, 'options.onProgress');
+    throwIfAborted(signal);
+    const parsed = parseClasses(classes, {
+      trainingClasses: this.manifest.trainingClasses,
+      bundleTemplates: this.manifest.promptTemplates,
+      templates: options.templates ?? DEFAULTS.templates,
+      duplicates: oneOf(
+        options.duplicates ?? DEFAULTS.duplicates,
+        ['refuse', 'keep'],
+        'options.duplicates',
+      ),
+    });
+    const synonyms = parsed.flatMap(({ synonyms: names, templates }) =>
+      names.map((synonym) => ({ synonym, templates })),
+    );
+    const embeddings = await this.#encoder.classEmbeddings(synonyms, { signal, onProgress });
+    return new Vocabulary(parsed, embeddings, this.manifest.weights.sha256);
+  }
+
+  /** Masks and region embeddings; one image gives one, a list gives a list in the same order. */
+  proposeMasks(image: ImageInput, options?: ImageOptions): Promise<Proposals>;
+  proposeMasks(images: readonly ImageInput[], options?: ImageOptions): Promise<Proposals[]>;
+  async proposeMasks(
+    images: ImageInput | readonly ImageInput[],
+    options: ImageOptions = {},
+  ): Promise<Proposals | Proposals[]> {
+    this.#checkAlive();
+    checkOptions(options, ['signal', 'copy'], 'options');
+    const copy = oneOf(options.copy ?? DEFAULTS.copy, ['auto', 'never'], 'options.copy');
+    throwIfAborted(options.signal);
+    const decoding = { signal: options.signal, copy };
+    if (!isList(images)) return this.#pipeline.propose(images, decoding);
+    const all: Proposals[] = [];
+    try {
+      for (const image of images) all.push(await this.#pipeline.propose(image, decoding));
+    } catch (error) {
+      for (const proposals of all) proposals.dispose();
+      throw error;
+    }
+    return all;
+  }
+
+  /** Class log-probabilities of proposals under a vocabulary. */
+  async classifyMasks(
+    proposals: Proposals,
+    vocabulary: Vocabulary,
+    options: CallOptions = {},
+  ): Promise<Classification> {
+    this.#checkAlive();
+    checkOptions(options, ['signal'], 'options');
+    throwIfAborted(options.signal);
+    return this.#pipeline.classify(proposals, vocabulary, options.signal);
+  }
+
+  /**
+   * Segments images (or proposals) with a vocabulary, or with plain classes whose embeddings are
+   * then looked up for this call. One image gives one result, a list a list in the same order.
+   */
+  segment<const Options extends SegmentOptions = Record<never, never>>(
+    image: SegmentInput,
+    vocabulary: Vocabulary | readonly ClassInput[],
+    options?: Options,
+  ): Promise<SegmentationOf[TaskIn<Options>]>;
+  segment<const Options extends SegmentOptions = Record<never, never>>(
+    images: readonly SegmentInput[],
+    vocabulary: Vocabulary | readonly ClassInput[],
+    options?: Options,
+  ): Promise<SegmentationOf[TaskIn<Options>][]>;
+  async segment(
+    images: SegmentInput | readonly SegmentInput[],
+    vocabulary: Vocabulary | readonly ClassInput[],
+    options: SegmentOptions = {},
+  ): Promise<SegmentationOf[keyof SegmentationOf] | SegmentationOf[keyof SegmentationOf][]> {
+    this.#checkAlive();
+    const plan = parseSegmentOptions(options, this.manifest, this.info.device);
+    throwIfAborted(options.signal);
+    const own =
+      vocabulary instanceof Vocabulary
+        ? undefined
+        : await this.createVocabulary(vocabulary, {
+            signal: options.signal,
+            templates: options.templates,
+          });
+    const used = own ?? (vocabulary as Vocabulary);
+    try {
+      const list = isList(images) ? images : [images];
+      const results = await this.#pipeline.segment<SegmentationOf[keyof SegmentationOf]>(
+        list,
+        used,
+        plan,
+      );
+      return isList(images) ? results : (results[0] as SegmentationOf[keyof SegmentationOf]);
+    } finally {
+      own?.dispose();
+    }
+  }
+
+  /** Milliseconds by stage for one image: decode, the network's stages, classify, compose. */
+  async profile(
+    image: ImageInput,
+    vocabulary: Vocabulary,
+    options: SegmentOptions = {},
+  ): Promise<StageTime[]> {
+    this.#checkAlive();
+    const plan = parseSegmentOptions(options, this.manifest, this.info.device);
+    throwIfAborted(options.signal);
+    return this.#pipeline.profile(image, vocabulary, plan);
+  }
+
+  /** Bytes of tensors and weights, jobs, and memory of the process. */
+  memoryStats(): NativeMemoryStats {
+    return callNative(() => native().memoryStats());
+  }
+
+  /** Waits for calls in flight, then frees the weights; idempotent. */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#model.dispose();
+    return this.#disposal;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #checkAlive(): void {
+    if (this.disposed) {
+      throw new LexisegError('ERR_DISPOSED', 'The segmenter was used after dispose');
+    }
+  }
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
+}
+
+function checkPrompts(prompts: readonly string[]): void {
+  if (!Array.isArray(prompts))
+    throw expected('a string or an array of strings', 'prompts', prompts);
+  if (prompts.length === 0) throw expected('at least one prompt', 'prompts', prompts);
+  for (const prompt of prompts as readonly unknown[]) {
+    if (typeof prompt !== 'string') throw expected('a string', 'a prompt', prompt);
+    if (prompt.length > LIMITS.nameLength + LIMITS.templateLength) {
+      throw expected('a shorter string', 'a prompt', prompt);
+    }
+  }
+}

@@ -74,8 +74,12 @@ export interface NativeModel {
     synonymCounts: NativeTensor,
     seen: NativeTensor,
   ): Promise<NativeTensor>;
-  /** Runs the exported stage methods one by one; milliseconds by stage, in order. */
-  profile(job: NativeJob, images: NativeTensor): Promise<{ stage: string; milliseconds: number }[]>;
+  /** Runs the stage methods that the manifest names one after the other; milliseconds by stage. */
+  profile(
+    job: NativeJob,
+    images: NativeTensor,
+    stages: readonly string[],
+  ): Promise<{ stage: string; milliseconds: number }[]>;
   /** Waits for work in flight, then frees the weights. Idempotent. */
   dispose(): Promise<void>;
 }
@@ -154,13 +158,17 @@ export interface NativeBinding {
   readExtraFiles(job: NativeJob, path: string, names: string[]): Promise<(Uint8Array | null)[]>;
   /** SHA-256 of every record but the extra files, in name order, as lower-case hex. */
   hashWeights(job: NativeJob, path: string): Promise<string>;
-  /** device: `cpu`, `cuda`, `cuda:n`, `auto`; dtype: `float32`, `bfloat16`, `auto`; threads 0 = all. */
+  /**
+   * device: `cpu`, `cuda`, `cuda:n`, `auto`; dtype: `float32`, `bfloat16`, `auto`; threads 0 = all;
+   * keepFloat32: submodules (the manifest's `keepFloat32`) whose weights stay float32 all the same.
+   */
   loadModel(
     job: NativeJob,
     path: string,
     device: string,
     dtype: string,
     threads: number,
+    keepFloat32?: readonly string[],
   ): Promise<NativeModel>;
 
   /** 64-byte aligned (or CUDA-pinned) zeroed memory owned by the addon. */

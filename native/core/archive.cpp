@@ -66,7 +66,7 @@ uint32_t crc32(const std::string& bytes) {
 
 bool is_program(std::string_view name) {
   return name == "data.pkl" || name == "constants.pkl" || name == "version" ||
-         name.starts_with("code/");
+         name == ".data/version" || name.starts_with("code/");
 }
 
 }  // namespace
@@ -250,7 +250,8 @@ void Archive::check_program() const {
   if (find("data.pkl") != nullptr && find("constants.pkl") == nullptr) {
     refuse("it is a checkpoint of tensors, not an exported bundle; convert it first");
   }
-  if (find("data.pkl") == nullptr || find("version") == nullptr) {
+  const bool versioned = find("version") != nullptr || find(".data/version") != nullptr;
+  if (find("data.pkl") == nullptr || !versioned) {
     refuse("it is no TorchScript archive");
   }
   for (const Record& record : records_) {

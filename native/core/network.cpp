@@ -48,6 +48,12 @@ std::string last_line(std::string text) {
   return newline == std::string::npos ? text : text.substr(newline + 1);
 }
 
+// The first line that says something.
+std::string first_line(const std::string& text) {
+  const size_t begin = text.find_first_not_of(" \n\t");
+  return begin == std::string::npos ? text : text.substr(begin, text.find('\n', begin) - begin);
+}
+
 bool lies_under(const std::string& name, const std::vector<std::string>& prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) {
     return name == prefix || name.starts_with(prefix + ".");
@@ -140,7 +146,7 @@ jit::Module load_module(const std::shared_ptr<const Archive>& archive) {
     const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
     const bool unknown_op = text.find("nknown builtin op") != std::string::npos;
     throw Error(unknown_op ? code::kBundleContract : code::kBundleRead,
-                "Cannot load " + archive->path() + ": " + text.substr(0, text.find('\n')));
+                "Cannot load " + archive->path() + ": " + first_line(text));
   }
 }
 

@@ -1,9 +1,7 @@
 /** Classes as people write them: on the command line, in a text file, or in a JSON file. */
 import { readFile } from 'node:fs/promises';
 import { LexisegError } from '../errors.js';
-
-/** What the vocabulary takes: a string with `|` between synonyms, or an object with `name`. */
-export type ClassSpec = string | Record<string, unknown>;
+import type { ClassInput } from '../vocabulary.js';
 
 const MAXIMUM_FILE_BYTES = 16 * 1024 * 1024;
 
@@ -20,7 +18,7 @@ export function parseClassList(text: string): string[] {
  *
  * @throws LexisegError `ERR_VOCABULARY` when the file cannot be read or is no list of classes.
  */
-export async function readClassFile(path: string): Promise<ClassSpec[]> {
+export async function readClassFile(path: string): Promise<ClassInput[]> {
   const text = await readText(path);
   if (!/^\s*[[{]/.test(text)) {
     return text
@@ -34,7 +32,7 @@ export async function readClassFile(path: string): Promise<ClassSpec[]> {
     const fits = typeof item === 'string' || (item !== null && typeof item === 'object');
     if (!fits) throw refuse(path, `item ${i} is neither a string nor an object with a name`);
   });
-  return value as ClassSpec[];
+  return value as ClassInput[];
 }
 
 async function readText(path: string): Promise<string> {

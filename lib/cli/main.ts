@@ -4,9 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageFolder } from '../binaries.js';
+import { addBenchCommand } from './bench.js';
 import { addDoctorCommand } from './doctor.js';
 import { EXIT, exitCodeOf, interruptible, printError, UsageError } from './exit.js';
+import { addInspectCommand } from './inspect.js';
 import { addLibTorchCommand } from './libtorch.js';
+import { addSegmentCommand } from './segment.js';
 
 const HELP = `
 Examples:
@@ -46,6 +49,9 @@ function createProgram(): Command {
     .showSuggestionAfterError()
     .exitOverride()
     .addHelpText('after', HELP);
+  addSegmentCommand(program, signal);
+  addInspectCommand(program, signal);
+  addBenchCommand(program, signal);
   addLibTorchCommand(program, signal);
   addDoctorCommand(program, signal);
   return program;

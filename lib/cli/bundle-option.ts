@@ -1,0 +1,126 @@
+/** Options that every command with a bundle takes, and how it is loaded and named. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { packageFolder } from '../binaries.js';
+import type { BundleLabel, LoadOptions, Segmenter, Vocabulary } from '../index.js';
+import type { ClassInput } from '../vocabulary.js';
+import { parseClassList, readClassFile } from './classes.js';
+import { UsageError } from './exit.js';
+import type { ProgressLine } from './terminal.js';
+
+export interface BundleFlags {
+  bundle?: string;
+  device: string;
+  dtype: string;
+  threads: number;
+  verify?: boolean;
+  cache: boolean;
+}
+
+export interface ClassFlags {
+  classes?: string;
+  classesFile?: string;
+  templates: 'bundle' | 'photo' | 'bare';
+}
+
+export function addBundleOptions(command: Command): Command {
+  return command
+    .option(
+      '-b, --bundle <file>',
+      'bundle to run (default: LEXISEG_BUNDLE, or the small one shipped)',
+    )
+    .option('--device <name>', 'cpu, cuda, cuda:N or auto', 'auto')
+    .addOption(
+      new Option('--dtype <name>', 'arithmetic')
+        .choices(['auto', 'float32', 'bfloat16'])
+        .default('auto'),
+    )
+    .option('--threads <n>', 'threads; 0 takes every processor', wholeNumber, 0)
+    .option('--verify', "compare the weights with the bundle's SHA-256 first")
+    .option('--no-cache', 'keep no text embeddings on disk');
+}
+
+export function addClassOptions(command: Command): Command {
+  return command
+    .option('-c, --classes <list>', 'classes, with | between synonyms: "cat|kitten, sofa"')
+    .option('--classes-file <file>', 'one class per line, or a JSON array of names and objects')
+    .addOption(
+      new Option('--templates <set>', 'prompt templates')
+        .choices(['bundle', 'photo', 'bare'])
+        .default('bundle'),
+    );
+}
+
+/** Commander's reader of a whole number that is not negative. */
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number is needed');
+  return Number(text);
+}
+
+/** Commander's reader of a number in [0, 1]. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
+    throw new InvalidArgumentError('a number from 0 to 1 is needed');
+  }
+  return value;
+}
+
+/** The bundle asked for, else the environment's, else the one that the package carries. */
+export function bundlePath(flags: { bundle?: string }): string {
+  const asked = flags.bundle ?? process.env.LEXISEG_BUNDLE;
+  if (asked) return asked;
+  const folder = join(packageFolder, 'models', 'bundles');
+  const shipped = readdirSync(folder).find((name) => name.endsWith('.pt'));
+  if (shipped === undefined) throw new UsageError('no bundle is shipped: give one with --bundle');
+  return join(folder, shipped);
+}
+
+/** The classes of `--classes` and `--classes-file` together. */
+export async function readClasses(flags: ClassFlags): Promise<ClassInput[]> {
+  const classes: ClassInput[] = flags.classes === undefined ? [] : parseClassList(flags.classes);
+  if (flags.classesFile !== undefined) classes.push(...(await readClassFile(flags.classesFile)));
+  if (classes.length === 0) {
+    throw new UsageError('no classes: give --classes "cat|kitten, sofa" or --classes-file FILE');
+  }
+  return classes;
+}
+
+/** Loads the bundle and encodes the classes, with progress. */
+export async function loadWithClasses(
+  flags: BundleFlags & ClassFlags,
+  progress: ProgressLine,
+  signal: AbortSignal,
+): Promise<{ segmenter: Segmenter; vocabulary: Vocabulary }> {
+  const classes = await readClasses(flags);
+  const path = bundlePath(flags);
+  const { Segmenter } = await import('../index.js');
+  progress.step(`loading ${path}`);
+  const segmenter = await Segmenter.load(path, {
+    device: flags.device as NonNullable<LoadOptions['device']>,
+    dtype: flags.dtype as NonNullable<LoadOptions['dtype']>,
+    threads: flags.threads,
+    verify: flags.verify === true,
+    cache: flags.cache,
+    signal,
+  });
+  warnOfRandomWeights(segmenter.label, progress);
+  progress.step(`encoding ${classes.length} classes`);
+  const vocabulary = await segmenter.createVocabulary(classes, {
+    templates: flags.templates,
+    signal,
+    onProgress: ({ done, total }) => progress.fraction('encoding classes', done, total),
+  });
+  return { segmenter, vocabulary };
+}
+
+/** Nobody must take the masks of a network that has learned nothing for an answer. */
+export function warnOfRandomWeights(label: BundleLabel, progress: ProgressLine): void {
+  if (label.weights !== 'random') return;
+  progress.clear();
+  process.stderr.write(
+    `Note: ${label.name} has RANDOM weights. It shows that everything runs; its masks and classes ` +
+      'mean nothing. Give a trained bundle with --bundle.\n',
+  );
+}

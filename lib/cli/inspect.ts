@@ -1,0 +1,77 @@
+/** `lexiseg inspect`: what a bundle says of itself, read without its weights. */
+import { stat } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { checkBundleFile, labelBundle, readManifest, verifyWeights } from '../bundle.js';
+import type { Manifest } from '../manifest.js';
+import { formatBytes, ProgressLine, plain, print, printJson } from './terminal.js';
+
+interface InspectFlags {
+  json?: boolean;
+  verify?: boolean;
+  classes?: boolean;
+}
+
+export function addInspectCommand(program: Command, signal: AbortSignal): void {
+  program
+    .command('inspect')
+    .description('say what a bundle is and can do, without loading its weights')
+    .argument('<bundle>', 'bundle file')
+    .option('--json', 'print the whole manifest as JSON')
+    .option('--verify', 'also compare the weights with the SHA-256 in the manifest')
+    .option('--classes', 'list the classes it was trained on')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lexiseg inspect model.pt --verify\n' +
+        '  lexiseg inspect model.pt --json | jq .trainingClasses[].name',
+    )
+    .action((path: string, flags: InspectFlags) => inspect(path, flags, signal));
+}
+
+async function inspect(path: string, flags: InspectFlags, signal: AbortSignal): Promise<void> {
+  const file = await checkBundleFile(path);
+  const manifest = await readManifest(file, { signal });
+  if (flags.verify) {
+    const progress = new ProgressLine({ quiet: flags.json === true });
+    progress.step('hashing the weights');
+    await verifyWeights(file, manifest, signal).finally(() => progress.clear());
+  }
+  if (flags.json) {
+    printJson({ path: file, verified: flags.verify === true, ...manifest });
+    return;
+  }
+  const { size } = await stat(file);
+  for (const [name, value] of facts(file, size, manifest))
+    print(`${name.padEnd(18)} ${plain(value)}`);
+  if (flags.verify) print(`${'verified'.padEnd(18)} the weights are those of the manifest`);
+  if (flags.classes) {
+    for (const { name, synonyms, thing } of manifest.trainingClasses) {
+      print(`  ${plain(name)} (${thing ? 'thing' : 'stuff'}): ${plain(synonyms.join(', '))}`);
+    }
+  }
+}
+
+function facts(file: string, bytes: number, manifest: Manifest): [string, string][] {
+  const { weights, image, thresholds, ensemble } = manifest;
+  const { shortestEdge, longestEdge } = image.sizeRule;
+  return [
+    ['bundle', labelBundle(file, manifest).label],
+    ['file', `${file} (${formatBytes(bytes)})`],
+    ['method', manifest.method],
+    ['tasks', manifest.tasks.join(', ')],
+    ['weights', `${weights.kind}, ${weights.dtype}`],
+    ['source', weights.source],
+    ['licence', weights.licence],
+    ['sha256', weights.sha256],
+    ['image size', `shortest edge ${shortestEdge}, longest at most ${longestEdge} pixels`],
+    ['embedding', `${manifest.embeddingDim} wide, prompts of ${manifest.contextLength} tokens`],
+    ['prompt templates', String(manifest.promptTemplates.length)],
+    ['training classes', String(manifest.trainingClasses.length)],
+    [
+      'thresholds',
+      `object mask ${thresholds.objectMask}, overlap ${thresholds.overlap}, ` +
+        `top ${thresholds.instanceTopK} instances`,
+    ],
+    ['ensemble', `alpha ${ensemble.alpha} (seen), beta ${ensemble.beta} (unseen)`],
+    ['written by', `${manifest.createdBy}, torch ${manifest.torchVersion}`],
+  ];
+}

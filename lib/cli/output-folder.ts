@@ -1,0 +1,55 @@
+/** Writes the files of results, never outside one folder and never through a link. */
+import { lstat, mkdir, writeFile } from 'node:fs/promises';
+import { basename, extname, join, resolve } from 'node:path';
+import { LexisegError } from '../errors.js';
+
+const MAXIMUM_STEM = 120;
+
+export class OutputFolder {
+  readonly path: string;
+  readonly #stems = new Set<string>();
+
+  constructor(path: string) {
+    this.path = resolve(path);
+  }
+
+  /** A file name for an image, safe on every file system and different for each call. */
+  stemFor(image: string): string {
+    const stem =
+      basename(image, extname(image))
+        .normalize('NFC')
+        .replace(/[^\p{L}\p{N}._-]+/gu, '_')
+        .replace(/^[._-]+/, '')
+        .slice(0, MAXIMUM_STEM) || 'image';
+    let unique = stem;
+    for (let i = 2; this.#stems.has(unique.toLowerCase()); i++) unique = `${stem}-${i}`;
+    this.#stems.add(unique.toLowerCase());
+    return unique;
+  }
+
+  /**
+   * Writes one file and returns its path.
+   *
+   * @throws LexisegError `ERR_OUTPUT` for a name with a folder in it, a link in the way, or a disk
+   * that refuses.
+   */
+  async write(name: string, content: string | Uint8Array): Promise<string> {
+    const path = join(this.path, name);
+    try {
+      if (basename(name) !== name || name === '' || name.startsWith('.')) {
+        throw new Error('its name would lead out of the folder');
+      }
+      await mkdir(this.path, { recursive: true });
+      const present = await lstat(path).catch(() => null);
+      if (present?.isSymbolicLink()) throw new Error('a link is in the way');
+      await writeFile(path, content);
+      return path;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new LexisegError('ERR_OUTPUT', `${path} was not written: ${reason}`, {
+        cause: error,
+        details: { path },
+      });
+    }
+  }
+}

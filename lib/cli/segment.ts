@@ -1,0 +1,220 @@
+/** `lexiseg segment`: images and words in, masks, pictures and numbers out. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Segmentation, Segmenter, SegmentOptions, Task, Vocabulary } from '../index.js';
+import {
+  addBundleOptions,
+  addClassOptions,
+  type BundleFlags,
+  type ClassFlags,
+  loadWithClasses,
+  share,
+  wholeNumber,
+} from './bundle-option.js';
+import { codeOf, EXIT, printError } from './exit.js';
+import { OutputFolder } from './output-folder.js';
+import { formatTable, ProgressLine, plain, print } from './terminal.js';
+
+const KINDS = ['json', 'labels', 'coco', 'geojson', 'overlay'] as const;
+
+type Kind = (typeof KINDS)[number];
+
+interface SegmentFlags extends BundleFlags, ClassFlags {
+  task: Task;
+  out?: string;
+  write?: Kind[];
+  overlay?: boolean;
+  json?: boolean;
+  size?: { width: number; height: number };
+  objectMask?: number;
+  overlap?: number;
+  minScore?: number;
+  topK?: number;
+}
+
+const HELP = `
+Files written to --out, for photo.jpg:
+  json     photo.json           segments with class, score, area and box
+  labels   photo.labels.png     class index of each pixel (semantic, panoptic)
+  coco     photo.coco.json      COCO results with run lengths; for panoptic, COCO panoptic
+           photo.panoptic.png   with its PNG of segment ids
+  geojson  photo.geojson        polygons
+  overlay  photo.overlay.png    the picture under class colours, with names and a legend
+
+Examples:
+  lexiseg segment photo.jpg --bundle model.pt --classes "cat|kitten, sofa, wooden floor" --overlay
+  lexiseg segment *.jpg -b model.pt --classes-file words.txt --task semantic --out masks --write labels
+  lexiseg segment photo.jpg -b model.pt -c "dog, ball" --task instance --json | jq .segments`;
+
+export function addSegmentCommand(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('segment')
+    .description('find the classes you name in images')
+    .argument('<image...>', 'image files');
+  addBundleOptions(addClassOptions(command))
+    .addOption(
+      new Option('-t, --task <name>', 'a class per pixel, disjoint segments, or objects')
+        .choices(['semantic', 'panoptic', 'instance'])
+        .default('panoptic'),
+    )
+    .option('-o, --out <folder>', 'write files into this folder (default for files: lexiseg-out)')
+    .option(
+      '--write <kinds>',
+      `which files, of ${KINDS.join(',')} (default: json,labels)`,
+      readKinds,
+    )
+    .option('--overlay', 'also write a picture with the segments drawn on it')
+    .option('--json', 'print each result as one line of JSON')
+    .option('--size <WxH>', "size of the result (default: the image's)", readSize)
+    .option('--object-mask <p>', 'panoptic: least class probability of a mask', share)
+    .option('--overlap <p>', 'panoptic: least share of itself that a mask must win', share)
+    .option('--min-score <p>', 'instance: least score', share)
+    .option('--top-k <n>', 'instance: how many candidates', wholeNumber)
+    .addHelpText('after', HELP)
+    .action((images: string[], flags: SegmentFlags) => segmentAll(images, flags, signal));
+}
+
+function readKinds(text: string): Kind[] {
+  const names = text.split(',').map((name) => name.trim());
+  const unknown = names.filter((name) => !(KINDS as readonly string[]).includes(name));
+  if (unknown.length > 0) throw new InvalidArgumentError(`not one of ${KINDS.join(', ')}`);
+  return names as Kind[];
+}
+
+function readSize(text: string): { width: number; height: number } {
+  const match = /^(\d{1,6})[x×](\d{1,6})$/i.exec(text);
+  if (!match) throw new InvalidArgumentError('a size such as 640x480 is needed');
+  return { width: Number(match[1]), height: Number(match[2]) };
+}
+
+async function segmentAll(
+  images: string[],
+  flags: SegmentFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const progress = new ProgressLine({ quiet: flags.json === true });
+  const kinds = kindsOf(flags);
+  const folder = kinds.size > 0 ? new OutputFolder(flags.out ?? 'lexiseg-out') : null;
+  const { segmenter, vocabulary } = await loadWithClasses(flags, progress, signal);
+  try {
+    let failures = 0;
+    for (const [i, image] of images.entries()) {
+      progress.step(`segmenting ${image}`);
+      progress.fraction(`segmenting ${image}`, i, images.length);
+      try {
+        await segmentOne({ segmenter, vocabulary, image, flags, kinds, folder, progress }, signal);
+      } catch (error) {
+        progress.clear();
+        // One picture that cannot be read must not cost the others.
+        if (!codeOf(error)?.startsWith('ERR_IMAGE')) throw error;
+        printError(error);
+        failures++;
+      }
+    }
+    if (failures > 0) process.exitCode = EXIT.failure;
+  } finally {
+    progress.clear();
+    vocabulary.dispose();
+    await segmenter.dispose();
+  }
+}
+
+function kindsOf(flags: SegmentFlags): Set<Kind> {
+  const asked = flags.write ?? (flags.out === undefined ? [] : (['json', 'labels'] as const));
+  return new Set<Kind>(flags.overlay ? [...asked, 'overlay'] : asked);
+}
+
+interface OneImage {
+  segmenter: Segmenter;
+  vocabulary: Vocabulary;
+  image: string;
+  flags: SegmentFlags;
+  kinds: ReadonlySet<Kind>;
+  folder: OutputFolder | null;
+  progress: ProgressLine;
+}
+
+async function segmentOne(work: OneImage, signal: AbortSignal): Promise<void> {
+  const { segmenter, vocabulary, image, flags, progress } = work;
+  const began = performance.now();
+  const result: Segmentation = await segmenter.segment(image, vocabulary, {
+    ...optionsOf(flags),
+    signal,
+  });
+  const seconds = (performance.now() - began) / 1000;
+  try {
+    const files = await writeFiles(work, result);
+    progress.clear();
+    if (flags.json) print(JSON.stringify({ image, seconds, ...result.toJSON(), files }));
+    else printResult(image, result, seconds, files);
+  } finally {
+    result.dispose();
+  }
+}
+
+function optionsOf(flags: SegmentFlags): SegmentOptions {
+  const { objectMask, overlap, minScore, topK } = flags;
+  return {
+    task: flags.task,
+    outputSize: flags.size,
+    thresholds: {
+      ...(objectMask === undefined ? {} : { objectMask }),
+      ...(overlap === undefined ? {} : { overlap }),
+      ...(minScore === undefined ? {} : { instanceScore: minScore }),
+      ...(topK === undefined ? {} : { instanceTopK: topK }),
+    },
+  };
+}
+
+async function writeFiles(work: OneImage, result: Segmentation): Promise<string[]> {
+  const { folder, kinds, image, flags } = work;
+  if (folder === null) return [];
+  const stem = folder.stemFor(image);
+  const files: string[] = [];
+  const save = async (name: string, content: string | Uint8Array): Promise<void> => {
+    files.push(await folder.write(name, content));
+  };
+  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  if (kinds.has('json')) await save(`${stem}.json`, json({ image, ...result.toJSON() }));
+  // Instances overlap, so no pixel has one class.
+  if (kinds.has('labels') && flags.task !== 'instance') {
+    await save(`${stem}.labels.png`, await result.toLabelPng());
+  }
+  if (kinds.has('coco')) {
+    if (flags.task === 'panoptic') {
+      const fileName = `${stem}.panoptic.png`;
+      const { annotation, categories, png } = await result.toPanopticJson({ fileName });
+      await save(`${stem}.coco.json`, json({ annotations: [annotation], categories }));
+      await save(fileName, png);
+    } else {
+      await save(`${stem}.coco.json`, json(await result.toCocoResults()));
+    }
+  }
+  if (kinds.has('geojson')) await save(`${stem}.geojson`, json(await result.toGeoJson()));
+  if (kinds.has('overlay')) await save(`${stem}.overlay.png`, await result.toOverlay());
+  return files;
+}
+
+function printResult(
+  image: string,
+  result: Segmentation,
+  seconds: number,
+  files: readonly string[],
+): void {
+  const { width, height, task, bundle, segments } = result;
+  print(
+    `${plain(image)}: ${width}×${height}, ${task}, ${segments.length} segments, ` +
+      `${seconds.toFixed(2)} s, ${bundle.label}`,
+  );
+  if (segments.length > 0) {
+    const rows = segments.map(({ id, className, thing, score, area, box }) => [
+      String(id),
+      plain(className),
+      thing ? 'thing' : 'stuff',
+      score.toFixed(3),
+      `${((100 * area) / (width * height)).toFixed(1)}%`,
+      `${box.x},${box.y} ${box.width}×${box.height}`,
+    ]);
+    print(formatTable(['id', 'class', 'kind', 'score', 'area', 'box'], rows));
+  }
+  for (const file of files) print(`wrote ${file}`);
+}

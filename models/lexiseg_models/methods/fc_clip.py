@@ -26,6 +26,8 @@ from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
 
 ImageTowerConfig = Union[ConvNextConfig, ClipResNetConfig]
+# Standard deviation of an untrained mask logit is about this, so masks start at a sixth of the image.
+_MASK_PRIOR = 5.0
 ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -226,23 +228,40 @@ def _build_towers(config: FcClipConfig) -> Tuple[nn.Module, nn.Module, Tuple[int
     return ClipResNet(tower), head, widths
 
 
+def _start_with_small_masks(pixel: PixelDecoder, queries: TransformerDecoder) -> None:
+    """Makes one channel of the mask product a constant below zero.
+
+    Most pixels lie outside most masks; without this prior an untrained mask covers half the image
+    and all regions look alike.
+    """
+    last = queries.mask_embedding.layers[-1]
+    with torch.no_grad():
+        pixel.mask_features.weight[0].zero_()
+        pixel.mask_features.bias[0] = 1.0
+        last.weight[0].zero_()
+        last.bias[0] = -_MASK_PRIOR
+
+
 def build(config: FcClipConfig) -> FcClip:
     """Composes the method with fresh weights, in eval mode (the CLIP towers never train)."""
     image_tower, region_head, widths = _build_towers(config)
     width = config.transformer_decoder.width
+    pixel_decoder = PixelDecoder(config.pixel_decoder, in_widths=widths)
+    transformer_decoder = TransformerDecoder(config.transformer_decoder)
+    _start_with_small_masks(pixel_decoder, transformer_decoder)
     return FcClip(
         preprocess=Preprocess(config.image),
         image_tower=image_tower,
         region_head=region_head,
         text_encoder=TextEncoder(config.text_encoder, embedding_dim=config.embedding_dim),
         decoders=(
-            PixelDecoder(config.pixel_decoder, in_widths=widths),
-            TransformerDecoder(config.transformer_decoder),
+            pixel_decoder,
+            transformer_decoder,
             RegionEmbedder(width=width, embedding_dim=config.embedding_dim),
         ),
         classifiers=(
-            CosineClassifier(),
-            CosineClassifier(),
+            CosineClassifier(scale=1.0 / 0.07),
+            CosineClassifier(scale=100.0),
             VoidEmbedding(embedding_dim=config.embedding_dim),
             GeometricEnsemble(config.ensemble),
         ),

@@ -89,11 +89,17 @@ class Mlp(nn.Module):
     """Three linear layers with ReLU between them."""
 
     def __init__(self, *, width: int, out_width: int) -> None:
-        """Hidden layers are as wide as the input."""
+        """Hidden layers are as wide as the input; initialised to keep variance and angles."""
         super().__init__()
         self.layers = nn.ModuleList(
             [nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, out_width)]
         )
+        for i, layer in enumerate(self.layers):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            with torch.no_grad():
+                # A ReLU has a mean near one half here. Left in, it would draw all embeddings
+                # together, layer by layer.
+                layer.bias.copy_(layer.weight.sum(dim=1) * (-0.5 if i > 0 else 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to [..., out_width]."""

@@ -37,10 +37,10 @@ def synonym_maximum(logits: Tensor, synonym_counts: Tensor) -> Tensor:
 class CosineClassifier(nn.Module):
     """Scaled cosines between embeddings and classes; the scale is learned and capped at 100."""
 
-    def __init__(self) -> None:
-        """The scale starts at 1 / 0.07."""
+    def __init__(self, *, scale: float) -> None:
+        """The scale starts at `scale`; it is kept as its logarithm."""
         super().__init__()
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1.0 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     def forward(self, embeddings: Tensor, class_embeddings: Tensor) -> Tensor:
         """Logits before the synonym maximum.

@@ -146,7 +146,10 @@ class PixelDecoder(nn.Module):
         self.output = NormedConv(width, width, kernel=3, groups=config.groups, bias=False)
         self.mask_features = nn.Conv2d(width, width, 1)
         nn.init.xavier_uniform_(self.mask_features.weight)
-        nn.init.zeros_(self.mask_features.bias)
+        with torch.no_grad():
+            # The ReLU of a normed map has mean 0.4; taking it out gives untrained masks both signs.
+            mean = self.mask_features.weight.sum(dim=(1, 2, 3)) * (2.0 * math.pi) ** -0.5
+            self.mask_features.bias.copy_(-mean)
 
     def _encode(self, maps: List[Tensor]) -> List[Tensor]:
         """Runs the deformable encoder over maps [B, width, h, w]; same shapes back."""

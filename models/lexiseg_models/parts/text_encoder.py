@@ -44,6 +44,10 @@ class TextBlock(nn.Module):
         self.norm_mlp = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 4 * width)
         self.project = nn.Linear(4 * width, width)
+        nn.init.normal_(self.attention.in_weight, std=width**-0.5)
+        nn.init.normal_(self.expand.weight, std=(2 * width) ** -0.5)
+        for linear in (self.expand, self.project):
+            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, L, width] to the same shape."""

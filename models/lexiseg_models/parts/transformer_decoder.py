@@ -38,7 +38,7 @@ class DecoderLayer(nn.Module):
     """Masked cross attention, self attention, MLP; a residual and a norm after each."""
 
     def __init__(self, config: TransformerDecoderConfig) -> None:
-        """MLP weights are Xavier-uniform."""
+        """Xavier-uniform; what all queries share starts small, so that they stay apart."""
         super().__init__()
         width = config.width
         self.cross_attention = MultiHeadAttention(width=width, heads=config.heads)
@@ -48,6 +48,8 @@ class DecoderLayer(nn.Module):
         self.expand = nn.Linear(width, config.feed_forward)
         self.project = nn.Linear(config.feed_forward, width)
         self.norm_mlp = nn.LayerNorm(width)
+        for attention in (self.cross_attention, self.self_attention):
+            nn.init.xavier_uniform_(attention.out.weight, gain=0.1)
         nn.init.xavier_uniform_(self.expand.weight)
         nn.init.xavier_uniform_(self.project.weight)
 

@@ -75,11 +75,11 @@ def filter_rows(rows: Tensor, target: int) -> Tensor:
     """Resamples the first dimension, rounding to 8 bits.
 
     Args:
-        rows: int32 [source, ...] holding 0..255.
+        rows: uint8 [source, ...].
         target: length of the result.
 
     Returns:
-        int32 [target, ...] holding 0..255.
+        uint8 [target, ...].
     """
     position, weight = filter_taps(rows.size(0), target)
     position = position.to(rows.device)
@@ -89,8 +89,8 @@ def filter_rows(rows: Tensor, target: int) -> Tensor:
     )
     for tap in range(position.size(0)):
         scale = weight[tap].view([target] + [1] * (rows.dim() - 1))
-        total.addcmul_(rows.index_select(0, position[tap]), scale)
-    return total.bitwise_right_shift_(22).clamp_(0, 255)
+        total.addcmul_(rows.index_select(0, position[tap]).to(torch.int32), scale)
+    return total.bitwise_right_shift_(22).clamp_(0, 255).to(torch.uint8)
 
 
 def resize_pixels(image: Tensor, height: int, width: int) -> Tensor:
@@ -106,14 +106,12 @@ def resize_pixels(image: Tensor, height: int, width: int) -> Tensor:
         width: of the result.
 
     Returns:
-        uint8 or int32 [B, height, width, C] holding 0..255.
+        uint8 [B, height, width, C].
     """
     if image.size(2) != width:
-        columns = image.transpose(0, 2).contiguous().to(torch.int32)
-        image = filter_rows(columns, width).transpose(0, 2)
+        image = filter_rows(image.transpose(0, 2).contiguous(), width).transpose(0, 2)
     if image.size(1) != height:
-        rows = image.transpose(0, 1).contiguous().to(torch.int32)
-        image = filter_rows(rows, height).transpose(0, 1)
+        image = filter_rows(image.transpose(0, 1).contiguous(), height).transpose(0, 1)
     return image
 
 

@@ -112,10 +112,7 @@ export class Segmenter implements AsyncDisposable {
       native().loadModel(job, file, device, dtype, threads),
     );
     try {
-      checkMethods(
-        manifest,
-        callNative(() => model.info()),
-      );
+      checkMethods(manifest, callNative(() => model.info()).methods);
       const encoder = new TextEncoder({ model, manifest, tokenizer, cache: embeddingCache });
       return new Segmenter({ path: file, manifest, model, encoder });
     } catch (error) {
@@ -285,9 +282,7 @@ export class Segmenter implements AsyncDisposable {
   }
 }
 
-function isList<T>(value: T | readonly T[]): value is readonly T[] {
-  return Array.isArray(value);
-}
+const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isArray(value);
 
 function checkPrompts(prompts: readonly string[]): void {
   if (!Array.isArray(prompts))

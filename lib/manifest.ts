@@ -43,6 +43,8 @@ export interface Manifest {
   readonly methods: readonly string[];
   readonly stages: readonly string[];
   readonly tasks: readonly Task[];
+  /** Submodules whose weights stay float32 whatever dtype the bundle runs in. */
+  readonly keepFloat32: readonly string[];
   /** Names of the proposals tuple, in order. */
   readonly proposals: readonly string[];
   readonly embeddingDim: number;
@@ -81,7 +83,7 @@ export interface Manifest {
 const TASKS: readonly Task[] = ['semantic', 'panoptic', 'instance'];
 const REQUIRED_PROPOSALS = ['mask_logits', 'network_size', 'valid_size'];
 const REQUIRED_METHODS = ['encode_text', 'propose_masks', 'classify_masks'];
-const SAFE_FILE = /^[\w.-]+(\/[\w.-]+)*$/;
+const SAFE_FILE = /^\w[\w.-]*(\/\w[\w.-]*)*$/;
 
 /**
  * The manifest in `json`.
@@ -111,6 +113,7 @@ export function parseManifest(json: string): Manifest {
     architecture: record(manifest.architecture ?? {}, 'architecture'),
     methods: including(textList(manifest.methods, 'methods', 64), REQUIRED_METHODS, 'methods'),
     stages: textList(manifest.stages ?? [], 'stages', 64),
+    keepFloat32: textList(manifest.keepFloat32 ?? [], 'keepFloat32', 256),
     tasks: tasks(manifest.tasks),
     proposals: including(
       textList(manifest.proposals, 'proposals', 64),
@@ -137,6 +140,7 @@ const KNOWN_KEYS = [
   'architecture',
   'methods',
   'stages',
+  'keepFloat32',
   'tasks',
   'proposals',
   'embeddingDim',

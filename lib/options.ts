@@ -228,10 +228,11 @@ export function checkSize(value: unknown, name: string): Size {
 /** The known name within two edits (or a third of the length) of `key`, if any. */
 export function nearestName(key: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(key.length / 3)) + 1;
+  let bestDistance = Number.POSITIVE_INFINITY;
   for (const name of known) {
+    const limit = Math.max(2, Math.floor(Math.min(key.length, name.length) / 3));
     const distance = editDistance(key.toLowerCase().slice(0, 64), name.toLowerCase());
-    if (distance < bestDistance) {
+    if (distance <= limit && distance < bestDistance) {
       best = name;
       bestDistance = distance;
     }

@@ -109,7 +109,7 @@ export class Segmenter implements AsyncDisposable {
     const tokenizer = await readTokenizer(file, manifest, signal);
     if (verify) await verifyWeights(file, manifest, signal);
     const model = await runJob(signal, (job) =>
-      native().loadModel(job, file, device, dtype, threads),
+      native().loadModel(job, file, device, dtype, threads, manifest.keepFloat32),
     );
     try {
       checkMethods(manifest, callNative(() => model.info()).methods);

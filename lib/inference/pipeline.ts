@@ -124,7 +124,9 @@ export class Pipeline {
     const image = await timed('decode', () => decodeImage(input, plan));
     const tensor = stackImages([image]);
     try {
-      const stages = await runJob(plan.signal, (job) => this.#model.profile(job, tensor));
+      const stages = await runJob(plan.signal, (job) =>
+        this.#model.profile(job, tensor, this.#manifest.stages),
+      );
       times.push(...stages.map((time) => ({ ...time, stage: time.stage.replace(/^stage_/, '') })));
     } finally {
       tensor.dispose();

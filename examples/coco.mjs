@@ -1,0 +1,22 @@
+// Objects of several pictures as COCO results, with a deadline for the whole.
+import { Segmenter } from 'lexiseg';
+
+const images = process.argv.slice(2);
+if (images.length === 0) images.push('test/fixtures/images/street.jpg');
+
+const signal = AbortSignal.timeout(60_000);
+const segmenter = await Segmenter.load('models/bundles/tiny-fc-clip.pt', { signal });
+const vocabulary = await segmenter.createVocabulary(['car', 'person', 'dog'], { signal });
+const results = await segmenter.segment(images, vocabulary, {
+  task: 'instance',
+  thresholds: { instanceTopK: 5 },
+  signal,
+});
+const coco = [];
+for (const [i, result] of results.entries()) {
+  coco.push(...(await result.toCocoResults({ imageId: images[i] })));
+  result.dispose();
+}
+console.log(JSON.stringify(coco));
+vocabulary.dispose();
+await segmenter.dispose();

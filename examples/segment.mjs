@@ -1,0 +1,15 @@
+// Segments a picture by words and writes an overlay. Run: node examples/segment.mjs [IMAGE] [BUNDLE]
+import { writeFile } from 'node:fs/promises';
+import { Segmenter } from 'lexiseg';
+
+const [image = 'test/fixtures/images/street.jpg', bundle = 'models/bundles/tiny-fc-clip.pt'] =
+  process.argv.slice(2);
+
+const segmenter = await Segmenter.load(bundle);
+const result = await segmenter.segment(image, ['car|taxi', 'person', 'dog', 'tree', 'road', 'sky']);
+for (const { className, score, area, box } of result.segments) {
+  console.log(className, score.toFixed(3), `${area} px`, `at ${box.x},${box.y}`);
+}
+await writeFile('overlay.png', await result.toOverlay());
+result.dispose();
+await segmenter.dispose();

@@ -90,8 +90,8 @@ class Clip(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(2.6593))
 
     def text_hidden(self, token_ids: Tensor) -> Tensor:
-        """token_ids: int64 [N, 77] → final-norm state at the end token, float [N, width]."""
-        x = self.token_embedding(token_ids) + self.positional_embedding
+        """token_ids: int64 [N, L ≤ 77] → final-norm state at the end token, float [N, width]."""
+        x = self.token_embedding(token_ids) + self.positional_embedding[: token_ids.shape[1]]
         x = self.ln_final(self.transformer(x))
         return x[torch.arange(x.shape[0]), token_ids.argmax(dim=-1)]
 

@@ -132,16 +132,25 @@ void fill_probs(const MaskGrid& grid, const Tile& tile, const Resampling& r, flo
   }
 }
 
+void check_class_probs(const at::Tensor& class_probs, const at::Tensor& logits) {
+  TORCH_CHECK(class_probs.dim() == 2 && class_probs.size(0) == logits.size(0) &&
+                  class_probs.size(1) >= 1 && class_probs.scalar_type() == at::kFloat,
+              "Expected float32 [", logits.size(0), ", K], K at least 1, for class_probs but ",
+              "received ", class_probs.scalar_type(), " ", class_probs.sizes());
+  TORCH_CHECK(class_probs.device() == logits.device(), "Expected class_probs on ",
+              logits.device(), " but received it on ", class_probs.device());
+}
+
 }  // namespace
 
 std::tuple<at::Tensor, at::Tensor> label_map(const at::Tensor& mask_logits,
                                              const at::Tensor& class_probs,
                                              at::IntArrayRef geometry, bool resize_scores) {
   check_device(mask_logits, "mask_logits");
-  check_device(class_probs, "class_probs");
-  const Geometry g = checked_geometry(geometry);
   const DeviceGuard guard(mask_logits.device());
-  const auto logits = mask_logits.contiguous();
+  const Geometry g = checked_geometry(geometry);
+  const auto logits = checked_mask_logits(mask_logits);
+  check_class_probs(class_probs, logits);
   const auto probs_by_class = class_probs.t().contiguous();
   const int64_t queries = logits.size(0), classes = class_probs.size(1);
   auto labels = at::zeros({g.height, g.width}, logits.options().dtype(at::kInt));

@@ -7,12 +7,12 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 namespace lexiseg::ops::cuda {
@@ -20,6 +20,7 @@ namespace lexiseg::ops::cuda {
 using DeviceGuard = c10::cuda::CUDAGuard;
 
 inline constexpr int kThreads = 256;
+inline constexpr int kWarp = 32;
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
 inline void check_device(const at::Tensor& tensor, const char* name) {

@@ -14,7 +14,6 @@ namespace lexiseg::ops::cuda {
 namespace {
 
 constexpr int kMaxLevels = 16;
-constexpr int kWarp = 32;
 
 // Sizes of one call; passed to the kernels by value.
 struct Shape {

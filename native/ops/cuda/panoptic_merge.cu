@@ -11,7 +11,6 @@
 namespace lexiseg::ops::cuda {
 namespace {
 
-constexpr int kWarp = 32;
 
 // Pixels from low to high, both inside; empty at first.
 struct Extent {
@@ -161,11 +160,7 @@ std::vector<Claim> read_claims(const at::Tensor& bytes) {
 }
 
 void check_arguments(const PanopticArguments& a) {
-  check_device(a.mask_logits, "mask_logits");
-  const int64_t queries = a.mask_logits.dim() == 3 ? a.mask_logits.size(0) : -1;
-  TORCH_CHECK(queries >= 0 && a.mask_logits.scalar_type() == at::kFloat,
-              "Expected float32 [Q, h, w] for mask_logits but received ",
-              a.mask_logits.scalar_type(), " ", a.mask_logits.sizes());
+  const int64_t queries = a.mask_logits.size(0);
   TORCH_CHECK(a.scores.dim() == 1 && a.scores.size(0) == queries &&
                   a.scores.scalar_type() == at::kFloat,
               "Expected float32 [", queries, "] for scores but received ", a.scores.sizes());
@@ -180,11 +175,12 @@ void check_arguments(const PanopticArguments& a) {
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_merge(
     const PanopticArguments& a) {
-  check_arguments(a);
-  const Geometry g = checked_geometry(a.geometry);
+  check_device(a.mask_logits, "mask_logits");
   const auto device = a.mask_logits.device();
   const DeviceGuard guard(device);
-  const auto logits = a.mask_logits.contiguous();
+  const Geometry g = checked_geometry(a.geometry);
+  const auto logits = checked_mask_logits(a.mask_logits);
+  check_arguments(a);
   const auto scores = a.scores.to(device).contiguous(), labels = a.labels.to(device).contiguous();
   const auto taps = DeviceTaps::from_grid_to_output(logits, g);
   const std::vector<Claim> unclaimed(logits.size(0), Claim{0, 0, 0, kNothing});

@@ -40,7 +40,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> merge(
                          overlap_threshold});
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> select(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> select_best(
     const Tensor& mask_logits, const Tensor& class_probs, const Tensor& thing,
     at::IntArrayRef geometry, int64_t top_k, bool things_only) {
   return select_instances({mask_logits, class_probs, thing, geometry, top_k, things_only});
@@ -83,7 +83,7 @@ std::string register_kernels() {
     library.impl("ms_deform_attn_backward", TORCH_FN(attend_backward));
     library.impl("label_map", TORCH_FN(label_map));
     library.impl("panoptic_merge", TORCH_FN(merge));
-    library.impl("select_instances", TORCH_FN(select));
+    library.impl("select_instances", TORCH_FN(select_best));
     library.impl("linear_sum_assignment", TORCH_FN(assign));
     library.impl("rle_encode", TORCH_FN(rle_encode));
     library.impl("rle_decode", TORCH_FN(decode));

@@ -3,9 +3,9 @@
 
 #include <utility>
 
-#include "ops/cuda/geometry.h"
 #include "ops/cuda/launch.cuh"
-#include "ops/cuda/taps.h"
+#include "ops/geometry.h"
+#include "ops/taps.h"
 
 namespace lexiseg::ops::cuda {
 

@@ -14,7 +14,6 @@
 namespace lexiseg::ops::cuda {
 namespace {
 
-constexpr int kWarp = 32;
 constexpr int64_t kMaxMasksPerChunk = 4096;
 constexpr int64_t kPixelsPerThread = 16;
 
@@ -120,9 +119,7 @@ void append_chunk(const at::Tensor& logits, const Geometry& g, const DeviceTaps&
 
 Masks masks_of(const InstanceArguments& a, const std::vector<Candidate>& candidates) {
   const Geometry g = checked_geometry(a.geometry);
-  TORCH_CHECK(g.pixels() <= std::numeric_limits<int32_t>::max(),
-              "Expected an output of fewer than 2^31 pixels but received ", a.geometry);
-  const auto logits = a.mask_logits.contiguous();
+  const auto logits = checked_mask_logits(a.mask_logits);
   const auto taps = DeviceTaps::from_grid_to_output(logits, g);
   const auto chunk = static_cast<size_t>(
       std::clamp<int64_t>(kRleChunkBytes / g.pixels(), 1, kMaxMasksPerChunk));
@@ -147,11 +144,8 @@ struct Instance {
 };
 
 void check_arguments(const InstanceArguments& a) {
-  check_device(a.mask_logits, "mask_logits");
-  check_device(a.class_probs, "class_probs");
-  TORCH_CHECK(a.mask_logits.dim() == 3 && a.mask_logits.scalar_type() == at::kFloat,
-              "Expected float32 [Q, h, w] for mask_logits but received ",
-              a.mask_logits.scalar_type(), " ", a.mask_logits.sizes());
+  TORCH_CHECK(a.mask_logits.dim() == 3 && a.class_probs.device() == a.mask_logits.device(),
+              "Expected mask_logits [Q, h, w] and class_probs [Q, K] on one device");
   TORCH_CHECK(a.class_probs.dim() == 2 && a.class_probs.scalar_type() == at::kFloat &&
                   a.class_probs.size(0) == a.mask_logits.size(0),
               "Expected float32 [", a.mask_logits.size(0), ", K] for class_probs but received ",
@@ -167,6 +161,7 @@ void check_arguments(const InstanceArguments& a) {
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> select_instances(
     const InstanceArguments& a) {
+  check_device(a.mask_logits, "mask_logits");
   check_arguments(a);
   const DeviceGuard guard(a.mask_logits.device());
   const auto candidates = best_pairs(a);

@@ -6,9 +6,9 @@ export type Rgb = readonly [number, number, number];
 
 /** Lightness and chroma pairs at which every hue is inside sRGB, or near enough to clip well. */
 const TONES = [
-  [0.72, 0.17],
-  [0.62, 0.19],
-  [0.8, 0.13],
+  [0.7, 0.17],
+  [0.57, 0.2],
+  [0.83, 0.14],
 ] as const;
 const HUES = 30;
 

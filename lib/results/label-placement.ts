@@ -30,9 +30,9 @@ export async function namesSvg(
   owners: Int32Array,
 ): Promise<string> {
   const { width, height } = canvas;
-  const longest = Math.max(width, height);
-  const smallest = Math.max(11, Math.round(longest / 90));
-  const largest = Math.max(smallest, Math.round(longest / 38));
+  const side = Math.sqrt(width * Math.min(height, 2 * width));
+  const smallest = Math.max(11, Math.round(side / 80));
+  const largest = Math.max(smallest, Math.round(side / 32));
   const names = new Map(segmentation.segments.map(({ id, className }) => [id, className]));
   const placed: Rectangle[] = [];
   const parts: string[] = [];
@@ -40,12 +40,13 @@ export async function namesSvg(
   for (const { id, x, y, room } of placements) {
     const name = names.get(id);
     if (name === undefined || parts.length >= MOST_NAMES) continue;
-    const size = Math.min(largest, Math.max(smallest, Math.round(room * 0.55)));
-    const text = cutText(name, size, Math.min(width * 0.5, room * 5));
+    // Names may reach a little over their segment sideways, never above or below it.
+    const fitting = Math.min((3 * room) / (textWidth(name, 1) + 2 * PADDING), 0.6 * room);
+    const size = Math.min(largest, Math.max(smallest, Math.round(fitting)));
+    const text = cutText(name, size, Math.min(0.5 * width, 4 * room));
     const boxWidth = textWidth(text, size) + 2 * PADDING * size;
     const boxHeight = size * (1 + PADDING);
-    // Text may reach a little over the segment sideways, never above or below it.
-    if (text === '' || boxHeight > 2 * room || boxWidth > 5 * room) continue;
+    if (text === '' || boxHeight > 2 * room || boxWidth > 4 * room + size) continue;
     const rectangle = {
       left: clamp(x - boxWidth / 2, 2, width - boxWidth - 2),
       top: clamp(y - boxHeight / 2, 2, height - boxHeight - 2),

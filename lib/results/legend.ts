@@ -37,8 +37,9 @@ export function renderLegend(
   const columns = Math.max(1, Math.floor((width - 2 * margin) / (size * 17)));
   const columnWidth = (width - 2 * margin) / columns;
   const rows = Math.ceil(shown.length / columns);
-  const top = margin + rowHeight;
-  const parts = [title(segmentation, { size, margin, width })];
+  const heading = renderHeading(segmentation, { size, margin, width });
+  const top = margin + heading.lines * rowHeight;
+  const parts = [heading.svg];
   shown.forEach((entry, index) => {
     // Down the columns, so that the largest classes lead the first one.
     const x = margin + Math.floor(index / rows) * columnWidth;
@@ -77,24 +78,26 @@ function collectEntries(segmentation: Segmentation): Entry[] {
   return [...byClass.values()].sort((a, b) => b.area - a.area);
 }
 
-function title(
+/** Bundle and task, on one line where both fit; "(random weights)" is never cut away. */
+function renderHeading(
   segmentation: Segmentation,
   { size, margin, width }: { size: number; margin: number; width: number },
-): string {
+): { svg: string; lines: number } {
   const { bundle, task, segments } = segmentation;
   const count = `${task} · ${segments.length} segment${segments.length === 1 ? '' : 's'}`;
-  const small = Math.round(size * 0.92);
-  const countWidth = textWidth(count, small);
+  const room = width - 2 * margin;
+  const oneLine = textWidth(bundle.label, size) + textWidth(count, size) + size <= room;
+  const note = bundle.label.slice(bundle.name.length);
+  const name = cutText(bundle.name, size, room - textWidth(note, size));
   const y = margin + size * 0.8;
-  const label = cutText(bundle.label, size, width - 2 * margin - countWidth - 2 * size);
-  return (
-    textAt(label, {
-      x: margin,
-      y,
-      size,
-      fill: bundle.weights === 'random' ? '#ffb454' : '#ffffff',
-    }) + textAt(count, { x: width - margin, y, size: small, fill: '#9aa3b2', anchor: 'end' })
-  );
+  const countAt = oneLine
+    ? ({ x: width - margin, y, anchor: 'end' } as const)
+    : { x: margin, y: y + size * 1.5 };
+  const fill = bundle.weights === 'random' ? '#ffb454' : '#ffffff';
+  const svg =
+    textAt(name + note, { x: margin, y, size, fill }) +
+    textAt(count, { ...countAt, size: Math.round(size * 0.92), fill: '#9aa3b2' });
+  return { svg, lines: oneLine ? 1 : 2 };
 }
 
 function row(

@@ -53,7 +53,9 @@ export async function toOverlay(
     layers.push({ input: Buffer.from(svg), left: 0, top: 0 });
   }
   const raw = { width, height, channels: 3 } as const;
-  const picture = sharp(canvas.rgb, { raw, limitInputPixels: false }).composite(layers);
+  const picture = sharp(canvas.rgb, { raw, limitInputPixels: false })
+    .composite(layers)
+    .removeAlpha();
   if (!legend) return picture.png().toBuffer();
   return attachLegend(await picture.raw().toBuffer(), canvas, segmentation);
 }
@@ -75,6 +77,7 @@ async function attachLegend(
       background: panel.background,
     })
     .composite([{ input: Buffer.from(panel.svg), left: 0, top: height }])
+    .removeAlpha()
     .png()
     .toBuffer();
 }

@@ -1,0 +1,224 @@
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bundle, lexiseg, street } from './command.js';
+import { libtorchFiles, temporaryFolder, writeFiles } from './places.js';
+
+let folder: string;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const words = ['--bundle', bundle, '--classes', 'car|taxi, person, tree, sky'];
+
+describe('lexiseg', () => {
+  it('has help with an example on every command', async () => {
+    const commands = ['segment', 'inspect', 'bench', 'doctor'].map((name) => [name]);
+    const libtorch = ['install', 'path', 'list', 'remove'].map((name) => ['libtorch', name]);
+    for (const command of [[], ...commands, ...libtorch]) {
+      const { status, stdout } = await lexiseg([...command, '--help']);
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/Examples?:\n\s+(export LIBTORCH="\$\()?lexiseg /);
+    }
+  });
+
+  it('ends with status 2 and a hint when it is written wrongly', async () => {
+    const wrong: [string[], RegExp][] = [
+      [['segmnt', street], /Did you mean segment/],
+      [['segment'], /missing required argument/],
+      [['segment', street, ...words, '--taks', 'semantic'], /--task/],
+      [['segment', street, ...words, '--task', 'panoptik'], /semantic, panoptic, instance/],
+      [['segment', street, '--bundle', bundle], /--classes/],
+      [['segment', street, ...words, '--size', '0x10'], /./],
+      [['segment', street, ...words, '--device', 'gpu'], /cuda/],
+      [['libtorch', 'install', '--flavour', 'rocm'], /cpu, cu130/],
+      [['libtorch', 'install', '--sha256', 'abc'], /64/],
+    ];
+    for (const [args, hint] of wrong) {
+      const { status, stderr } = await lexiseg(args);
+      expect({ args, status }).toEqual({ args, status: 2 });
+      expect(stderr).toMatch(hint);
+    }
+  });
+
+  it('ends with status 1 and a code when a file is no bundle', async () => {
+    const fake = join(folder, 'fake.pt');
+    writeFileSync(fake, 'nothing');
+    for (const path of [fake, join(folder, 'none.pt')]) {
+      const { status, stderr } = await lexiseg(['inspect', path]);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/\[ERR_BUNDLE_READ\]/);
+    }
+  });
+
+  it('ends with status 3 and the command to run when LibTorch is missing', async () => {
+    const env = { LEXISEG_LIBTORCH: '', LIBTORCH: '', LEXISEG_CACHE: folder, LEXISEG_PYTHON: '' };
+    const { status, stderr } = await lexiseg(['inspect', bundle], { env });
+    expect(status).toBe(3);
+    expect(stderr).toContain('npx lexiseg libtorch install');
+    expect(stderr).toContain(folder);
+  });
+});
+
+describe('lexiseg segment', () => {
+  it('prints a table of segments and says that the weights are random', async () => {
+    const { status, stdout, stderr } = await lexiseg(['segment', street, ...words]);
+    expect(stderr).toContain('RANDOM weights');
+    expect(status).toBe(0);
+    expect(stdout).toContain('960×640, panoptic');
+    expect(stdout).toContain('(random weights)');
+    expect(stdout).toMatch(/class\s+kind\s+score\s+area/);
+  });
+
+  it('prints one line of JSON for each image', async () => {
+    const copy = join(folder, 'copy.jpg');
+    copyFileSync(street, copy);
+    const { status, stdout } = await lexiseg(['segment', street, copy, ...words, '--json']);
+    expect(status).toBe(0);
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ image }) => image)).toEqual([street, copy]);
+    expect(lines[0]).toMatchObject({ width: 960, height: 640, task: 'panoptic', files: [] });
+    expect(lines[0].bundle.weights).toBe('random');
+    expect(lines[0].segments).toEqual(lines[1].segments);
+  });
+
+  it('writes every kind of file into the folder asked for, and only there', async () => {
+    const out = join(folder, 'out');
+    const kinds = ['--out', out, '--write', 'json,labels,coco,geojson', '--overlay'];
+    const { status } = await lexiseg(['segment', street, ...words, ...kinds], { cwd: folder });
+    expect(status).toBe(0);
+    expect(readdirSync(folder)).toEqual(['out']);
+    expect(readdirSync(out).sort()).toEqual([
+      'street.coco.json',
+      'street.geojson',
+      'street.json',
+      'street.labels.png',
+      'street.overlay.png',
+      'street.panoptic.png',
+    ]);
+    const overlay = await sharp(join(out, 'street.overlay.png')).metadata();
+    expect(overlay.width).toBeGreaterThanOrEqual(960);
+    const labels = await sharp(join(out, 'street.labels.png')).metadata();
+    expect([labels.width, labels.height]).toEqual([960, 640]);
+    const coco = JSON.parse(readFileSync(join(out, 'street.coco.json'), 'utf8'));
+    expect(coco.annotations[0].file_name).toBe('street.panoptic.png');
+  });
+
+  it('runs the other tasks at the size asked for', async () => {
+    for (const task of ['semantic', 'instance']) {
+      const flags = ['--task', task, '--size', '120x80', '--json', '--top-k', '4'];
+      const { status, stdout } = await lexiseg(['segment', street, ...words, ...flags]);
+      expect(status).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ task, width: 120, height: 80 });
+    }
+  });
+
+  it('goes on after an image that cannot be read, and ends with status 1', async () => {
+    const broken = join(folder, 'broken.jpg');
+    writeFileSync(broken, readFileSync(street).subarray(0, 300));
+    const images = [broken, join(folder, 'none.jpg'), street];
+    const { status, stdout, stderr } = await lexiseg(['segment', ...images, ...words, '--json']);
+    expect(status).toBe(1);
+    expect(stderr.match(/\[ERR_IMAGE_READ\]/g)).toHaveLength(2);
+    expect(JSON.parse(stdout)).toMatchObject({ image: street });
+  });
+
+  it('ends with status 130 at Ctrl-C and leaves no result behind', async () => {
+    const images = Array.from({ length: 200 }, () => street);
+    const { status, stdout, stderr } = await lexiseg(['segment', ...images, ...words], {
+      onStderr: (text, kill) => {
+        if (text.includes('segmenting') && !text.includes('stopping')) kill('SIGINT');
+      },
+    });
+    expect(stderr).toContain('stopping');
+    expect(status).toBe(130);
+    expect(stdout.match(/segments,/g)?.length ?? 0).toBeLessThan(200);
+  });
+});
+
+describe('lexiseg inspect and bench', () => {
+  it('tells what a bundle is, for people and as JSON', async () => {
+    const { status, stdout } = await lexiseg(['inspect', bundle, '--verify']);
+    expect(status).toBe(0);
+    expect(stdout).toContain('tiny-fc-clip.pt (random weights)');
+    expect(stdout).toContain('the weights are those of the manifest');
+    const { stdout: json } = await lexiseg(['inspect', bundle, '--json']);
+    expect(JSON.parse(json)).toMatchObject({ formatVersion: 1, weights: { kind: 'random' } });
+  });
+
+  it('times the stages of one image', async () => {
+    const { status, stdout } = await lexiseg([
+      'bench',
+      street,
+      ...words,
+      '--repeat',
+      '2',
+      '--json',
+    ]);
+    expect(status).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report.stages.length).toBeGreaterThan(3);
+    for (const { milliseconds } of report.stages) expect(milliseconds).toBeGreaterThanOrEqual(0);
+    expect(report.medianMilliseconds).toBeGreaterThan(0);
+  });
+});
+
+describe('lexiseg doctor', () => {
+  it('finds a working installation usable', async () => {
+    const { status, stdout } = await lexiseg(['doctor', '--json']);
+    const diagnosis = JSON.parse(stdout);
+    expect(diagnosis).toMatchObject({ usable: true, remedy: null });
+    expect(diagnosis.stages.map(({ stage }: { stage: string }) => stage)).toEqual([
+      'binaries',
+      'libtorch',
+      'addon',
+      'self-test',
+    ]);
+    expect(status).toBe(0);
+  });
+
+  it('names what is wrong and what to do, with status 3', async () => {
+    const nothing = { LEXISEG_LIBTORCH: '', LIBTORCH: '', LEXISEG_CACHE: folder };
+    const missing = await lexiseg(['doctor'], { env: nothing });
+    expect(missing.status).toBe(3);
+    expect(missing.stdout).toContain('npx lexiseg libtorch install');
+    const broken = writeFiles(join(folder, 'broken'), libtorchFiles());
+    const { status, stdout } = await lexiseg(['doctor', '--json'], {
+      env: { LEXISEG_LIBTORCH: broken },
+    });
+    expect(status).toBe(3);
+    const [last] = JSON.parse(stdout).stages.slice(-1);
+    expect(last).toMatchObject({ stage: 'addon', error: { code: 'ERR_LIBTORCH_LOAD' } });
+  });
+});
+
+describe('lexiseg libtorch', () => {
+  it('installs from a folder, lists, finds and removes', async () => {
+    const from = writeFiles(join(folder, 'mine'), libtorchFiles());
+    const env = { LEXISEG_CACHE: join(folder, 'cache'), LEXISEG_LIBTORCH: '', LIBTORCH: '' };
+    const installed = await lexiseg(['libtorch', 'install', '--from', from], { env });
+    expect(installed.stdout).toMatch(/LibTorch 2\.13\.0\+cpu installed in /);
+    const { stdout: path } = await lexiseg(['libtorch', 'path'], { env });
+    expect(existsSync(join(path.trim(), 'lib', 'libtorch_cpu.so'))).toBe(true);
+    const { stdout: list } = await lexiseg(['libtorch', 'list', '--json'], { env });
+    const [entry] = JSON.parse(list).entries;
+    const name = entry.folder.split('/').pop();
+    expect((await lexiseg(['libtorch', 'remove', 'nothing'], { env })).status).toBe(2);
+    expect((await lexiseg(['libtorch', 'remove', name], { env })).status).toBe(0);
+    expect((await lexiseg(['libtorch', 'path'], { env })).status).toBe(3);
+  });
+});

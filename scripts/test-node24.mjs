@@ -1,0 +1,21 @@
+/** Runs the tests that touch the addon under Node 24, which an npm package brings. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { main, must, root, say } from './steps.mjs';
+
+const VERSION = '24';
+const FOLDERS = ['test/addon', 'test/cli', 'test/package'];
+
+await main(async () => {
+  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
+  const prefix = join(root, '.cache', 'node24');
+  const node = join(prefix, 'node_modules', name, 'bin', 'node');
+  if (!existsSync(node)) {
+    say(`fetching ${name}@${VERSION}`);
+    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-save'];
+    await must('npm', ['install', '--prefix', prefix, ...flags, `${name}@${VERSION}`]);
+  }
+  await must(node, ['--version']);
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  await must(node, [vitest, 'run', '--typecheck.enabled=false', ...FOLDERS]);
+});

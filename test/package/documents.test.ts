@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ERROR_CODES } from '../../lib/errors.js';
+import { root, runNode } from '../cli/command.js';
+import { temporaryFolder } from '../cli/places.js';
+
+const read = (name: string): string => readFileSync(join(root, name), 'utf8');
+
+describe('README', () => {
+  it('opens with the demo and the test command, which package.json has', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    expect(read('README.md').slice(0, 200)).toMatch(/npm run demo[\s\S]*npm test/);
+    expect(scripts).toHaveProperty('demo');
+    expect(scripts).toHaveProperty('test');
+  });
+
+  it('lists every error code with the meaning that the table gives it', () => {
+    const text = read('README.md');
+    for (const [code, meaning] of Object.entries(ERROR_CODES)) {
+      expect(text).toContain(`| \`${code}\` | ${meaning} |`);
+    }
+  });
+
+  it('shows the example that is run below', () => {
+    const [, shown] = read('README.md').match(/```js\n([\s\S]*?)```/) ?? [];
+    const lines = String(shown)
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '');
+    const example = read('examples/segment.mjs');
+    expect(lines.filter((line) => !example.includes(line))).toEqual([]);
+    const code = lines.filter((line) => !/^(import|\})/.test(line));
+    expect(code.length).toBeLessThanOrEqual(10);
+  });
+
+  it('links to files that exist', () => {
+    for (const name of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'THIRD_PARTY.md']) {
+      const links = [...read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path]) => path);
+      for (const path of links) {
+        const parent = join(root, String(path), '..');
+        expect(readdirSync(parent)).toContain(String(path).split('/').filter(Boolean).pop());
+      }
+    }
+  });
+});
+
+describe('the package file', () => {
+  it('names every dependency in THIRD_PARTY.md', () => {
+    const { dependencies, devDependencies } = JSON.parse(read('package.json'));
+    const text = read('THIRD_PARTY.md');
+    const names = Object.keys({ ...dependencies, ...devDependencies });
+    expect(names.filter((name) => !text.includes(name.replace(/^@types\/.*/, '@types/')))).toEqual(
+      [],
+    );
+  });
+
+  it('has exact versions and no command called build, before which npm would run prebuild', () => {
+    const { dependencies, devDependencies, scripts } = JSON.parse(read('package.json'));
+    for (const version of Object.values({ ...dependencies, ...devDependencies })) {
+      expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+    }
+    expect(scripts).not.toHaveProperty('build');
+  });
+});
+
+describe('examples', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = temporaryFolder();
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('run as they stand', async () => {
+    for (const name of ['stages.mjs', 'coco.mjs']) {
+      const { status, stdout, stderr } = await runNode([join('examples', name)]);
+      expect({ name, status, stderr }).toMatchObject({ name, status: 0 });
+      expect(stdout.length).toBeGreaterThan(10);
+    }
+    const picture = join(root, 'test/fixtures/images/street.jpg');
+    const bundle = join(root, 'models/bundles/tiny-fc-clip.pt');
+    const segment = join(root, 'examples/segment.mjs');
+    const { status } = await runNode([segment, picture, bundle], { cwd: folder });
+    expect(status).toBe(0);
+    expect(readdirSync(folder)).toEqual(['overlay.png']);
+  });
+});

@@ -1,0 +1,40 @@
+#include "check.h"
+
+#include <algorithm>
+#include <sstream>
+
+namespace lexiseg::ops {
+
+std::string describe(const at::Tensor& tensor) {
+  if (!tensor.defined()) return "an undefined tensor";
+  std::ostringstream text;
+  text << c10::toString(tensor.scalar_type()) << " " << tensor.sizes() << " on " << tensor.device();
+  return text.str();
+}
+
+void check_tensor(const at::Tensor& tensor, const char* name,
+                  std::initializer_list<at::ScalarType> dtypes, int64_t dim) {
+  const bool fits = tensor.defined() && tensor.layout() == at::kStrided &&
+                    tensor.device().is_cpu() && tensor.dim() == dim &&
+                    std::find(dtypes.begin(), dtypes.end(), tensor.scalar_type()) != dtypes.end();
+  if (fits) return;
+  std::string what = "a CPU tensor of ";
+  for (const at::ScalarType dtype : dtypes) {
+    what += (dtype == *dtypes.begin() ? "" : " or ") + std::string(c10::toString(dtype));
+  }
+  what += " with " + std::to_string(dim) + " dimensions";
+  LEXISEG_EXPECT(false, what, name, describe(tensor));
+}
+
+void check_sizes(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes) {
+  LEXISEG_EXPECT(tensor.sizes() == sizes, c10::str("sizes ", sizes), name, describe(tensor));
+}
+
+int64_t checked_product(int64_t a, int64_t b, int64_t most, const char* name) {
+  LEXISEG_EXPECT(a >= 0 && b >= 0, "sizes of at least 0", name, a, " and ", b);
+  LEXISEG_EXPECT(a == 0 || b <= most / a, "at most " + std::to_string(most) + " elements", name, a,
+                 " x ", b);
+  return a * b;
+}
+
+}  // namespace lexiseg::ops

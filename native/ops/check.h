@@ -1,0 +1,28 @@
+// Checks of the ops' arguments: "Expected {what} for {name} but received {value}".
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+#define LEXISEG_EXPECT(condition, what, name, ...) \
+  TORCH_CHECK(condition, "Expected ", what, " for ", name, " but received ", __VA_ARGS__)
+
+namespace lexiseg::ops {
+
+// "Float [2, 3] on cpu"
+std::string describe(const at::Tensor& tensor);
+
+// A dense CPU tensor of one of the dtypes, with `dim` dimensions.
+void check_tensor(const at::Tensor& tensor, const char* name,
+                  std::initializer_list<at::ScalarType> dtypes, int64_t dim);
+
+void check_sizes(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes);
+
+// a * b of sizes that are not negative; refuses a product of more than `most`.
+int64_t checked_product(int64_t a, int64_t b, int64_t most, const char* name);
+
+}  // namespace lexiseg::ops

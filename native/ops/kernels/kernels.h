@@ -1,0 +1,21 @@
+// The vector kernels, one table of them per instruction set. Plain data in and out: this header and
+// the kernels' own files include nothing that defines inline functions (see CMakeLists.txt).
+#pragma once
+
+#include <cstdint>
+
+#include "ops/kernels/deformable.h"
+
+namespace lexiseg::ops {
+
+struct Kernels {
+  const char* instruction_set;
+
+  DeformableKernels deformable;
+};
+
+// The best table for this processor. ATEN_CPU_CAPABILITY=avx2|default asks for a lesser one, as it
+// does for LibTorch itself.
+const Kernels& kernels();
+
+}  // namespace lexiseg::ops

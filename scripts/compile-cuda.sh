@@ -63,7 +63,7 @@ done
 grep -q '^libcudart\.so\.' <<<"$needed" || fail "$library does not share the CUDA runtime"
 ! grep -q / <<<"$needed" || fail "$library needs a library by path"
 ! readelf -d "$library" | grep -qE '\((RPATH|RUNPATH)\)' || fail "$library has a run path"
-for symbol in lexiseg_ops_cuda_error; do
+for symbol in lexiseg_ops_cuda_registration_error; do
   nm -D --defined-only "$library" | grep -qw "$symbol" || fail "$library does not export $symbol"
 done
 echo "compile-cuda: $(stat -c %s "$library") bytes in $((SECONDS - started)) s," \

@@ -74,8 +74,8 @@ def _cuda() -> Backend:
     torch.ops.load_library(str(folder / "liblexiseg_ops.so"))
     torch.ops.load_library(str(folder / "liblexiseg_ops_cuda.so"))
     library = ctypes.CDLL(str(folder / "liblexiseg_ops_cuda.so"))
-    library.lexiseg_ops_cuda_error.restype = ctypes.c_char_p
-    reason = library.lexiseg_ops_cuda_error().decode()
+    library.lexiseg_ops_cuda_registration_error.restype = ctypes.c_char_p
+    reason = library.lexiseg_ops_cuda_registration_error().decode()
     assert reason == "", f"the CUDA kernels are not registered: {reason}"
     return Backend("cuda", torch.ops.lexiseg, torch.device("cuda"))
 
@@ -83,6 +83,12 @@ def _cuda() -> Backend:
 BACKENDS = {"emulated": _emulated, "cuda": _cuda}
 if os.environ.get("LEXISEG_CUDA_DEVICE_ONLY") == "1":
     del BACKENDS["emulated"]
+
+
+def pytest_report_header() -> str:
+    if torch.cuda.is_available():
+        return f"CUDA device: {torch.cuda.get_device_name()}"
+    return "CUDA device: none, so its tests are skipped"
 
 
 @pytest.fixture(scope="session", params=sorted(BACKENDS))

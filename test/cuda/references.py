@@ -149,7 +149,7 @@ def instances(
     """(score, class, mask) of thing classes, best first."""
     logits = output_logits(mask_logits, geometry)
     classes = class_probs.shape[1]
-    order = sorted(range(class_probs.numel()), key=lambda i: -class_probs.view(-1)[i].item())
+    order = sorted(range(class_probs.numel()), key=lambda i: -class_probs.reshape(-1)[i].item())
     found = []
     for pair in order[:top_k]:
         query, label = divmod(pair, classes)

@@ -63,7 +63,8 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// A class and its score; the better of two has the larger score, or the lower class at equal scores.
+// A class and its score; the better of two has the larger score, or the lower class at equal
+// scores.
 struct Best {
   float score;
   int label;
@@ -125,8 +126,8 @@ Resampling resampling_for(const at::Tensor& logits, const Geometry& g, bool resi
 void fill_probs(const MaskGrid& grid, const Tile& tile, const Resampling& r, float* probs) {
   const auto blocks = blocks_for(grid.queries * tile.pixels);
   if (r.resize_scores) {
-    launch(resized_probs, blocks, kThreads, grid, tile, r.to_network.tables(),
-           r.to_output.tables(), probs);
+    launch(resized_probs, blocks, kThreads, grid, tile, r.to_network.tables(), r.to_output.tables(),
+           probs);
   } else {
     launch(resized_logits, blocks, kThreads, grid, tile, r.to_output.tables(), probs);
   }
@@ -137,8 +138,8 @@ void check_class_probs(const at::Tensor& class_probs, const at::Tensor& logits) 
                   class_probs.size(1) >= 1 && class_probs.scalar_type() == at::kFloat,
               "Expected float32 [", logits.size(0), ", K], K at least 1, for class_probs but ",
               "received ", class_probs.scalar_type(), " ", class_probs.sizes());
-  TORCH_CHECK(class_probs.device() == logits.device(), "Expected class_probs on ",
-              logits.device(), " but received it on ", class_probs.device());
+  TORCH_CHECK(class_probs.device() == logits.device(), "Expected class_probs on ", logits.device(),
+              " but received it on ", class_probs.device());
 }
 
 }  // namespace
@@ -164,10 +165,10 @@ std::tuple<at::Tensor, at::Tensor> label_map(const at::Tensor& mask_logits,
   const at::NoTF32Guard full_precision;
   for (int64_t start = 0; start < g.pixels(); start += tile_pixels) {
     const Tile tile{start, std::min(tile_pixels, g.pixels() - start), g.width};
-    const auto probs = probs_memory.narrow(0, 0, queries * tile.pixels)
-                           .view({queries, tile.pixels});
-    auto class_scores = scores_memory.narrow(0, 0, classes * tile.pixels)
-                            .view({classes, tile.pixels});
+    const auto probs =
+        probs_memory.narrow(0, 0, queries * tile.pixels).view({queries, tile.pixels});
+    auto class_scores =
+        scores_memory.narrow(0, 0, classes * tile.pixels).view({classes, tile.pixels});
     fill_probs(grid, tile, resampling, probs.mutable_data_ptr<float>());
     at::mm_out(class_scores, probs_by_class, probs);
     launch(best_class, blocks_for(tile.pixels, kPixelsPerBlock), kPixelsPerBlock * kSlices,

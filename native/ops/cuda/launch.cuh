@@ -41,8 +41,8 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, const Argument
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-// A copy of `values` on `device` as bytes. It goes through pinned memory, so the host does not wait,
-// and the host allocator keeps the source until the copy is done.
+// A copy of `values` on `device` as bytes. It goes through pinned memory, so the host does not
+// wait, and the host allocator keeps the source until the copy is done.
 template <typename Value>
 at::Tensor upload(const std::vector<Value>& values, c10::Device device) {
   static_assert(std::is_trivially_copyable_v<Value>);

@@ -32,7 +32,8 @@ struct Footprint {
   Acc right, down;  // in [0, 1)
 };
 
-// reference is normalised to [0, 1]; offset is in pixels of the level; pixel centres are at k + 0.5.
+// reference is normalised to [0, 1]; offset is in pixels of the level; pixel centres are at k +
+// 0.5.
 template <typename Acc>
 __device__ Footprint<Acc> locate(const Acc* reference, const Acc* offset, int width, int height) {
   const Acc x = reference[0] * width + offset[0] - Acc(0.5);
@@ -73,8 +74,8 @@ __global__ void __launch_bounds__(kThreads)
     const Acc* item_offsets = offsets + item * samples * 2;
     const Acc* item_logits = logits + item * samples;
     const int64_t position_step = shape.heads * shape.channels;
-    const Value* channels = value + image * shape.positions * position_step +
-                            head * shape.channels + i % packs * kPack;
+    const Value* channels =
+        value + image * shape.positions * position_step + head * shape.channels + i % packs * kPack;
     const Acc largest = largest_logit(item_logits, samples);
     Acc normaliser = 0;
     Acc sum[kPack] = {};
@@ -150,8 +151,8 @@ __global__ void __launch_bounds__(kThreads)
           (image * shape.positions + shape.start[level]) * position_step + head * shape.channels;
       for (int point = 0; point < shape.points; ++point, ++k) {
         const Acc weight = exp(item_logits[k] - largest) / normaliser;
-        const auto at = locate(reference_points + query * 2, offsets + (item * samples + k) * 2,
-                               width, height);
+        const auto at =
+            locate(reference_points + query * 2, offsets + (item * samples + k) * 2, width, height);
         PointGradient<Acc> sum{0, 0, 0};
         for (int64_t c = lane; at.inside && c < shape.channels; c += kWarp) {
           const Acc g = static_cast<Acc>(item_grad[c]);
@@ -244,8 +245,9 @@ Inputs prepare(const DeformableAttention& a) {
               "Expected float32, bfloat16 or float64 for value but received ", dtype);
   check_device(a.value, "value");
   for (const auto* other : {&a.reference_points, &a.sampling_offsets, &a.attention_logits}) {
-    TORCH_CHECK(other->device() == a.value.device(), "Expected all arguments on ",
-                a.value.device(), " but received one on ", other->device());
+    TORCH_CHECK(other->device() == a.value.device() && other->is_floating_point(),
+                "Expected floating-point arguments on ", a.value.device(), " but received ",
+                other->scalar_type(), " on ", other->device());
   }
   const auto accumulated = dtype == at::kDouble ? at::kDouble : at::kFloat;
   return {shape_of(a), a.value.contiguous(), a.reference_points.to(accumulated).contiguous(),
@@ -271,7 +273,8 @@ void run_backward(const Inputs& in, const at::Tensor& grad, const DeformableGrad
          grad.const_data_ptr<Value>(), in.value.const_data_ptr<Value>(),
          in.reference_points.const_data_ptr<Acc>(), in.offsets.const_data_ptr<Acc>(),
          in.logits.const_data_ptr<Acc>(), out.value.mutable_data_ptr<Acc>(),
-         out.sampling_offsets.mutable_data_ptr<Acc>(), out.attention_logits.mutable_data_ptr<Acc>());
+         out.sampling_offsets.mutable_data_ptr<Acc>(),
+         out.attention_logits.mutable_data_ptr<Acc>());
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 namespace lexiseg::ops::cuda {
 namespace {
 
-
 // Pixels from low to high, both inside; empty at first.
 struct Extent {
   int low_x, low_y, high_x, high_y;
@@ -31,7 +30,7 @@ struct Candidates {
   const float* scores;
   const int64_t* labels;
   int64_t void_label;
-  float threshold;
+  double threshold;
 
   __device__ bool has(int64_t query) const {
     return scores[query] > threshold && labels[query] != void_label;
@@ -47,8 +46,8 @@ __device__ inline void grow(Extent* extent, int x, int y) {
   if (y > extent->high_y) atomicMax(&extent->high_y, y);
 }
 
-// winners: the query that keeps a pixel, or -1. Whole warps walk the pixels together, so that counts
-// are added once per warp.
+// winners: the query that keeps a pixel, or -1. Whole warps walk the pixels together, so that
+// counts are added once per warp.
 __global__ void __launch_bounds__(kThreads)
     claim_pixels(MaskGrid grid, TapTables taps, Geometry output, Candidates candidates,
                  Claim* __restrict__ claims, int* __restrict__ winners) {
@@ -62,7 +61,7 @@ __global__ void __launch_bounds__(kThreads)
     const int x = exists ? static_cast<int>(pixel % output.width) : 0;
     const Taps row = taps.rows[y], column = taps.columns[x];
     int winner = -1;
-    float best = 0;
+    float best = -1;
     bool winner_covers = false;
     for (int64_t query = 0; query < grid.queries; ++query) {
       if (!candidates.has(query)) continue;
@@ -73,7 +72,7 @@ __global__ void __launch_bounds__(kThreads)
         atomicAdd(&claims[query].covered, static_cast<unsigned long long>(__popc(covering)));
       }
       const float weighted = candidates.scores[query] * prob;
-      if (winner < 0 || weighted > best) {
+      if (weighted > best) {
         winner = static_cast<int>(query);
         best = weighted;
         winner_covers = covers;
@@ -123,21 +122,20 @@ struct Merged {
   std::vector<int> segment_of_query;  // id from 1, 0 where a query keeps nothing
 };
 
-// In order of the queries; a stuff class has one segment, named when its first query comes.
+// In order of the queries; a stuff class has one segment, named when its first query comes. A query
+// that does not compete has won nothing.
 Merged merge(const PanopticArguments& a, const std::vector<Claim>& claims) {
   const auto scores = a.scores.cpu().contiguous();
   const auto labels = a.labels.cpu().contiguous();
   const auto thing = a.thing.cpu().contiguous();
-  const auto threshold = static_cast<float>(a.object_mask_threshold);
   std::unordered_map<int64_t, int> stuff;
   Merged merged{{}, std::vector<int>(claims.size(), 0)};
   for (size_t query = 0; query < claims.size(); ++query) {
     const float score = scores.const_data_ptr<float>()[query];
     const int64_t label = labels.const_data_ptr<int64_t>()[query];
     const Claim& claim = claims[query];
-    if (!(score > threshold) || label == thing.numel()) continue;
-    TORCH_CHECK(label >= 0 && label < thing.numel(), "Expected labels from 0 to ", thing.numel(),
-                " but received ", label);
+    TORCH_CHECK(label >= 0 && label <= thing.numel(), "Expected a class of 0 to ", thing.numel(),
+                " for labels[", query, "] but received ", label);
     if (claim.won == 0 || claim.covered == 0 || claim.kept == 0) continue;
     const double overlap = static_cast<double>(claim.won) / static_cast<double>(claim.covered);
     if (overlap < a.overlap_threshold) continue;
@@ -161,12 +159,12 @@ std::vector<Claim> read_claims(const at::Tensor& bytes) {
 
 void check_arguments(const PanopticArguments& a) {
   const int64_t queries = a.mask_logits.size(0);
-  TORCH_CHECK(a.scores.dim() == 1 && a.scores.size(0) == queries &&
-                  a.scores.scalar_type() == at::kFloat,
-              "Expected float32 [", queries, "] for scores but received ", a.scores.sizes());
-  TORCH_CHECK(a.labels.dim() == 1 && a.labels.size(0) == queries &&
-                  a.labels.scalar_type() == at::kLong,
-              "Expected int64 [", queries, "] for labels but received ", a.labels.sizes());
+  TORCH_CHECK(
+      a.scores.dim() == 1 && a.scores.size(0) == queries && a.scores.scalar_type() == at::kFloat,
+      "Expected float32 [", queries, "] for scores but received ", a.scores.sizes());
+  TORCH_CHECK(
+      a.labels.dim() == 1 && a.labels.size(0) == queries && a.labels.scalar_type() == at::kLong,
+      "Expected int64 [", queries, "] for labels but received ", a.labels.sizes());
   TORCH_CHECK(a.thing.dim() == 1 && a.thing.scalar_type() == at::kBool,
               "Expected bool [K] for thing but received ", a.thing.sizes());
 }
@@ -187,7 +185,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_
   const auto claims = upload(unclaimed, device);
   auto segment_ids = at::empty({g.height, g.width}, logits.options().dtype(at::kInt));
   const Candidates candidates{scores.const_data_ptr<float>(), labels.const_data_ptr<int64_t>(),
-                              a.thing.numel(), static_cast<float>(a.object_mask_threshold)};
+                              a.thing.numel(), a.object_mask_threshold};
   const auto blocks = blocks_for(g.pixels());
   launch(claim_pixels, blocks, kThreads, mask_grid(logits), taps.tables(), g, candidates,
          static_cast<Claim*>(claims.mutable_data_ptr()), segment_ids.mutable_data_ptr<int>());

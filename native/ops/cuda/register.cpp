@@ -11,6 +11,7 @@
 #include "ops/cuda/panoptic_merge.h"
 #include "ops/cuda/rle.h"
 #include "ops/cuda/select_instances.h"
+#include "ops/register.h"
 
 namespace lexiseg::ops::cuda {
 namespace {
@@ -36,8 +37,8 @@ Triple attend_backward(const Tensor& grad, const Tensor& value, at::IntArrayRef 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> merge(
     const Tensor& mask_logits, const Tensor& scores, const Tensor& labels, const Tensor& thing,
     at::IntArrayRef geometry, double object_mask_threshold, double overlap_threshold) {
-  return panoptic_merge({mask_logits, scores, labels, thing, geometry, object_mask_threshold,
-                         overlap_threshold});
+  return panoptic_merge(
+      {mask_logits, scores, labels, thing, geometry, object_mask_threshold, overlap_threshold});
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> select_best(
@@ -62,8 +63,8 @@ Pair assign(const Tensor& cost) {
 // Run lengths are read one by one: they are decoded on the CPU and the masks go to the device.
 Tensor decode(const Tensor& counts, const Tensor& offsets, int64_t height, int64_t width) {
   using Signature = Tensor(const Tensor&, const Tensor&, int64_t, int64_t);
-  const auto masks = op<Signature>("lexiseg::rle_decode")
-                         .call(counts.cpu(), offsets.cpu(), height, width);
+  const auto masks =
+      op<Signature>("lexiseg::rle_decode").call(counts.cpu(), offsets.cpu(), height, width);
   return masks.to(counts.is_cuda() ? counts.device() : offsets.device());
 }
 
@@ -74,6 +75,8 @@ bool already_registered() {
 
 // What kept the kernels from being registered; empty when they are.
 std::string register_kernels() {
+  // Our kernels fit our schemas only.
+  if (*ops::registration_error() != '\0') return ops::registration_error();
   if (already_registered()) return "";
   try {
     // Never destroyed: a dispatcher torn down at exit must not find its kernels gone.
@@ -95,17 +98,19 @@ std::string register_kernels() {
   }
 }
 
-const std::string& registration_error() {
-  static const std::string error = register_kernels();
+const std::string& registration() {
+  static const auto& error = *new std::string(register_kernels());
   return error;
 }
 
-[[maybe_unused]] const bool registered_on_load = registration_error().empty();
+// Python's torch.ops.load_library and the loader of Node only open the library.
+[[maybe_unused]] const bool registered_at_load = registration().empty();
 
 }  // namespace
 }  // namespace lexiseg::ops::cuda
 
 // Why the kernels are not registered, or an empty string. For whoever loaded this library.
-extern "C" __attribute__((visibility("default"))) const char* lexiseg_ops_cuda_error() {
-  return lexiseg::ops::cuda::registration_error().c_str();
+extern "C" __attribute__((visibility("default"))) const char*
+lexiseg_ops_cuda_registration_error() {
+  return lexiseg::ops::cuda::registration().c_str();
 }

@@ -48,10 +48,10 @@ std::tuple<at::Tensor, at::Tensor> pack_runs(const std::vector<std::vector<int32
 
 std::tuple<at::Tensor, at::Tensor> rle_encode(const at::Tensor& masks) {
   check_device(masks, "masks");
-  TORCH_CHECK(masks.dim() == 3 && (masks.scalar_type() == at::kByte ||
-                                   masks.scalar_type() == at::kBool),
-              "Expected bool or uint8 [N, H, W] for masks but received ", masks.scalar_type(), " ",
-              masks.sizes());
+  TORCH_CHECK(
+      masks.dim() == 3 && (masks.scalar_type() == at::kByte || masks.scalar_type() == at::kBool),
+      "Expected bool or uint8 [N, H, W] for masks but received ", masks.scalar_type(), " ",
+      masks.sizes());
   const int64_t count = masks.size(0), pixels = masks.size(1) * masks.size(2);
   TORCH_CHECK(pixels <= std::numeric_limits<int32_t>::max(),
               "Expected masks of fewer than 2^31 pixels but received ", masks.sizes());

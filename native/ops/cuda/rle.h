@@ -12,8 +12,8 @@ namespace lexiseg::ops::cuda {
 // Bytes of masks that are encoded at once.
 inline constexpr int64_t kRleChunkBytes = int64_t{32} << 20;
 
-// masks: uint8 [N, P] of 0 and 1 on the device, column-major. Returns the run lengths of each, zeros
-// first; they add up to P. The host waits once.
+// masks: uint8 [N, P] of 0 and 1 on the device, column-major. Returns the run lengths of each,
+// zeros first; they add up to P. The host waits once.
 std::vector<std::vector<int32_t>> run_lengths(const at::Tensor& masks);
 
 // masks: bool or uint8 [N, H, W] on the device, non-zero is inside. Returns, on the CPU, counts

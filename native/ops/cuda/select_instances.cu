@@ -24,8 +24,8 @@ struct Coverage {
   int low_x, low_y, high_x, high_y;
 };
 
-constexpr Coverage kEmpty{
-    0, 0.0, std::numeric_limits<int>::max(), std::numeric_limits<int>::max(), -1, -1};
+constexpr Coverage kEmpty{0,  0.0, std::numeric_limits<int>::max(), std::numeric_limits<int>::max(),
+                          -1, -1};
 
 template <typename Value, typename Combine>
 __device__ Value warp_reduce(Value value, Combine combine) {
@@ -50,8 +50,9 @@ __global__ void __launch_bounds__(kThreads)
     const float logit = sample(plane, grid.width, taps.rows[y], taps.columns[x]);
     mask[i] = logit > 0;
     if (!(logit > 0)) continue;
-    own = {own.area + 1,       own.prob_sum + sigmoid(logit), min(own.low_x, x),
-           min(own.low_y, y), max(own.high_x, x),             max(own.high_y, y)};
+    own = {own.area + 1,       own.prob_sum + sigmoid(logit),
+           min(own.low_x, x),  min(own.low_y, y),
+           max(own.high_x, x), max(own.high_y, y)};
   }
   const auto add = [](auto a, auto b) { return a + b; };
   const auto smaller = [](int a, int b) { return min(a, b); };
@@ -121,8 +122,8 @@ Masks masks_of(const InstanceArguments& a, const std::vector<Candidate>& candida
   const Geometry g = checked_geometry(a.geometry);
   const auto logits = checked_mask_logits(a.mask_logits);
   const auto taps = DeviceTaps::from_grid_to_output(logits, g);
-  const auto chunk = static_cast<size_t>(
-      std::clamp<int64_t>(kRleChunkBytes / g.pixels(), 1, kMaxMasksPerChunk));
+  const auto chunk =
+      static_cast<size_t>(std::clamp<int64_t>(kRleChunkBytes / g.pixels(), 1, kMaxMasksPerChunk));
   Masks masks{{}, {}, std::vector<int64_t>(logits.size(0), -1)};
   std::vector<int64_t> queries;
   int64_t rows = 0;
@@ -172,13 +173,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tenso
     const Coverage& coverage = masks.coverages[row];
     if (coverage.area == 0) continue;
     const double mask_score = coverage.prob_sum / (static_cast<double>(coverage.area) + 1e-6);
-    instances.push_back(
-        {candidate.label, row, static_cast<float>(candidate.prob * mask_score)});
+    instances.push_back({candidate.label, row, static_cast<float>(candidate.prob * mask_score)});
   }
-  std::stable_sort(instances.begin(), instances.end(),
-                   [](const Instance& a, const Instance& b) {
-                     return a.score > b.score || (std::isnan(b.score) && !std::isnan(a.score));
-                   });
+  std::stable_sort(instances.begin(), instances.end(), [](const Instance& a, const Instance& b) {
+    return a.score > b.score || (std::isnan(b.score) && !std::isnan(a.score));
+  });
 
   const auto count = static_cast<int64_t>(instances.size());
   auto classes = at::empty({count}, at::kLong), areas = at::empty({count}, at::kLong);

@@ -18,10 +18,11 @@ Tensor attend(const Tensor& value, at::IntArrayRef spatial_shapes, const Tensor&
       {value, spatial_shapes, reference_points, sampling_offsets, attention_logits});
 }
 
-std::tuple<Tensor, Tensor, Tensor> attend_backward(
-    const Tensor& grad, const Tensor& value, at::IntArrayRef spatial_shapes,
-    const Tensor& reference_points, const Tensor& sampling_offsets,
-    const Tensor& attention_logits) {
+std::tuple<Tensor, Tensor, Tensor> attend_backward(const Tensor& grad, const Tensor& value,
+                                                   at::IntArrayRef spatial_shapes,
+                                                   const Tensor& reference_points,
+                                                   const Tensor& sampling_offsets,
+                                                   const Tensor& attention_logits) {
   auto gradients = cuda::ms_deform_attn_backward(
       grad, {value, spatial_shapes, reference_points, sampling_offsets, attention_logits});
   return {gradients.value, gradients.sampling_offsets, gradients.attention_logits};
@@ -30,15 +31,14 @@ std::tuple<Tensor, Tensor, Tensor> attend_backward(
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> merge(
     const Tensor& mask_logits, const Tensor& scores, const Tensor& labels, const Tensor& thing,
     at::IntArrayRef geometry, double object_mask_threshold, double overlap_threshold) {
-  return cuda::panoptic_merge({mask_logits, scores, labels, thing, geometry, object_mask_threshold,
-                               overlap_threshold});
+  return cuda::panoptic_merge(
+      {mask_logits, scores, labels, thing, geometry, object_mask_threshold, overlap_threshold});
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> select_best(
     const Tensor& mask_logits, const Tensor& class_probs, const Tensor& thing,
     at::IntArrayRef geometry, int64_t top_k, bool things_only) {
-  return cuda::select_instances(
-      {mask_logits, class_probs, thing, geometry, top_k, things_only});
+  return cuda::select_instances({mask_logits, class_probs, thing, geometry, top_k, things_only});
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 //
 // The threads of a block are fibers that take turns in a shuffled order and hand over only at
 // barriers and warp operations, so what a kernel does between two barriers must not depend on the
-// order of its threads. A barrier that some thread of the block (or of the warp, for warp operations)
-// never reaches is an error, as it is on the device.
+// order of its threads. A barrier that some thread of the block (or of the warp, for warp
+// operations) never reaches is an error, as it is on the device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -97,8 +97,9 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, const Argument
   for (unsigned y = 0; y < grid.y; ++y) {
     for (unsigned x = 0; x < grid.x; ++x) {
       blockIdx = dim3(x, y);
-      emulator::run_block(block.x, [&](unsigned thread) { threadIdx = dim3(thread); },
-                          [&] { kernel(arguments...); });
+      emulator::run_block(
+          block.x, [&](unsigned thread) { threadIdx = dim3(thread); },
+          [&] { kernel(arguments...); });
     }
   }
 }

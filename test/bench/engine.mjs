@@ -1,0 +1,60 @@
+/**
+ * The engine as a process of its own: loads a bundle and a vocabulary, then answers lines.
+ *
+ *   node engine.mjs '{"bundle", "dtype", "threads", "vocabulary", "picture", "cache"}'
+ *
+ * `run` segments the picture file to a panoptic map; `profile` gives milliseconds by stage.
+ */
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Segmenter } from '../../dist/index.js';
+import { statusBytes } from './process.mjs';
+
+const { bundle, dtype, threads, vocabulary, picture, cache } = JSON.parse(process.argv[2]);
+const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
+
+async function timed(work) {
+  const started = performance.now();
+  const result = await work();
+  return { result, milliseconds: performance.now() - started };
+}
+
+const load = await timed(() =>
+  Segmenter.load(bundle, { device: 'cpu', dtype, threads, cache: { dir: cache } }),
+);
+const segmenter = load.result;
+const classes = JSON.parse(readFileSync(vocabulary, 'utf8'));
+const text = await timed(() => segmenter.createVocabulary(classes, { duplicates: 'keep' }));
+say({
+  ready: true,
+  info: segmenter.info,
+  loadMilliseconds: load.milliseconds,
+  textMilliseconds: text.milliseconds,
+  peakRss: statusBytes('VmHWM'),
+});
+
+async function run() {
+  const { result, milliseconds } = await timed(() =>
+    segmenter.segment(picture, text.result, { task: 'panoptic' }),
+  );
+  const labelled = result.segmentMap.reduce((sum, id) => sum + Number(id > 0), 0);
+  const answer = {
+    milliseconds,
+    segments: result.segments.length,
+    labelled: labelled / result.segmentMap.length,
+    peakRss: statusBytes('VmHWM'),
+  };
+  result.dispose();
+  return answer;
+}
+
+async function profile() {
+  const times = await segmenter.profile(picture, text.result, { task: 'panoptic' });
+  return { stages: Object.fromEntries(times.map((time) => [time.stage, time.milliseconds])) };
+}
+
+const actions = { run, profile };
+for await (const line of createInterface({ input: process.stdin })) {
+  say(await actions[line.trim()]());
+}
+await segmenter.dispose();

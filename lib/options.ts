@@ -69,8 +69,8 @@ export interface ImageOptions extends CallOptions {
   readonly copy?: 'auto' | 'never' | undefined;
 }
 
-export interface SegmentOptions extends ImageOptions {
-  readonly task?: Task | undefined;
+export interface SegmentOptions<Kind extends Task = Task> extends ImageOptions {
+  readonly task?: Kind | undefined;
   /** Size of the result; the upright image's own size when left out. */
   readonly outputSize?: Size | undefined;
   /** Each number left out comes from the bundle's manifest. */

@@ -31,6 +31,7 @@ import {
   oneOf,
   parseLoadOptions,
   type SegmentOptions,
+  type Task,
   type VocabularyOptions,
 } from './options.js';
 import type { Classification, Proposals } from './proposals.js';
@@ -49,10 +50,6 @@ export interface SegmentationOf {
   panoptic: PanopticSegmentation;
   instance: InstanceSegmentation;
 }
-
-type TaskIn<Options> = Options extends { readonly task: infer T extends keyof SegmentationOf }
-  ? T
-  : (typeof DEFAULTS)['task'];
 
 /** What can be segmented: an image, or proposals made from one. */
 export type SegmentInput = ImageInput | Proposals;
@@ -209,21 +206,21 @@ export class Segmenter implements AsyncDisposable {
    * Segments images (or proposals) with a vocabulary, or with plain classes whose embeddings are
    * then looked up for this call. One image gives one result, a list a list in the same order.
    */
-  segment<const Options extends SegmentOptions = Record<never, never>>(
+  segment<Kind extends Task = (typeof DEFAULTS)['task']>(
     image: SegmentInput,
     vocabulary: Vocabulary | readonly ClassInput[],
-    options?: Options,
-  ): Promise<SegmentationOf[TaskIn<Options>]>;
-  segment<const Options extends SegmentOptions = Record<never, never>>(
+    options?: SegmentOptions<Kind>,
+  ): Promise<SegmentationOf[Kind]>;
+  segment<Kind extends Task = (typeof DEFAULTS)['task']>(
     images: readonly SegmentInput[],
     vocabulary: Vocabulary | readonly ClassInput[],
-    options?: Options,
-  ): Promise<SegmentationOf[TaskIn<Options>][]>;
+    options?: SegmentOptions<Kind>,
+  ): Promise<SegmentationOf[Kind][]>;
   async segment(
     images: SegmentInput | readonly SegmentInput[],
     vocabulary: Vocabulary | readonly ClassInput[],
     options: SegmentOptions = {},
-  ): Promise<SegmentationOf[keyof SegmentationOf] | SegmentationOf[keyof SegmentationOf][]> {
+  ): Promise<SegmentationOf[Task] | SegmentationOf[Task][]> {
     this.#checkAlive();
     const plan = parseSegmentOptions(options, this.manifest, this.info.device);
     throwIfAborted(options.signal);
@@ -237,12 +234,8 @@ export class Segmenter implements AsyncDisposable {
     const used = own ?? (vocabulary as Vocabulary);
     try {
       const list = isList(images) ? images : [images];
-      const results = await this.#pipeline.segment<SegmentationOf[keyof SegmentationOf]>(
-        list,
-        used,
-        plan,
-      );
-      return isList(images) ? results : (results[0] as SegmentationOf[keyof SegmentationOf]);
+      const results = await this.#pipeline.segment<SegmentationOf[Task]>(list, used, plan);
+      return isList(images) ? results : (results[0] as SegmentationOf[Task]);
     } finally {
       own?.dispose();
     }

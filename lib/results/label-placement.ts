@@ -41,7 +41,7 @@ export async function namesSvg(
     const name = names.get(id);
     if (name === undefined || parts.length >= MOST_NAMES) continue;
     // Names may reach a little over their segment sideways, never above or below it.
-    const fitting = Math.min((3 * room) / (textWidth(name, 1) + 2 * PADDING), 0.6 * room);
+    const fitting = Math.min((2.5 * room) / (textWidth(name, 1) + 2 * PADDING), 0.6 * room);
     const size = Math.min(largest, Math.max(smallest, Math.round(fitting)));
     const text = cutText(name, size, Math.min(0.5 * width, 4 * room));
     const boxWidth = textWidth(text, size) + 2 * PADDING * size;

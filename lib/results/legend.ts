@@ -29,7 +29,7 @@ export function renderLegend(
   pictureHeight: number,
 ): LegendPanel {
   const width = Math.max(LEAST_WIDTH, pictureWidth);
-  const size = Math.max(13, Math.round(Math.max(width, Math.min(pictureHeight, 2 * width)) / 62));
+  const size = Math.max(13, Math.round(Math.min(width, 2 * pictureHeight) / 62));
   const margin = Math.round(size * 1.1);
   const rowHeight = Math.round(size * 1.75);
   const entries = collectEntries(segmentation);

@@ -1,4 +1,4 @@
-#include "linear.h"
+#include "ops/linear.h"
 
 #include <ATen/Config.h>
 #include <ATen/Context.h>
@@ -46,8 +46,8 @@ bool wants_gradient(at::ArrayRef<at::Tensor> tensors) {
 bool runs_on_onednn(const at::Tensor& x, const at::Tensor& weight) {
   const bool dtype_fits = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
   return x.device().is_cpu() && dtype_fits && weight.scalar_type() == x.scalar_type() &&
-         x.numel() > 0 && weight.is_contiguous() && at::globalContext().userEnabledMkldnn() &&
-         pointwise_linear() != nullptr;
+         x.numel() > 0 && (weight.is_contiguous() || weight.t().is_contiguous()) &&
+         at::globalContext().userEnabledMkldnn() && pointwise_linear() != nullptr;
 }
 
 at::Tensor activate(at::Tensor y, std::string_view activation) {
@@ -87,8 +87,8 @@ at::Tensor inverted_bottleneck(const at::Tensor& x, const at::Tensor& residual,
   };
   TORCH_CHECK(x.sizes() == residual.sizes(), "Expected ", x.sizes(), " for residual but received ",
               residual.sizes());
-  const bool trained = wants_gradient({x, residual, norm_weight, norm_bias, fc1_weight, fc1_bias,
-                                       fc2_weight, fc2_bias, gamma});
+  const bool trained = wants_gradient(
+      {x, residual, norm_weight, norm_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias, gamma});
   if (trained || !x.device().is_cpu()) {
     return at::addcmul(residual, block(x), gamma);
   }

@@ -1,4 +1,4 @@
-#include "ms_deform_attn.h"
+#include "ops/ms_deform_attn.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "check.h"
+#include "ops/check.h"
 #include "ops/kernels/kernels.h"
 
 namespace lexiseg::ops {

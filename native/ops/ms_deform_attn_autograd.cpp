@@ -3,7 +3,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "ms_deform_attn.h"
+#include "ops/ms_deform_attn.h"
 
 namespace lexiseg::ops {
 namespace {

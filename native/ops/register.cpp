@@ -1,4 +1,4 @@
-#include "register.h"
+#include "ops/register.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/jit/frontend/function_schema_parser.h>
@@ -9,8 +9,13 @@
 #include <sstream>
 #include <string>
 
-#include "linear.h"
-#include "ms_deform_attn.h"
+#include "ops/label_map.h"
+#include "ops/linear.h"
+#include "ops/linear_sum_assignment.h"
+#include "ops/ms_deform_attn.h"
+#include "ops/panoptic_merge.h"
+#include "ops/rle.h"
+#include "ops/select_instances.h"
 
 namespace lexiseg::ops {
 namespace {
@@ -27,6 +32,16 @@ constexpr const char* kSchemas[] = {
     "inverted_bottleneck(Tensor x, Tensor residual, Tensor norm_weight, Tensor norm_bias, "
     "float norm_eps, Tensor fc1_weight, Tensor fc1_bias, Tensor fc2_weight, Tensor fc2_bias, "
     "Tensor gamma) -> Tensor",
+    "label_map(Tensor mask_logits, Tensor class_probs, int[] geometry, bool resize_scores) "
+    "-> (Tensor, Tensor)",
+    "panoptic_merge(Tensor mask_logits, Tensor scores, Tensor labels, Tensor thing, "
+    "int[] geometry, float object_mask_threshold, float overlap_threshold) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "select_instances(Tensor mask_logits, Tensor class_probs, Tensor thing, int[] geometry, "
+    "int top_k, bool things_only) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "linear_sum_assignment(Tensor cost) -> (Tensor, Tensor)",
+    "rle_encode(Tensor masks) -> (Tensor, Tensor)",
+    "rle_decode(Tensor counts, Tensor offsets, int height, int width) -> Tensor",
 };
 
 // An operator cannot have a std::string_view argument in every LibTorch that this compiles against.
@@ -49,6 +64,12 @@ void implement(torch::Library& library) {
   constexpr auto kEvery = c10::DispatchKey::CompositeImplicitAutograd;
   on(kEvery, "linear", linear_op);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
+  on(kEvery, "linear_sum_assignment", linear_sum_assignment);
+  on(kCpu, "label_map", label_map);
+  on(kCpu, "panoptic_merge", panoptic_merge);
+  on(kCpu, "select_instances", select_instances);
+  on(kCpu, "rle_encode", rle_encode);
+  on(kCpu, "rle_decode", rle_decode);
 }
 
 // Another copy of this library may have come first. With the same schemas its operators serve us

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ops/kernels/deformable.h"
+#include "ops/kernels/resample.h"
 
 namespace lexiseg::ops {
 
@@ -12,6 +13,7 @@ struct Kernels {
   const char* instruction_set;
 
   DeformableKernels deformable;
+  ResampleKernels resample;
 };
 
 // The best table for this processor. ATEN_CPU_CAPABILITY=avx2|default asks for a lesser one, as it

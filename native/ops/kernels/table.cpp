@@ -6,10 +6,11 @@
 namespace lexiseg::ops::LEXISEG_ISA {
 
 extern const DeformableKernels deformable_kernels;
+extern const ResampleKernels resample_kernels;
 
 const Kernels& table();
 const Kernels& table() {
-  static const Kernels kernels{LEXISEG_TEXT(LEXISEG_ISA), deformable_kernels};
+  static const Kernels kernels{LEXISEG_TEXT(LEXISEG_ISA), deformable_kernels, resample_kernels};
   return kernels;
 }
 

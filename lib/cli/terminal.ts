@@ -27,7 +27,10 @@ export class ProgressLine {
     const now = Date.now();
     if (now - this.#last < 80 && done !== total) return;
     this.#last = now;
-    if (total === null || total <= 0) return this.#draw(text);
+    if (total === null || total <= 0) {
+      this.#draw(text);
+      return;
+    }
     const width = 24;
     const filled = Math.min(width, Math.round((done / total) * width));
     const bar = '█'.repeat(filled) + '░'.repeat(width - filled);

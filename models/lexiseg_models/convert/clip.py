@@ -45,7 +45,7 @@ CONVNEXT_RULES: Tuple[Rule, ...] = (
     (_STAGE + r"gamma", _BLOCK + r"gamma"),
     (r"region_head\.norm\.(\w+)", _TRUNK + r"head.norm.\1"),
     (r"region_head\.projection\.0\.(\w+)", r"visual.head.mlp.fc1.\1"),
-    (r"region_head\.projection\.2\.(\w+)", r"visual.head.mlp.fc2.\1"),
+    (r"region_head\.projection\.1\.(\w+)", r"visual.head.mlp.fc2.\1"),
     (r"region_head\.projection\.weight", r"visual.head.proj.weight"),
 )
 

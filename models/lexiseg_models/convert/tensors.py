@@ -44,7 +44,9 @@ class CheckpointError(ValueError):
     """A weights file cannot be read, or does not hold what it must."""
 
 
-def _entry(path: Path, name: str, entry: Any, data_bytes: int) -> Tuple[torch.dtype, List[int], int]:
+def _entry(
+    path: Path, name: str, entry: Any, data_bytes: int
+) -> Tuple[torch.dtype, List[int], int]:
     """Checks one header entry; gives dtype, shape and first byte within the data."""
     where = f"tensor {name} in {path}"
     if not isinstance(entry, dict):
@@ -94,7 +96,9 @@ def read_safetensors(path: Path) -> TensorDict:
         if name != "__metadata__"
     }
     if size == base:
-        return {name: torch.empty(shape, dtype=dtype) for name, (dtype, shape, _) in checked.items()}
+        return {
+            name: torch.empty(shape, dtype=dtype) for name, (dtype, shape, _) in checked.items()
+        }
     mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     tensors: TensorDict = {}
     for name, (dtype, shape, start) in checked.items():

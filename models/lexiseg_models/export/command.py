@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--dtype", choices=sorted(DTYPES), default="float32", help="stored (default: float32)"
     )
-    export.add_argument("--out", required=True, type=Path, metavar="NAME.pt", help="bundle to write")
+    export.add_argument(
+        "--out", required=True, type=Path, metavar="NAME.pt", help="bundle to write"
+    )
     inspect = commands.add_parser("inspect", help="say what a bundle holds")
     inspect.add_argument("file", type=Path, metavar="FILE")
     return parser

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.linear import Linear, linear
+
 
 class MultiHeadAttention(nn.Module):
     """Attention whose query, key and value projections are stacked in one matrix."""
@@ -21,7 +23,7 @@ class MultiHeadAttention(nn.Module):
         self.heads: int = heads
         self.in_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
         nn.init.xavier_uniform_(self.in_weight)
         nn.init.zeros_(self.out.bias)
 
@@ -41,8 +43,8 @@ class MultiHeadAttention(nn.Module):
             content: [B, N, width].
         """
         width = self.width
-        query_key = F.linear(positioned, self.in_weight[: 2 * width], self.in_bias[: 2 * width])
-        value = F.linear(content, self.in_weight[2 * width :], self.in_bias[2 * width :])
+        query_key = linear(positioned, self.in_weight[: 2 * width], self.in_bias[: 2 * width])
+        value = linear(content, self.in_weight[2 * width :], self.in_bias[2 * width :])
         query, key = query_key.chunk(2, dim=2)
         mixed = F.scaled_dot_product_attention(
             self._split(query), self._split(key), self._split(value)
@@ -51,7 +53,7 @@ class MultiHeadAttention(nn.Module):
 
     def attend_causally(self, content: Tensor) -> Tensor:
         """Self attention in which a position sees itself and what precedes it: [B, N, width]."""
-        query, key, value = F.linear(content, self.in_weight, self.in_bias).chunk(3, dim=2)
+        query, key, value = linear(content, self.in_weight, self.in_bias).chunk(3, dim=2)
         mixed = F.scaled_dot_product_attention(
             self._split(query), self._split(key), self._split(value), is_causal=True
         )
@@ -76,9 +78,9 @@ class MultiHeadAttention(nn.Module):
         dtype = key.dtype
         weight = self.in_weight.to(dtype)
         bias = self.in_bias.to(dtype)
-        projected = F.linear(query, self.in_weight[:width], self.in_bias[:width]).to(dtype)
-        keys = F.linear(key, weight[width : 2 * width], bias[width : 2 * width])
-        values = F.linear(value, weight[2 * width :], bias[2 * width :])
+        projected = linear(query, self.in_weight[:width], self.in_bias[:width]).to(dtype)
+        keys = linear(key, weight[width : 2 * width], bias[width : 2 * width])
+        values = linear(value, weight[2 * width :], bias[2 * width :])
         mixed = F.scaled_dot_product_attention(
             self._split(projected), self._split(keys), self._split(values), attn_mask=visible
         )
@@ -92,19 +94,15 @@ class Mlp(nn.Module):
         """Hidden layers are as wide as the input; initialised to keep variance and angles."""
         super().__init__()
         self.layers = nn.ModuleList(
-            [nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, out_width)]
+            [
+                Linear(width, width, activation="relu"),
+                Linear(width, width, activation="relu"),
+                Linear(width, out_width),
+            ]
         )
-        for i, layer in enumerate(self.layers):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            with torch.no_grad():
-                # A ReLU has a mean near one half here. Left in, it would draw all embeddings
-                # together, layer by layer.
-                layer.bias.copy_(layer.weight.sum(dim=1) * (-0.5 if i > 0 else 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to [..., out_width]."""
-        for i, layer in enumerate(self.layers):
-            if i > 0:
-                x = F.relu(x)
+        for layer in self.layers:
             x = layer(x)
         return x

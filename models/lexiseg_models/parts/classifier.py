@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import Mlp
+from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.mask_pooling import pool_masks
 
 
@@ -76,7 +77,7 @@ class RegionEmbedder(nn.Module):
         """`width` is that of queries and mask features."""
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.pooled = nn.Linear(width, width)
+        self.pooled = Linear(width, width)
         self.embedding = Mlp(width=width, out_width=embedding_dim)
 
     def forward(self, normed: Tensor, mask_features: Tensor, mask_logits: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.linear import Linear
+
 
 @dataclass(frozen=True)
 class ClipResNetConfig:
@@ -145,10 +147,10 @@ class AttentionRegionHead(nn.Module):
         self.position_grid: int = config.position_grid
         rows = 1 + config.position_grid**2
         self.position_embedding = nn.Parameter(torch.empty(rows, width))
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, embedding_dim)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
+        self.out = Linear(width, embedding_dim)
         nn.init.normal_(self.position_embedding, std=width**-0.5)
 
     def _positions(self, height: int, width: int) -> Tensor:

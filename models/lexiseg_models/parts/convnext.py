@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import List, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.mask_pooling import pool_masks
 
 
@@ -37,15 +37,25 @@ class ConvNextBlock(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width, eps=norm_eps)
-        self.expand = nn.Linear(width, 4 * width)
-        self.project = nn.Linear(4 * width, width)
+        self.expand = Linear(width, 4 * width, activation="gelu")
+        self.project = Linear(4 * width, width)
         self.gamma = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, h, w, C] to the same shape."""
         y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        y = self.project(F.gelu(self.expand(self.norm(y))))
-        return torch.addcmul(x, y, self.gamma)
+        return torch.ops.lexiseg.inverted_bottleneck(
+            y,
+            x,
+            self.norm.weight,
+            self.norm.bias,
+            self.norm.eps,
+            self.expand.weight,
+            self.expand.bias,
+            self.project.weight,
+            self.project.bias,
+            self.gamma,
+        )
 
 
 class Downsample(nn.Module):
@@ -124,10 +134,10 @@ class PooledRegionHead(nn.Module):
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
         if config.head == "mlp":
             self.projection: nn.Module = nn.Sequential(
-                nn.Linear(width, width), nn.GELU(), nn.Linear(width, embedding_dim, bias=False)
+                Linear(width, width, activation="gelu"), Linear(width, embedding_dim, bias=False)
             )
         elif config.head == "linear":
-            self.projection = nn.Linear(width, embedding_dim, bias=False)
+            self.projection = Linear(width, embedding_dim, bias=False)
         else:
             raise ValueError(f"Expected mlp or linear for head but received {config.head}")
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.ops import load_ops
+from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.position_encoding import pixel_centres, sine_position_encoding
 
 _LEVELS = 3
@@ -47,10 +48,10 @@ class DeformableAttention(nn.Module):
         self.heads: int = heads
         self.points: int = points
         self.levels: int = _LEVELS
-        self.offsets = nn.Linear(width, heads * _LEVELS * points * 2)
-        self.logits = nn.Linear(width, heads * _LEVELS * points)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
+        self.offsets = Linear(width, heads * _LEVELS * points * 2)
+        self.logits = Linear(width, heads * _LEVELS * points)
+        self.value = Linear(width, width)
+        self.out = Linear(width, width)
         nn.init.zeros_(self.offsets.weight)
         nn.init.zeros_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
@@ -94,8 +95,8 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = DeformableAttention(config)
         self.norm_attention = nn.LayerNorm(config.width)
-        self.expand = nn.Linear(config.width, config.feed_forward)
-        self.project = nn.Linear(config.feed_forward, config.width)
+        self.expand = Linear(config.width, config.feed_forward, activation="relu")
+        self.project = Linear(config.feed_forward, config.width)
         self.norm_mlp = nn.LayerNorm(config.width)
         nn.init.xavier_uniform_(self.expand.weight)
         nn.init.xavier_uniform_(self.project.weight)
@@ -106,7 +107,7 @@ class EncoderLayer(nn.Module):
         """[B, S, width] to the same shape; `position` is [S, width] in the tokens' dtype."""
         mixed = self.attention(tokens, tokens + position, shapes, centres)
         tokens = self.norm_attention(tokens + mixed)
-        return self.norm_mlp(tokens + self.project(F.relu(self.expand(tokens))))
+        return self.norm_mlp(tokens + self.project(self.expand(tokens)))
 
 
 class NormedConv(nn.Module):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import MultiHeadAttention
+from lexiseg_models.parts.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class TextBlock(nn.Module):
         self.norm_attention = nn.LayerNorm(width)
         self.attention = MultiHeadAttention(width=width, heads=heads)
         self.norm_mlp = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 4 * width)
-        self.project = nn.Linear(4 * width, width)
+        self.expand = Linear(width, 4 * width, activation="none" if quick else "gelu")
+        self.project = Linear(4 * width, width)
         nn.init.normal_(self.attention.in_weight, std=width**-0.5)
         nn.init.normal_(self.expand.weight, std=(2 * width) ** -0.5)
         for linear in (self.expand, self.project):
@@ -53,7 +54,8 @@ class TextBlock(nn.Module):
         """[N, L, width] to the same shape."""
         x = x + self.attention.attend_causally(self.norm_attention(x))
         hidden = self.expand(self.norm_mlp(x))
-        hidden = hidden * torch.sigmoid(1.702 * hidden) if self.quick else F.gelu(hidden)
+        if self.quick:
+            hidden = hidden * torch.sigmoid(1.702 * hidden)
         return x + self.project(hidden)
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import Mlp, MultiHeadAttention
+from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.position_encoding import sine_position_encoding
 
 _LEVELS = 3
@@ -45,8 +46,8 @@ class DecoderLayer(nn.Module):
         self.norm_cross = nn.LayerNorm(width)
         self.self_attention = MultiHeadAttention(width=width, heads=config.heads)
         self.norm_self = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, config.feed_forward)
-        self.project = nn.Linear(config.feed_forward, width)
+        self.expand = Linear(width, config.feed_forward, activation="relu")
+        self.project = Linear(config.feed_forward, width)
         self.norm_mlp = nn.LayerNorm(width)
         for attention in (self.cross_attention, self.self_attention):
             nn.init.xavier_uniform_(attention.out.weight, gain=0.1)
@@ -70,7 +71,7 @@ class DecoderLayer(nn.Module):
         queries = self.norm_self(
             queries + self.self_attention.attend_self(queries + position, queries)
         )
-        return self.norm_mlp(queries + self.project(F.relu(self.expand(queries))))
+        return self.norm_mlp(queries + self.project(self.expand(queries)))
 
 
 class TransformerDecoder(nn.Module):

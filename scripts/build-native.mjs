@@ -16,16 +16,16 @@ await main(async () => {
   const libtorch = process.env.LEXISEG_LIBTORCH || process.env.LIBTORCH || (await found());
   const jobs = Math.max(1, Math.min(availableParallelism(), totalmem() / MEMORY_PER_COMPILER));
   const tests = process.argv.includes('--tests') ? 'ON' : 'OFF';
-  await must('npx', [
-    'cmake-js',
-    'compile',
+  const options = [
     '--generator',
     'Ninja',
     '--parallel',
     String(Math.floor(jobs)),
     `--CDLEXISEG_LIBTORCH=${libtorch}`,
     `--CDLEXISEG_TESTS=${tests}`,
-  ]);
+  ];
+  // A build alone would keep the options of an earlier configuration.
+  for (const step of ['configure', 'build']) await must('npx', ['cmake-js', step, ...options]);
 });
 
 async function found() {

@@ -14,7 +14,7 @@ namespace lexiseg {
 namespace {
 
 // After this long without work the pages of freed tensors go back to the system.
-constexpr std::chrono::seconds kIdle{20};
+constexpr std::chrono::seconds kIdle{60};
 
 }  // namespace
 
@@ -85,14 +85,17 @@ void Executor::loop() {
       queue_.pop_front();
       current_ = task;
     }
-    run(*task);
+    const std::exception_ptr failure = run(*task);
     trimmed = false;
-    const std::lock_guard lock(mutex_);
-    current_.reset();
+    {
+      const std::lock_guard lock(mutex_);
+      current_.reset();
+    }
+    if (task->done) task->done(failure);
   }
 }
 
-void Executor::run(Task& task) {
+std::exception_ptr Executor::run(Task& task) {
   std::exception_ptr failure;
   try {
     const AbortScope scope(task.cancelled);
@@ -106,7 +109,7 @@ void Executor::run(Task& task) {
   }
   // What the work captured (tensors, models) is let go before anyone hears of its end.
   task.work = nullptr;
-  if (task.done) task.done(failure);
+  return failure;
 }
 
 }  // namespace lexiseg

@@ -44,7 +44,7 @@ class Executor {
 
  private:
   void loop();
-  void run(Task& task);
+  static std::exception_ptr run(Task& task);
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

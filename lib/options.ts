@@ -77,7 +77,7 @@ export interface SegmentOptions<Kind extends Task = Task> extends ImageOptions {
   readonly thresholds?: Partial<Thresholds> | undefined;
   /** Resize class scores (the published semantic mode) or mask logits (sharper, slower). */
   readonly semanticResize?: 'scores' | 'masks' | undefined;
-  /** Images of equal size that run together. Results never depend on it. */
+  /** Images of equal size that run together. Results depend on it by rounding at most. */
   readonly batchSize?: number | undefined;
   /** Called after each image. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;

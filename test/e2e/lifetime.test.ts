@@ -120,6 +120,9 @@ describe('dispose', () => {
 
   it('leaves no handles behind', async () => {
     const handles = (): number => segmenter.memoryStats().handles;
+    // Handles that earlier tests dropped without dispose may go at any time.
+    globalThis.gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 50));
     const before = handles();
     for (let round = 0; round < 3; round++) {
       for (const task of ['semantic', 'panoptic', 'instance'] as const) {
@@ -128,7 +131,7 @@ describe('dispose', () => {
       }
       await segmenter.segment([picture, Buffer.from('x')], vocabulary).catch(() => {});
     }
-    expect(handles()).toBe(before);
+    expect(handles()).toBeLessThanOrEqual(before);
   });
 });
 

@@ -82,13 +82,16 @@ describe('segment', () => {
       [1, 9],
     ] as const;
     const images = await Promise.all(sizes.map(([w, h]) => drawScene(w, h)));
+    // In bfloat16 the order of sums, which a batch may change, shows at near ties.
+    await using exact = await Segmenter.load(TINY_BUNDLE, { cache: false, dtype: 'float32' });
+    using words = await exact.createVocabulary(SCENE_CLASSES);
     const alone: SemanticSegmentation[] = [];
     for (const image of images) {
-      alone.push(await segmenter.segment(image, vocabulary, { task: 'semantic' }));
+      alone.push(await exact.segment(image, words, { task: 'semantic' }));
     }
     for (const batchSize of [1, 2, 8]) {
       const progress: number[] = [];
-      const together = await segmenter.segment(images, vocabulary, {
+      const together = await exact.segment(images, words, {
         task: 'semantic',
         batchSize,
         onProgress: ({ done, total }) => progress.push(done / total),
@@ -96,7 +99,7 @@ describe('segment', () => {
       expect(together.map(({ width, height }) => [width, height])).toEqual(sizes);
       together.forEach((result, index) => {
         const same = agreement(result.labelMap, alone[index]?.labelMap as Int32Array);
-        expect(same, `batch ${batchSize}, image ${index}`).toBeGreaterThan(0.999);
+        expect(same, `batch ${batchSize}, image ${index}`).toBeGreaterThan(0.9999);
       });
       expect(progress.at(-1)).toBe(1);
       expect(progress).toHaveLength(images.length);

@@ -101,9 +101,11 @@ Areas hold_contest(const MaskSampler& sampler, const std::vector<int32_t>& queri
 // Turns winners into segment ids in place and measures the segments.
 void label_pixels(int32_t* map, const Geometry& g, const std::vector<int32_t>& segment_of,
                   std::vector<Segment>* segments) {
+  // Not of `segments` itself: an earlier range may have added its pixels to that already.
+  const std::vector<Segment> blank = *segments;
   std::mutex merge_mutex;
   at::parallel_for(0, g.height, 16, [&](int64_t begin, int64_t end) {
-    std::vector<Segment> local = *segments;
+    std::vector<Segment> local = blank;
     for (int64_t y = begin; y < end; ++y) {
       int32_t* row = map + y * g.width;
       for (int64_t x = 0; x < g.width; ++x) {

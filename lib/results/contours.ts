@@ -1,4 +1,5 @@
 /** Outlines of a mask along its pixel edges, as simple closed rings. */
+import { breathe } from '../job.js';
 
 /** [x, y] corners of pixels; the last point repeats the first. */
 export type Ring = [number, number][];
@@ -13,37 +14,50 @@ export interface Polygon {
 const STEP_X = [1, 0, -1, 0] as const;
 const STEP_Y = [0, 1, 0, -1] as const;
 
+/** Pixels handled between two breaths: a few milliseconds. */
+const PIXELS_PER_BREATH = 1 << 17;
+
 /**
- * Polygons of the pixels where `inside` holds, in a window of width × height pixels.
+ * Polygons of a mask: uint8 [height × width], 1 inside.
  * Exterior rings have positive shoelace area in (x, y), holes negative; no ring touches itself.
  */
-export function traceContours(
+export async function traceContours(
+  mask: Uint8Array,
   width: number,
   height: number,
-  inside: (x: number, y: number) => boolean,
-): Polygon[] {
-  const mask = new Uint8Array(width * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) mask[y * width + x] = Number(inside(x, y));
-  }
-  const parts = labelParts(mask, width, height);
-  const edges = outlineEdges(mask, width, height);
+): Promise<Polygon[]> {
+  const parts = await labelParts(mask, width, height);
+  const edges = await outlineEdges(mask, width, height);
   const exteriors = new Map<number, Ring>();
   const holes = new Map<number, Ring[]>();
   const stride = width + 1;
+  let walked = 0;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       // Every ring runs along the top of some pixel, towards +x.
       while (((edges[y * stride + x] as number) & 1) !== 0) {
         const part = parts[y * width + x] as number;
-        for (const ring of splitRing(walkRing(edges, stride, x, y))) {
+        const trail = walkRing(edges, stride, x, y);
+        walked += 8 * trail.length;
+        for (const ring of splitRing(trail)) {
           if (ringArea(ring) > 0) exteriors.set(part, ring);
-          else holes.set(part, [...(holes.get(part) ?? []), ring]);
+          else appendTo(holes, part, ring);
         }
       }
     }
+    walked += width;
+    if (walked > PIXELS_PER_BREATH) {
+      walked = 0;
+      await breathe();
+    }
   }
   return [...exteriors].map(([part, exterior]) => ({ exterior, holes: holes.get(part) ?? [] }));
+}
+
+function appendTo(holes: Map<number, Ring[]>, part: number, ring: Ring): void {
+  const rings = holes.get(part);
+  if (rings === undefined) holes.set(part, [ring]);
+  else rings.push(ring);
 }
 
 /** Twice the signed area of a ring, positive when it turns from +x to +y. */
@@ -58,51 +72,55 @@ export function ringArea(ring: Ring): number {
 }
 
 /** Number of the 4-connected part of each pixel, from 1 on; 0 outside. */
-function labelParts(mask: Uint8Array, width: number, height: number): Int32Array {
+async function labelParts(mask: Uint8Array, width: number, height: number): Promise<Int32Array> {
   const parts = new Int32Array(mask.length);
-  const stack: number[] = [];
+  const stack = new Int32Array(mask.length);
   let part = 0;
+  let work = 0;
   for (let start = 0; start < mask.length; start++) {
     if (mask[start] === 0 || parts[start] !== 0) continue;
     parts[start] = ++part;
-    stack.push(start);
-    while (stack.length > 0) {
-      const pixel = stack.pop() as number;
+    stack[0] = start;
+    for (let depth = 1; depth > 0; ) {
+      const pixel = stack[--depth] as number;
       const x = pixel % width;
       const y = (pixel - x) / width;
-      const visit = (next: number): void => {
-        if (mask[next] === 0 || parts[next] !== 0) return;
+      for (let direction = 0; direction < 4; direction++) {
+        const toX = x + (STEP_X[direction] as number);
+        const toY = y + (STEP_Y[direction] as number);
+        const next = toY * width + toX;
+        if (toX < 0 || toY < 0 || toX >= width || toY >= height) continue;
+        if (mask[next] === 0 || parts[next] !== 0) continue;
         parts[next] = part;
-        stack.push(next);
-      };
-      if (x > 0) visit(pixel - 1);
-      if (x < width - 1) visit(pixel + 1);
-      if (y > 0) visit(pixel - width);
-      if (y < height - 1) visit(pixel + width);
+        stack[depth++] = next;
+      }
+      if (++work % PIXELS_PER_BREATH === 0) await breathe();
     }
   }
   return parts;
 }
 
 /** Bit d of a corner: an edge leaves it in direction d, with the mask on the side of +90°. */
-function outlineEdges(mask: Uint8Array, width: number, height: number): Uint8Array {
+async function outlineEdges(mask: Uint8Array, width: number, height: number): Promise<Uint8Array> {
   const stride = width + 1;
   const edges = new Uint8Array(stride * (height + 1));
-  const at = (x: number, y: number): boolean =>
-    x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1;
-  const leave = (x: number, y: number, direction: number): void => {
-    edges[y * stride + x] = (edges[y * stride + x] as number) | (1 << direction);
-  };
   for (let y = 0; y < height; y++) {
+    if ((y * width) % PIXELS_PER_BREATH < width) await breathe();
     for (let x = 0; x < width; x++) {
-      if (mask[y * width + x] === 0) continue;
-      if (!at(x, y - 1)) leave(x, y, 0);
-      if (!at(x + 1, y)) leave(x + 1, y, 1);
-      if (!at(x, y + 1)) leave(x + 1, y + 1, 2);
-      if (!at(x - 1, y)) leave(x, y + 1, 3);
+      const pixel = y * width + x;
+      if (mask[pixel] === 0) continue;
+      const corner = y * stride + x;
+      if (y === 0 || mask[pixel - width] === 0) leave(edges, corner, 0);
+      if (x === width - 1 || mask[pixel + 1] === 0) leave(edges, corner + 1, 1);
+      if (y === height - 1 || mask[pixel + width] === 0) leave(edges, corner + stride + 1, 2);
+      if (x === 0 || mask[pixel - 1] === 0) leave(edges, corner + stride, 3);
     }
   }
   return edges;
+}
+
+function leave(edges: Uint8Array, corner: number, direction: number): void {
+  edges[corner] = (edges[corner] as number) | (1 << direction);
 }
 
 /**

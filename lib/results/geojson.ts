@@ -1,7 +1,7 @@
 /** Segments as GeoJSON polygons in pixel coordinates. */
 import { breathe } from '../job.js';
 import { type Polygon, traceContours } from './contours.js';
-import type { Segment, Segmentation } from './segmentation.js';
+import type { Box, Segment, Segmentation } from './segmentation.js';
 
 export interface FeatureCollection {
   readonly type: 'FeatureCollection';
@@ -28,11 +28,10 @@ export interface Feature {
 
 export async function toGeoJson(segmentation: Segmentation): Promise<FeatureCollection> {
   const features: Feature[] = [];
-  const insideOf = await membership(segmentation);
+  const cutOut = await masksOf(segmentation);
   for (const segment of segmentation.segments) {
     const { box } = segment;
-    const inside = insideOf(segment);
-    const polygons = traceContours(box.width, box.height, (x, y) => inside(x + box.x, y + box.y));
+    const polygons = await traceContours(cutOut(segment), box.width, box.height);
     features.push({
       type: 'Feature',
       id: segment.id,
@@ -52,20 +51,30 @@ export async function toGeoJson(segmentation: Segmentation): Promise<FeatureColl
   return { type: 'FeatureCollection', features };
 }
 
-type Membership = (segment: Segment) => (x: number, y: number) => boolean;
-
-async function membership(segmentation: Segmentation): Promise<Membership> {
+/** Gives the mask of a segment inside its box: uint8 [box.height × box.width]. */
+async function masksOf(segmentation: Segmentation): Promise<(segment: Segment) => Uint8Array> {
   const { width } = segmentation;
   if (segmentation.task === 'instance') {
-    return (segment) => {
-      const mask = segmentation.mask(segment);
-      return (x, y) => mask[y * width + x] === 1;
-    };
+    return (segment) => cropWhere(segmentation.mask(segment), width, segment.box, 1);
   }
   const { data, offset } = await segmentation.regionMap();
-  return ({ id }) =>
-    (x, y) =>
-      (data[y * width + x] as number) + offset === id;
+  return (segment) => cropWhere(data, width, segment.box, segment.id - offset);
+}
+
+function cropWhere(
+  map: Int32Array | Uint8Array,
+  width: number,
+  box: Box,
+  value: number,
+): Uint8Array {
+  const mask = new Uint8Array(box.width * box.height);
+  for (let y = 0; y < box.height; y++) {
+    const from = (box.y + y) * width + box.x;
+    for (let x = 0; x < box.width; x++) {
+      if (map[from + x] === value) mask[y * box.width + x] = 1;
+    }
+  }
+  return mask;
 }
 
 function shift(polygon: Polygon, dx: number, dy: number): [number, number][][] {

@@ -68,12 +68,18 @@ function paintRuns(
 ): void {
   let position = 0;
   for (let run = 0; run < counts.length; run++) {
-    const end = position + (counts[run] as number);
+    const length = counts[run] as number;
     if (run % 2 === 1) {
-      for (; position < end; position++) {
-        map[(position % height) * width + Math.floor(position / height)] = id;
+      let y = position % height;
+      let x = (position - y) / height;
+      for (let left = length; left > 0; left--) {
+        map[y * width + x] = id;
+        if (++y === height) {
+          y = 0;
+          x += 1;
+        }
       }
     }
-    position = end;
+    position += length;
   }
 }

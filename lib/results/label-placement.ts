@@ -19,7 +19,7 @@ interface Rectangle {
 }
 
 /** Longer side of the grid on which room is measured. */
-const GRID_SIDE = 256;
+const GRID_SIDE = 200;
 const MOST_NAMES = 60;
 const PADDING = 0.38;
 
@@ -86,6 +86,7 @@ async function findRoom(owners: Int32Array, width: number, height: number): Prom
   }
   await breathe();
   const distance = distanceToBorder(ids, columns, rows);
+  await breathe();
   const best = new Map<number, number>();
   for (let cell = 0; cell < ids.length; cell++) {
     const id = ids[cell] as number;
@@ -106,29 +107,29 @@ async function findRoom(owners: Int32Array, width: number, height: number): Prom
 
 /** Cells to the nearest cell of another segment or beyond the grid: two chamfer passes. */
 function distanceToBorder(ids: Int32Array, columns: number, rows: number): Float32Array {
-  const distance = new Float32Array(ids.length);
-  const near = (cell: number, column: number, row: number, dx: number, dy: number): number => {
-    const [x, y] = [column + dx, row + dy];
-    if (x < 0 || y < 0 || x >= columns || y >= rows) return 1;
+  const distance = new Float32Array(ids.length).fill(Number.POSITIVE_INFINITY);
+  const relax = (cell: number, x: number, y: number, step: number): void => {
+    const outside = x < 0 || y < 0 || x >= columns || y >= rows;
     const other = y * columns + x;
-    const step = dx !== 0 && dy !== 0 ? Math.SQRT2 : 1;
-    return ids[other] === ids[cell] ? (distance[other] as number) + step : step;
+    const apart = outside || ids[other] !== ids[cell];
+    const through = apart ? step : (distance[other] as number) + step;
+    if (through < (distance[cell] as number)) distance[cell] = through;
   };
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const cell = row * columns + column;
-      const before = [near(cell, column, row, -1, 0), near(cell, column, row, 0, -1)];
-      before.push(near(cell, column, row, -1, -1), near(cell, column, row, 1, -1));
-      distance[cell] = Math.min(...before);
-    }
+  for (let cell = 0; cell < ids.length; cell++) {
+    const x = cell % columns;
+    const y = (cell - x) / columns;
+    relax(cell, x - 1, y, 1);
+    relax(cell, x, y - 1, 1);
+    relax(cell, x - 1, y - 1, Math.SQRT2);
+    relax(cell, x + 1, y - 1, Math.SQRT2);
   }
-  for (let row = rows - 1; row >= 0; row--) {
-    for (let column = columns - 1; column >= 0; column--) {
-      const cell = row * columns + column;
-      const after = [near(cell, column, row, 1, 0), near(cell, column, row, 0, 1)];
-      after.push(near(cell, column, row, 1, 1), near(cell, column, row, -1, 1));
-      distance[cell] = Math.min(distance[cell] as number, ...after);
-    }
+  for (let cell = ids.length - 1; cell >= 0; cell--) {
+    const x = cell % columns;
+    const y = (cell - x) / columns;
+    relax(cell, x + 1, y, 1);
+    relax(cell, x, y + 1, 1);
+    relax(cell, x + 1, y + 1, Math.SQRT2);
+    relax(cell, x - 1, y + 1, Math.SQRT2);
   }
   return distance;
 }

@@ -21,7 +21,7 @@ export interface OverlayOptions {
 const LEAST_SIDE = 800;
 const MOST_ENLARGEMENT = 16;
 /** Work between two breaths, pixels. */
-const PIXELS_PER_BREATH = 1 << 18;
+const PIXELS_PER_BREATH = 1 << 16;
 
 /** A canvas of RGB pixels and the owner of each. */
 interface Canvas {
@@ -44,8 +44,7 @@ export async function toOverlay(
   const legend = booleanValue(options.legend ?? overlay.legend, 'options.legend');
 
   const canvas = await makeCanvas(segmentation, image);
-  const colours = coloursById(segmentation);
-  await blend(canvas, colours, opacity, outlines);
+  await blend(canvas, paletteOf(segmentation), opacity, outlines);
   const { width, height } = canvas;
   const layers: Layer[] = [];
   if (names) {
@@ -110,63 +109,70 @@ async function enlargeOwners(
   for (let y = 0; y < height * scale; y++) {
     if (y % rowsPerBreath === rowsPerBreath - 1) await breathe();
     const from = Math.floor(y / scale) * width;
-    for (let x = 0; x < wide; x++) {
-      owners[y * wide + x] = (map.data[from + Math.floor(x / scale)] as number) + map.offset;
+    for (let x = 0; x < width; x++) {
+      const owner = (map.data[from + x] as number) + map.offset;
+      const to = y * wide + x * scale;
+      for (let copy = 0; copy < scale; copy++) owners[to + copy] = owner;
     }
   }
   return owners;
 }
 
-function coloursById(segmentation: Segmentation): Map<number, Rgb> {
-  const colours = segmentation.classes.map(colourOfClass);
-  return new Map(
-    segmentation.segments.map(({ id, classIndex }) => [id, colours[classIndex] as Rgb]),
-  );
+/** uint8 [3 × (last id + 1)]: the colour of each id; 0 for ids that nobody has. */
+function paletteOf(segmentation: Segmentation): { colours: Uint8Array; known: Uint8Array } {
+  const last = segmentation.segments.reduce((most, { id }) => Math.max(most, id), 0);
+  const colours = new Uint8Array(3 * (last + 1));
+  const known = new Uint8Array(last + 1);
+  const byClass = segmentation.classes.map(colourOfClass);
+  const shades = new Map<number, number>();
+  for (const { id, classIndex } of segmentation.segments) {
+    const nth = shades.get(classIndex) ?? 0;
+    shades.set(classIndex, nth + 1);
+    colours.set(shade(byClass[classIndex] as Rgb, nth), 3 * id);
+    known[id] = 1;
+  }
+  return { colours, known };
 }
 
-/** Lays class colours over the image; outlines are the same colour, undiluted, edged in dark. */
+/** Objects of one class keep its hue and differ a little in lightness; the first is unchanged. */
+function shade(colour: Rgb, nth: number): Rgb {
+  const share = [0, 0.28, -0.28, 0.14, -0.14][nth % 5] as number;
+  const target = share > 0 ? 255 : 0;
+  const mixed = colour.map((channel) => Math.round(channel + (target - channel) * Math.abs(share)));
+  return mixed as unknown as Rgb;
+}
+
+/** Lays class colours over the image; outlines are the same colour, undiluted and darker. */
 async function blend(
   canvas: Canvas,
-  colours: ReadonlyMap<number, Rgb>,
+  { colours, known }: { colours: Uint8Array; known: Uint8Array },
   opacity: number,
   outlines: boolean,
 ): Promise<void> {
   const { rgb, width, height, owners } = canvas;
-  const thickness = Math.max(1, Math.round(Math.max(width, height) / 700));
+  const reach = Math.max(1, Math.round(Math.max(width, height) / 700));
   const rowsPerBreath = Math.max(1, Math.floor(PIXELS_PER_BREATH / width));
   for (let y = 0; y < height; y++) {
     if (y % rowsPerBreath === rowsPerBreath - 1) await breathe();
     for (let x = 0; x < width; x++) {
       const pixel = y * width + x;
       const id = owners[pixel] as number;
-      const colour = colours.get(id);
-      if (colour === undefined) continue;
-      const edge = outlines && isEdge(owners, width, height, x, y, thickness);
-      const share = edge ? 1 : opacity;
+      if (known[id] !== 1) continue;
+      const edge =
+        outlines &&
+        ((x >= reach && owners[pixel - reach] !== id) ||
+          (x + reach < width && owners[pixel + reach] !== id) ||
+          (y >= reach && owners[pixel - reach * width] !== id) ||
+          (y + reach < height && owners[pixel + reach * width] !== id));
+      const keep = edge ? 0 : 1 - opacity;
+      const tint = edge ? EDGE_SHADE : opacity;
       for (let channel = 0; channel < 3; channel++) {
         const at = 3 * pixel + channel;
-        const tint = (colour[channel] as number) * (edge ? 0.55 : 1);
-        rgb[at] = Math.round((rgb[at] as number) * (1 - share) + tint * share);
+        rgb[at] = (rgb[at] as number) * keep + (colours[3 * id + channel] as number) * tint + 0.5;
       }
     }
   }
 }
 
-/** Whether another segment, or nobody's pixel, lies within `reach` along an axis. */
-function isEdge(
-  owners: Int32Array,
-  width: number,
-  height: number,
-  x: number,
-  y: number,
-  reach: number,
-): boolean {
-  const pixel = y * width + x;
-  const id = owners[pixel];
-  return (
-    (x >= reach && owners[pixel - reach] !== id) ||
-    (x + reach < width && owners[pixel + reach] !== id) ||
-    (y >= reach && owners[pixel - reach * width] !== id) ||
-    (y + reach < height && owners[pixel + reach * width] !== id)
-  );
-}
+/** How dark an outline is beside its class colour. */
+const EDGE_SHADE = 0.55;

@@ -6,6 +6,7 @@ import { Tensor } from '../tensor.js';
 import type { VocabularyClass } from '../text/classes.js';
 import {
   type Box,
+  maskWhere,
   type RegionMap,
   type Segment,
   Segmentation,
@@ -35,7 +36,7 @@ export class PanopticSegmentation extends Segmentation {
 
   mask(segment: Segment | number): Uint8Array {
     const { id } = this.find(segment);
-    return Uint8Array.from(this.segmentMap, (owner) => Number(owner === id));
+    return maskWhere(this.segmentMap, id);
   }
 
   runLengths(segment: Segment | number): Uint32Array {

@@ -4,6 +4,7 @@ import { native } from '../native.js';
 import type { Tensor } from '../tensor.js';
 import type { VocabularyClass } from '../text/classes.js';
 import {
+  maskWhere,
   type RegionMap,
   type Segment,
   Segmentation,
@@ -44,7 +45,7 @@ export class SemanticSegmentation extends Segmentation {
 
   mask(segment: Segment | number): Uint8Array {
     const { classIndex } = this.find(segment);
-    return Uint8Array.from(this.labelMap, (label) => Number(label === classIndex));
+    return maskWhere(this.labelMap, classIndex);
   }
 
   runLengths(segment: Segment | number): Uint32Array {

@@ -46,4 +46,4 @@ describe('text in SVG', () => {
   });
 });
 
-const STABLE = ['#2dd8d3', '#acb8ff', '#e477cd'];
+const STABLE = ['#18e3df', '#b8c3fe', '#de70c6'];

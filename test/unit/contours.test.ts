@@ -2,8 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { type Polygon, type Ring, ringArea, traceContours } from '../../lib/results/contours.js';
 
-const trace = (...rows: string[]): Polygon[] =>
-  traceContours(rows[0]?.length ?? 0, rows.length, (x, y) => rows[y]?.[x] === '#');
+const trace = (...rows: string[]): Promise<Polygon[]> =>
+  traceContours(
+    Uint8Array.from(rows.join(''), (character) => Number(character === '#')),
+    rows[0]?.length ?? 0,
+    rows.length,
+  );
 
 const areaOf = (polygons: Polygon[]): number =>
   polygons
@@ -16,8 +20,8 @@ const isSimple = (ring: Ring): boolean => {
 };
 
 describe('traceContours', () => {
-  it('walks a single pixel from +x to +y', () => {
-    expect(trace('#')).toEqual([
+  it('walks a single pixel from +x to +y', async () => {
+    expect(await trace('#')).toEqual([
       {
         exterior: [
           [0, 0],
@@ -31,28 +35,28 @@ describe('traceContours', () => {
     ]);
   });
 
-  it('keeps only corners', () => {
-    const [polygon] = trace('####', '####', '##..');
+  it('keeps only corners', async () => {
+    const [polygon] = await trace('####', '####', '##..');
     expect(polygon?.exterior).toHaveLength(7);
-    expect(areaOf(trace('####', '####', '##..'))).toBe(10);
+    expect(areaOf(await trace('####', '####', '##..'))).toBe(10);
   });
 
-  it('gives holes the opposite turn and the right owner', () => {
-    const polygons = trace('#####', '#...#', '#.#.#', '#...#', '#####');
+  it('gives holes the opposite turn and the right owner', async () => {
+    const polygons = await trace('#####', '#...#', '#.#.#', '#...#', '#####');
     expect(polygons.map(({ holes }) => holes.length).sort()).toEqual([0, 1]);
     expect(ringArea(polygons[0]?.holes[0] as Ring)).toBeLessThan(0);
     expect(areaOf(polygons)).toBe(17);
   });
 
-  it('parts pixels that touch by a corner', () => {
-    const polygons = trace('#.', '.#');
+  it('parts pixels that touch by a corner', async () => {
+    const polygons = await trace('#.', '.#');
     expect(polygons).toHaveLength(2);
     expect(polygons.every(({ exterior }) => isSimple(exterior))).toBe(true);
   });
 
-  it('splits rings that would touch themselves', () => {
-    const ringClosedByCorner = trace('####', '#..#', '#.#.', '####');
-    const holesByCorner = trace('####', '#.##', '##.#', '####');
+  it('splits rings that would touch themselves', async () => {
+    const ringClosedByCorner = await trace('####', '#..#', '#.#.', '####');
+    const holesByCorner = await trace('####', '#.##', '##.#', '####');
     for (const polygons of [ringClosedByCorner, holesByCorner]) {
       const rings = polygons.flatMap(({ exterior, holes }) => [exterior, ...holes]);
       expect(rings.every(isSimple)).toBe(true);
@@ -60,7 +64,7 @@ describe('traceContours', () => {
     expect(holesByCorner[0]?.holes).toHaveLength(2);
   });
 
-  it('covers random masks exactly: even-odd filling of the rings gives the mask back', () => {
+  it('covers random masks exactly: even-odd filling of the rings gives the mask back', async () => {
     let state = 7;
     const random = (): number => {
       state = (Math.imul(state, 1103515245) + 12345) >>> 0;
@@ -70,7 +74,7 @@ describe('traceContours', () => {
       const width = 1 + Math.floor(random() * 12);
       const height = 1 + Math.floor(random() * 12);
       const mask = Array.from({ length: width * height }, () => random() < 0.55);
-      const polygons = traceContours(width, height, (x, y) => mask[y * width + x] as boolean);
+      const polygons = await traceContours(Uint8Array.from(mask, Number), width, height);
       const rings = polygons.flatMap(({ exterior, holes }) => [exterior, ...holes]);
       expect(rings.every(isSimple)).toBe(true);
       expect(polygons.every(({ exterior }) => ringArea(exterior) > 0)).toBe(true);

@@ -99,7 +99,11 @@ void Environment::settle_finished() {
     finished.swap(finished_);
   }
   for (const auto& call : finished) {
-    call->settle(env_);
+    try {
+      call->settle(env_);
+    } catch (const Napi::Error&) {
+      // The worker is being terminated: no JavaScript runs any more, and nobody waits.
+    }
     forget(call);
   }
 }

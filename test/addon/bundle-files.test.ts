@@ -25,8 +25,7 @@ function written(name: string, bytes: Uint8Array): string {
 
 const read = (path: string, names: string[] = ['manifest.json']) =>
   native().readExtraFiles(native().createJob(), path, names);
-const load = (path: string) =>
-  native().loadModel(native().createJob(), path, 'cpu', 'float32', 0);
+const load = (path: string) => native().loadModel(native().createJob(), path, 'cpu', 'float32', 0);
 const hash = (path: string) => native().hashWeights(native().createJob(), path);
 
 async function expectRefused(path: string): Promise<void> {

@@ -1,11 +1,6 @@
 /** From proposals to results through the addon: shapes, states and arguments that do not fit. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type Geometry,
-  type NativeModel,
-  type NativeTensor,
-  native,
-} from '../../lib/native.js';
+import { type Geometry, type NativeModel, type NativeTensor, native } from '../../lib/native.js';
 import { expectCode, loadTiny, someClasses, someImage } from './bundle.js';
 
 let model: NativeModel;

@@ -161,7 +161,10 @@ describe('a native tensor', () => {
   });
 
   it('keeps its numbers in a view that outlives the handle', async () => {
-    const data = (() => native().copyTensor(Int32Array.of(5, 6, 7), [3], 'int32').data())();
+    const data = (() =>
+      native()
+        .copyTensor(Int32Array.of(5, 6, 7), [3], 'int32')
+        .data())();
     (globalThis as { gc?: () => void }).gc?.();
     await new Promise((resolve) => setImmediate(resolve));
     expect([...(data as Int32Array)]).toEqual([5, 6, 7]);

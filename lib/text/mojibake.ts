@@ -18,27 +18,32 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Continuation bytes that, after an accented letter, nobody types on purpose. */
 const STRANGE =
   '\\x80-\\x9f\\xa4\\xa6-\\xa8\\xaa\\xac\\xaf\\xb1-\\xb3\\xb5\\xb6\\xb8-\\xba\\xbc-\\xbe' +
-  '\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2020\u2021\u2030\u20ac';
+  '\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2020\u2021\u2030\u20ac';
 /** Continuation bytes that are also punctuation: "CAFÉ—bar" and "«CAFÉ»" are no mojibake. */
 const PUNCTUATION =
-  '\\xa0-\\xa3\\xa5\\xa9\\xab\\xad\\xae\\xb0\\xb4\\xb7\\xbb\\xbf' +
+  '\\u0152\\u0153\\xa0-\\xa3\\xa5\\xa9\\xab\\xad\\xae\\xb0\\xb4\\xb7\\xbb\\xbf' +
   '\u2013\u2014\u2018-\u201a\u201c-\u201e\u2022\u2026\u2039\u203a\u2122';
 const ANY = `[${STRANGE}${PUNCTUATION}]`;
-const RUN = new RegExp(
-  `(?:[\\xc2-\\xdf]${ANY}|[\\xe0-\\xef]${ANY}{2}|[\\xf0-\\xf4]${ANY}{3})+`,
-  'g',
-);
-/** Lead bytes that hardly ever end a word, so that punctuation behind them is suspect as well. */
+const RUN = new RegExp(`(?:[\\xc2-\\xdf]${ANY}|[\\xe0-\\xef]${ANY}{2}|[\\xf0-\\xf4]${ANY}{3})+`);
+const RUNS = new RegExp(RUN, 'g');
+/** What nobody types: strange pairs, unlikely lead bytes, punctuation inside a word. */
 const CONVINCING = new RegExp(
-  `[${STRANGE}]|[\\xc2\\xc3\\xce\\xd0]${ANY}|[\\xc2-\\xd1\\xd8\\xdc]\\xb0`,
+  [
+    `[\\xc2-\\xf4][${PUNCTUATION}]?[${STRANGE}]`,
+    `[\\xc2\\xc3\\xce\\xd0]${ANY}`,
+    '[\\xc2-\\xd1\\xd8\\xdc]\\xb0',
+    `(?:[\\xd8\\xd9]${ANY}){2}`,
+    '[\u0152\u0153][^A-Za-z]',
+    '[\\xc2-\\xd1\\xe0-\\xf1][\\xa1\\xa9\\xab\\xae\\xbb\\xbf\u2018\u201a\u201c-\u201e\u2022\u2039\u203a\u2122]\\w',
+  ].join('|'),
 );
 const HIGH_CONTROL = /[\x80-\x9f]/g;
 
-/** The text with every run of UTF-8 in disguise decoded, then stray control characters mapped. */
+/** The text with UTF-8 in disguise decoded, then stray control characters mapped. */
 export function repairEncoding(text: string): string {
   let current = text;
   for (;;) {
-    const repaired = current.replace(RUN, repairRun);
+    const repaired = repairOnce(current);
     if (repaired === current) break;
     current = repaired;
   }
@@ -48,11 +53,21 @@ export function repairEncoding(text: string): string {
   );
 }
 
-function repairRun(run: string): string {
-  if (!CONVINCING.test(run)) return run;
+/** One convincing run in a text that is UTF-8 throughout speaks for all; else each for itself. */
+function repairOnce(text: string): string {
+  if (!RUN.test(text) || !CONVINCING.test(text)) return text;
+  const whole = decodeDisguised(text);
+  if (whole !== null) return whole;
+  return text.replace(RUNS, (run) => (CONVINCING.test(run) ? (decodeDisguised(run) ?? run) : run));
+}
+
+/** The text's bytes in Windows-1252, read as UTF-8; null when they are not. */
+function decodeDisguised(text: string): string | null {
+  const bytes = Array.from(text, (character) => BYTE_OF.get(character));
+  if (bytes.includes(undefined)) return null;
   try {
-    return decoder.decode(Uint8Array.from(run, (character) => BYTE_OF.get(character) as number));
+    return decoder.decode(Uint8Array.from(bytes as number[]));
   } catch {
-    return run;
+    return null;
   }
 }

@@ -13,10 +13,10 @@ namespace lexiseg {
 namespace {
 
 constexpr DType kDTypes[] = {
-    {"float32", at::kFloat, napi_float32_array},   {"bfloat16", at::kBFloat16, napi_uint16_array},
-    {"float16", at::kHalf, napi_uint16_array},     {"float64", at::kDouble, napi_float64_array},
-    {"int64", at::kLong, napi_bigint64_array},     {"int32", at::kInt, napi_int32_array},
-    {"int16", at::kShort, napi_int16_array},       {"uint8", at::kByte, napi_uint8_array},
+    {"float32", at::kFloat, napi_float32_array}, {"bfloat16", at::kBFloat16, napi_uint16_array},
+    {"float16", at::kHalf, napi_uint16_array},   {"float64", at::kDouble, napi_float64_array},
+    {"int64", at::kLong, napi_bigint64_array},   {"int32", at::kInt, napi_int32_array},
+    {"int16", at::kShort, napi_int16_array},     {"uint8", at::kByte, napi_uint8_array},
     {"bool", at::kBool, napi_uint8_array},
 };
 
@@ -42,8 +42,7 @@ int64_t whole_number(const Napi::Value& value, const std::string& name, int64_t 
         "an integer from " + std::to_string(least) + " to " + std::to_string(most);
     if (value.IsNumber()) {
       throw Napi::RangeError::New(value.Env(), "Expected " + range + " for " + name +
-                                                   " but received " +
-                                                   value.ToString().Utf8Value());
+                                                   " but received " + value.ToString().Utf8Value());
     }
     throw_expected(range, name, value);
   }
@@ -174,7 +173,8 @@ std::vector<at::Tensor> Arguments::tensors(size_t index, const char* name,
   const auto array = checked_array(info_[index], "an array of native tensors", name);
   std::vector<at::Tensor> tensors;
   for (uint32_t i = 0; i < array.Length(); ++i) {
-    tensors.push_back(live_tensor(array[i], std::string(name) + "[" + std::to_string(i) + "]", pins));
+    tensors.push_back(
+        live_tensor(array[i], std::string(name) + "[" + std::to_string(i) + "]", pins));
   }
   return tensors;
 }
@@ -182,8 +182,8 @@ std::vector<at::Tensor> Arguments::tensors(size_t index, const char* name,
 at::Tensor Arguments::array_copy(size_t index, const char* name, at::ScalarType scalar) const {
   const DType& dtype = *dtype_of(scalar);
   const ArrayView view = view_array(info_[index], name);
-  const bool fits = array_fits(view.type, dtype) ||
-                    (scalar == at::kInt && view.type == napi_uint32_array);
+  const bool fits =
+      array_fits(view.type, dtype) || (scalar == at::kInt && view.type == napi_uint32_array);
   if (!fits) throw_expected(std::string("a typed array of ") + dtype.name, name, info_[index]);
   auto copy = at::empty({static_cast<int64_t>(view.length)}, scalar);
   if (view.byte_length > 0) std::memcpy(copy.mutable_data_ptr(), view.data, view.byte_length);

@@ -40,7 +40,8 @@ void check_libraries() {
   const std::string running = running_torch_version();
   if (!running.empty() && minor_of(running) != minor_of(TORCH_VERSION)) {
     throw Error("ERR_LIBTORCH_VERSION", "The addon was built for LibTorch " TORCH_VERSION
-                                        " but LibTorch " + running + " is loaded in this process");
+                                        " but LibTorch " +
+                                            running + " is loaded in this process");
   }
   const std::string refused = ops::registration_error();
   if (!refused.empty()) throw Error(code::kNativeLoad, refused);

@@ -1,4 +1,5 @@
-// How native objects are told from anything else that JavaScript passes: brands of this very binary.
+// How native objects are told from anything else that JavaScript passes: brands of this very
+// binary.
 #pragma once
 
 #include <napi.h>

@@ -250,8 +250,7 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     }
     Executor& executor = Environment::of(env).executor(choose_device(request.device).device);
     return start_call(
-        env, {job, executor, request.threads, {}},
-        [request] { return Model::load(request); },
+        env, {job, executor, request.threads, {}}, [request] { return Model::load(request); },
         [](Napi::Env inner, std::shared_ptr<Model>& model) {
           return ModelHandle::wrap(inner, std::move(model));
         });

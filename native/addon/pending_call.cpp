@@ -14,10 +14,10 @@ void adopt_stack(Napi::Env env, const Napi::Object& error, const Napi::Object& o
   const std::string text = frames.As<Napi::String>();
   const size_t newline = text.find('\n');
   const std::string message = error.Get("message").ToString();
-  error.Set("stack", Napi::String::New(env, "Error: " + message +
-                                                (newline == std::string::npos
-                                                     ? std::string()
-                                                     : text.substr(newline))));
+  error.Set("stack",
+            Napi::String::New(
+                env, "Error: " + message +
+                         (newline == std::string::npos ? std::string() : text.substr(newline))));
 }
 
 }  // namespace

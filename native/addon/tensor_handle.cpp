@@ -18,9 +18,7 @@ namespace {
 constexpr int64_t kMaxSide = int64_t{1} << 40;
 constexpr size_t kMaxDimensions = 16;
 
-std::string name_of(c10::Device device) {
-  return device.is_cpu() ? "cpu" : device.str();
-}
+std::string name_of(c10::Device device) { return device.is_cpu() ? "cpu" : device.str(); }
 
 // Bytes of a shape; throws Error(ERR_TENSOR) beyond what memory can be addressed with.
 size_t checked_bytes(const std::vector<int64_t>& shape, const DType& dtype) {
@@ -53,7 +51,8 @@ CheckedArray checked_array(const Arguments& arguments) {
   }
   const size_t bytes = checked_bytes(shape, dtype);
   if (view.byte_length != bytes || (bytes > 0 && view.data == nullptr)) {
-    throw Error(code::kTensor, "Expected " + std::to_string(bytes) + " bytes for data but received " +
+    throw Error(code::kTensor, "Expected " + std::to_string(bytes) +
+                                   " bytes for data but received " +
                                    std::to_string(view.byte_length) +
                                    (view.byte_length == 0 ? " (is it detached?)" : ""));
   }
@@ -63,21 +62,22 @@ CheckedArray checked_array(const Arguments& arguments) {
 }  // namespace
 
 Napi::Function TensorHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeTensor",
-                     {InstanceAccessor<&TensorHandle::shape>("shape"),
-                      InstanceAccessor<&TensorHandle::dtype>("dtype"),
-                      InstanceAccessor<&TensorHandle::device>("device"),
-                      InstanceAccessor<&TensorHandle::byte_length>("byteLength"),
-                      InstanceAccessor<&TensorHandle::is_disposed>("disposed"),
-                      InstanceMethod<&TensorHandle::data>("data"),
-                      InstanceMethod<&TensorHandle::to>("to"),
-                      InstanceMethod<&TensorHandle::dispose>("dispose")});
+  return DefineClass(
+      env, "NativeTensor",
+      {InstanceAccessor<&TensorHandle::shape>("shape"),
+       InstanceAccessor<&TensorHandle::dtype>("dtype"),
+       InstanceAccessor<&TensorHandle::device>("device"),
+       InstanceAccessor<&TensorHandle::byte_length>("byteLength"),
+       InstanceAccessor<&TensorHandle::is_disposed>("disposed"),
+       InstanceMethod<&TensorHandle::data>("data"), InstanceMethod<&TensorHandle::to>("to"),
+       InstanceMethod<&TensorHandle::dispose>("dispose")});
 }
 
 Napi::Object TensorHandle::wrap(Napi::Env env, at::Tensor tensor, Pin pin) {
   if (dtype_of(tensor.scalar_type()) == nullptr) {
     throw Error(code::kUnsupported, std::string("Tensors of dtype ") +
-                                        c10::toString(tensor.scalar_type()) + " have no JavaScript face");
+                                        c10::toString(tensor.scalar_type()) +
+                                        " have no JavaScript face");
   }
   const auto key = Napi::External<void>::New(env, nullptr);
   const auto object = Environment::of(env).tensor_class.New({key});
@@ -120,7 +120,8 @@ Napi::Value TensorHandle::shape(const Napi::CallbackInfo& info) {
   auto shape = Napi::Array::New(info.Env());
   if (disposed_) return shape;
   for (int64_t i = 0; i < tensor_.dim(); ++i) {
-    shape[static_cast<uint32_t>(i)] = Napi::Number::New(info.Env(), static_cast<double>(tensor_.size(i)));
+    shape[static_cast<uint32_t>(i)] =
+        Napi::Number::New(info.Env(), static_cast<double>(tensor_.size(i)));
   }
   return shape;
 }
@@ -185,8 +186,8 @@ void TensorHandle::move_into(const Napi::ArrayBuffer& buffer) {
                              tensor_.options().pinned_memory(false));
   moved.copy_(tensor_);
   tensor_ = std::move(moved);
-  pin_ = std::make_shared<Napi::Reference<Napi::Value>>(
-      Napi::Reference<Napi::Value>::New(buffer, 1));
+  pin_ =
+      std::make_shared<Napi::Reference<Napi::Value>>(Napi::Reference<Napi::Value>::New(buffer, 1));
 }
 
 Napi::Value TensorHandle::to(const Napi::CallbackInfo& info) {
@@ -200,8 +201,7 @@ Napi::Value TensorHandle::to(const Napi::CallbackInfo& info) {
     const c10::Device device = choose_device(device_name).device;
     std::vector<Pin> pins;
     if (pin_) pins.push_back(pin_);
-    Executor& executor =
-        Environment::of(env).executor(device.is_cpu() ? tensor_.device() : device);
+    Executor& executor = Environment::of(env).executor(device.is_cpu() ? tensor_.device() : device);
     return start_call(
         env, {job, executor, 0, std::move(pins)},
         [tensor = tensor_, device, scalar = dtype.scalar] {
@@ -266,7 +266,8 @@ Napi::Value borrow_tensor(const Napi::CallbackInfo& info) {
     if (reinterpret_cast<uintptr_t>(array.view.data) % size != 0) {
       throw Error(code::kTensor, "The typed array is not aligned to its elements; copy it");
     }
-    auto tensor = at::from_blob(array.view.data, array.shape, at::TensorOptions(array.dtype.scalar));
+    auto tensor =
+        at::from_blob(array.view.data, array.shape, at::TensorOptions(array.dtype.scalar));
     auto pin = std::make_shared<Napi::Reference<Napi::Value>>(
         Napi::Reference<Napi::Value>::New(info[0], 1));
     return TensorHandle::wrap(info.Env(), std::move(tensor), std::move(pin));

@@ -18,8 +18,12 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kAlignment = 64;
 constexpr size_t kHugePage = 2 << 20;
-// Smaller blocks come from malloc, which keeps them itself.
+// Smaller blocks come from malloc, which keeps them itself. A sanitizer must see every block.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kLarge = SIZE_MAX;
+#else
 constexpr size_t kLarge = 1 << 20;
+#endif
 
 thread_local const std::atomic<bool>* abort_flag = nullptr;
 
@@ -35,8 +39,8 @@ size_t rounded(size_t size) {
 
 void* map_pages(size_t size) {
   const size_t slack = size >= kHugePage ? kHugePage : 0;
-  void* raw = ::mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                     -1, 0);
+  void* raw =
+      ::mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) return nullptr;
   if (slack == 0) return raw;
   // Alignment lets the kernel back the block with huge pages, one fault in place of 512.
@@ -173,11 +177,8 @@ class HostAllocator final : public c10::Allocator {
 }  // namespace
 
 void install_allocator() {
-// A sanitizer must see every block come and go.
-#if !defined(__SANITIZE_ADDRESS__)
   static std::once_flag once;
   std::call_once(once, [] { c10::SetCPUAllocator(new HostAllocator(), 1); });
-#endif
 }
 
 void trim_allocator() { pool().trim(); }

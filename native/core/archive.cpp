@@ -187,16 +187,16 @@ void Archive::read_directory() {
     if (method != 0 || compressed != size) {
       refuse("record " + name + " is compressed; bundles store their records");
     }
-    records_.push_back({name.substr(slash + 1), header, size,
-                        static_cast<uint32_t>(little(bytes, at + 16, 4))});
+    records_.push_back(
+        {name.substr(slash + 1), header, size, static_cast<uint32_t>(little(bytes, at + 16, 4))});
     at += kEntrySize + name_size + extra_size + comment_size;
   }
   check_layout(directory.offset);
   std::sort(records_.begin(), records_.end(),
             [](const Record& a, const Record& b) { return a.name < b.name; });
-  const auto twin = std::adjacent_find(
-      records_.begin(), records_.end(),
-      [](const Record& a, const Record& b) { return a.name == b.name; });
+  const auto twin =
+      std::adjacent_find(records_.begin(), records_.end(),
+                         [](const Record& a, const Record& b) { return a.name == b.name; });
   if (twin != records_.end()) refuse("record " + twin->name + " is there twice");
 }
 

@@ -52,8 +52,9 @@ std::string cuda_unavailable_reason() {
     return first_line(error.what_without_backtrace());
   }
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  return visible == nullptr ? "the driver sees no usable GPU"
-                            : std::string("no GPU is visible (CUDA_VISIBLE_DEVICES=") + visible + ")";
+  return visible == nullptr
+             ? "the driver sees no usable GPU"
+             : std::string("no GPU is visible (CUDA_VISIBLE_DEVICES=") + visible + ")";
 }
 
 std::vector<DeviceDescription> list_devices() {

@@ -112,8 +112,7 @@ std::shared_ptr<Model> Model::load(const LoadRequest& request) {
   const auto archive = Archive::open(request.path);
   const ChosenDevice chosen = choose_device(request.device);
   const Precision precision = choose_precision(request.dtype, chosen.device);
-  auto network =
-      Network::load(archive, {chosen.device, precision.dtype, request.keep_float32});
+  auto network = Network::load(archive, {chosen.device, precision.dtype, request.keep_float32});
   check_methods(*network);
   // The file's tensors were larger than the weights that stay.
   trim_allocator();
@@ -152,17 +151,17 @@ Tensor Model::classify_masks(const std::vector<Tensor>& proposals, const Tensor&
   expect(synonym_counts.dim() == 1 && synonym_counts.numel() > 0 &&
              synonym_counts.scalar_type() == at::kLong,
          "int64 [K]", "synonymCounts", synonym_counts);
-  expect(seen.dim() == 1 && seen.scalar_type() == at::kBool && seen.sizes() == synonym_counts.sizes(),
-         "bool [K]", "seen", seen);
+  expect(
+      seen.dim() == 1 && seen.scalar_type() == at::kBool && seen.sizes() == synonym_counts.sizes(),
+      "bool [K]", "seen", seen);
   const auto counts = synonym_counts.cpu();
   if (counts.min().item<int64_t>() < 1 || counts.max().item<int64_t>() > class_embeddings.size(0) ||
       counts.sum().item<int64_t>() != class_embeddings.size(0)) {
     throw Error(code::kTensor, "Expected synonymCounts of at least 1 that add up to " +
                                    std::to_string(class_embeddings.size(0)));
   }
-  const size_t wanted = network_->has("classify_masks")
-                            ? network_->tuple_width("classify_masks", 0)
-                            : proposals.size();
+  const size_t wanted = network_->has("classify_masks") ? network_->tuple_width("classify_masks", 0)
+                                                        : proposals.size();
   if (proposals.size() != wanted) {
     throw Error(code::kTensor, "Expected " + std::to_string(wanted) +
                                    " tensors for proposals but received " +
@@ -173,15 +172,16 @@ Tensor Model::classify_masks(const std::vector<Tensor>& proposals, const Tensor&
   // A byte of a caller's array may be any value; a bool of the network is 0 or 1.
   const auto flags = seen.contiguous().view(at::kByte).ne(0);
   const std::vector<c10::IValue> inputs{c10::ivalue::Tuple::create(std::move(fields)),
-                                        class_embeddings.to(info_.device),
-                                        counts.to(info_.device), flags.to(info_.device)};
+                                        class_embeddings.to(info_.device), counts.to(info_.device),
+                                        flags.to(info_.device)};
   const auto result = network_->run("classify_masks", inputs);
   const Tensor log_probs = tensors_of(result).at(0);
   check_log_probs(log_probs);
   return own_result(log_probs, inputs);
 }
 
-std::vector<StageTime> Model::profile(const Tensor& images, const std::vector<std::string>& stages) {
+std::vector<StageTime> Model::profile(const Tensor& images,
+                                      const std::vector<std::string>& stages) {
   check_images(images);
   c10::IValue value = images.to(info_.device).contiguous();
   std::vector<StageTime> times;

@@ -2,13 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
+#include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 #include <torch/csrc/jit/serialization/import.h>
-#include <caffe2/serialize/read_adapter_interface.h>
 
 #include <algorithm>
 #include <unordered_map>
@@ -94,8 +94,7 @@ class WeightConverter {
     const bool floating = tensor.scalar_type() == at::kFloat ||
                           tensor.scalar_type() == at::kBFloat16 ||
                           tensor.scalar_type() == at::kHalf;
-    const auto dtype =
-        floating ? (keep ? at::kFloat : placement_.dtype) : tensor.scalar_type();
+    const auto dtype = floating ? (keep ? at::kFloat : placement_.dtype) : tensor.scalar_type();
     at::Tensor result = tensor.detach().to(placement_.device, dtype);
     // Convolutions run on channels-last images, and so want their weights.
     if (result.dim() == 4 && result.is_floating_point()) {
@@ -173,7 +172,8 @@ std::unique_ptr<Network> Network::load(std::shared_ptr<const Archive> archive,
     if (is_exported(method.name())) names.push_back(method.name());
   }
   if (names.empty()) {
-    throw Error(code::kBundleContract, archive->path() + " exports none of the methods of a bundle");
+    throw Error(code::kBundleContract,
+                archive->path() + " exports none of the methods of a bundle");
   }
   module.eval();
   WeightConverter(placement).convert(module);
@@ -182,7 +182,8 @@ std::unique_ptr<Network> Network::load(std::shared_ptr<const Archive> archive,
     const jit::Module frozen = jit::freeze_module(module, names);
     std::unordered_set<const void*> counted;
     const auto count = [&](const at::Tensor& tensor) {
-      if (!tensor.has_storage() || !counted.insert(tensor.storage().unsafeGetStorageImpl()).second) {
+      if (!tensor.has_storage() ||
+          !counted.insert(tensor.storage().unsafeGetStorageImpl()).second) {
         return;
       }
       network->weight_bytes_ += static_cast<int64_t>(tensor.storage().nbytes());
@@ -198,9 +199,8 @@ std::unique_ptr<Network> Network::load(std::shared_ptr<const Archive> archive,
           count(node->t(c10::attr::value));
         }
       });
-      network->methods_.emplace(
-          name, new Method{method.function().getSchema(), jit::Code(graph, name),
-                           frozen._ivalue()});
+      network->methods_.emplace(name, new Method{method.function().getSchema(),
+                                                 jit::Code(graph, name), frozen._ivalue()});
     }
     for (const at::Tensor& tensor : frozen.parameters()) count(tensor);
     for (const at::Tensor& tensor : frozen.buffers()) count(tensor);

@@ -21,7 +21,8 @@ c10::TypedOperatorHandle<Signature> op(const char* name) {
 
 std::string sizes_of(const Tensor& tensor) {
   std::string text = "[";
-  for (const int64_t size : tensor.sizes()) text += (text == "[" ? "" : ", ") + std::to_string(size);
+  for (const int64_t size : tensor.sizes())
+    text += (text == "[" ? "" : ", ") + std::to_string(size);
   return text + "]";
 }
 
@@ -36,7 +37,8 @@ void check_geometry(const Geometry& g) {
   for (const int64_t side : g) {
     if (side < 1 || side > kMaxSide) {
       throw Error(code::kImageSize, "Expected sides of 1 to " + std::to_string(kMaxSide) +
-                                        " pixels for geometry but received " + std::to_string(side));
+                                        " pixels for geometry but received " +
+                                        std::to_string(side));
     }
   }
   if (g[2] > g[0] || g[3] > g[1]) {
@@ -63,8 +65,8 @@ std::pair<Tensor, Tensor> chosen_image(const ImageProposals& p) {
     throw Error(code::kTensor, "Expected maskLogits and classLogProbs on one device");
   }
   if (p.index < 0 || p.index >= p.mask_logits.size(0)) {
-    throw Error(code::kTensor, "Expected an image of the batch for index but received " +
-                                   std::to_string(p.index));
+    throw Error(code::kTensor,
+                "Expected an image of the batch for index but received " + std::to_string(p.index));
   }
   check_geometry(p.geometry);
   return {p.mask_logits[p.index].to(at::kFloat).contiguous(),
@@ -121,8 +123,8 @@ Instances select_instances(const ImageProposals& proposals, const Tensor& thing,
       op<Signature>("lexiseg::select_instances")
           .call(mask_logits, known, checked_thing(thing, class_probs), proposals.geometry, top_k,
                 kThingsOnly);
-  return {on_cpu(counts),         on_cpu(offsets, at::kInt), on_cpu(classes, at::kInt),
-          on_cpu(scores),         on_cpu(areas, at::kInt),   on_cpu(boxes)};
+  return {on_cpu(counts), on_cpu(offsets, at::kInt), on_cpu(classes, at::kInt),
+          on_cpu(scores), on_cpu(areas, at::kInt),   on_cpu(boxes)};
 }
 
 Tensor rle_encode(const Tensor& mask) {

@@ -7,7 +7,8 @@
 
 namespace lexiseg {
 
-// Processors this process may use: affinity and the CPU quota of its cgroups (v1 and v2), at least 1.
+// Processors this process may use: affinity and the CPU quota of its cgroups (v1 and v2), at
+// least 1.
 int available_threads();
 
 // Those of avx2, avx512f, avx512_bf16, amx_bf16 that processor and operating system offer.

@@ -1,4 +1,5 @@
-// A test program in one header: TEST cases that register themselves, EXPECT macros, a main function.
+// A test program in one header: TEST cases that register themselves, EXPECT macros, a main
+// function.
 #pragma once
 
 #include <cstdio>
@@ -56,27 +57,27 @@ inline int run_all(int argc, char** argv) {
 #define CHECK_JOIN(a, b) CHECK_JOIN_(a, b)
 
 // TEST("a sentence about behaviour") { … }
-#define TEST_AT(name, id)                                                                \
-  static void CHECK_JOIN(case_, id)();                                                   \
-  static const bool CHECK_JOIN(added_, id) = check::add(name, CHECK_JOIN(case_, id));    \
+#define TEST_AT(name, id)                                                             \
+  static void CHECK_JOIN(case_, id)();                                                \
+  static const bool CHECK_JOIN(added_, id) = check::add(name, CHECK_JOIN(case_, id)); \
   static void CHECK_JOIN(case_, id)()
 #define TEST(name) TEST_AT(name, __LINE__)
 
-#define EXPECT(condition)                                           \
+#define EXPECT(condition)                                          \
   do {                                                             \
     if (!(condition)) check::fail(__FILE__, __LINE__, #condition); \
   } while (false)
 
 // The expression must throw an Error of the given code.
-#define EXPECT_CODE(expression, wanted)                                                     \
-  do {                                                                                     \
-    try {                                                                                  \
-      static_cast<void>(expression);                                                       \
+#define EXPECT_CODE(expression, wanted)                                                          \
+  do {                                                                                           \
+    try {                                                                                        \
+      static_cast<void>(expression);                                                             \
       check::fail(__FILE__, __LINE__, #expression " threw nothing, not " + std::string(wanted)); \
-    } catch (const lexiseg::Error& error) {                                                \
-      if (std::string(error.code()) != (wanted)) {                                         \
-        check::fail(__FILE__, __LINE__,                                                    \
-                    #expression " threw " + std::string(error.code()) + ": " + error.what()); \
-      }                                                                                    \
-    }                                                                                      \
+    } catch (const lexiseg::Error& error) {                                                      \
+      if (std::string(error.code()) != (wanted)) {                                               \
+        check::fail(__FILE__, __LINE__,                                                          \
+                    #expression " threw " + std::string(error.code()) + ": " + error.what());    \
+      }                                                                                          \
+    }                                                                                            \
   } while (false)

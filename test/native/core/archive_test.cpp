@@ -32,18 +32,45 @@ std::string make_zip(const std::vector<ZipEntry>& entries, uint64_t overlap = 0)
   for (const ZipEntry& entry : entries) {
     const uint64_t size = entry.claimed_size > 0 ? entry.claimed_size : entry.bytes.size();
     const uint64_t header = overlap > 0 && !directory.empty() ? 0 : zip.size();
-    append(zip, {{0x04034b50, 4}, {20, 2}, {0, 2}, {entry.method, 2}, {0, 4}, {0, 4},
-                 {entry.bytes.size(), 4}, {size, 4}, {entry.name.size(), 2}, {0, 2}});
+    append(zip, {{0x04034b50, 4},
+                 {20, 2},
+                 {0, 2},
+                 {entry.method, 2},
+                 {0, 4},
+                 {0, 4},
+                 {entry.bytes.size(), 4},
+                 {size, 4},
+                 {entry.name.size(), 2},
+                 {0, 2}});
     zip += entry.name + entry.bytes;
-    append(directory, {{0x02014b50, 4}, {20, 2}, {20, 2}, {0, 2}, {entry.method, 2}, {0, 4}, {0, 4},
-                       {entry.bytes.size(), 4}, {size, 4}, {entry.name.size(), 2}, {0, 2}, {0, 2},
-                       {0, 2}, {0, 2}, {0, 4}, {header, 4}});
+    append(directory, {{0x02014b50, 4},
+                       {20, 2},
+                       {20, 2},
+                       {0, 2},
+                       {entry.method, 2},
+                       {0, 4},
+                       {0, 4},
+                       {entry.bytes.size(), 4},
+                       {size, 4},
+                       {entry.name.size(), 2},
+                       {0, 2},
+                       {0, 2},
+                       {0, 2},
+                       {0, 2},
+                       {0, 4},
+                       {header, 4}});
     directory += entry.name;
   }
   const uint64_t at = zip.size();
   zip += directory;
-  append(zip, {{0x06054b50, 4}, {0, 2}, {0, 2}, {entries.size(), 2}, {entries.size(), 2},
-               {directory.size(), 4}, {at, 4}, {0, 2}});
+  append(zip, {{0x06054b50, 4},
+               {0, 2},
+               {0, 2},
+               {entries.size(), 2},
+               {entries.size(), 2},
+               {directory.size(), 4},
+               {at, 4},
+               {0, 2}});
   return zip;
 }
 
@@ -62,7 +89,7 @@ TEST("SHA-256 gives the values of FIPS 180-4, however the bytes are cut") {
   EXPECT(hash_of("abc", 3) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   const std::string two_blocks = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
   EXPECT(hash_of(two_blocks, 56) ==
-        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   const std::string million(1'000'000, 'a');
   const std::string wanted = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
   for (const size_t step : {size_t{1}, size_t{63}, size_t{64}, size_t{65}, million.size()}) {

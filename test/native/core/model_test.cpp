@@ -30,8 +30,10 @@ std::shared_ptr<Model> load(const std::string& path, const std::string& dtype = 
 std::string fixture(const std::string& name) { return std::string(LEXISEG_FIXTURES) + "/" + name; }
 
 at::Tensor some_image(int64_t height, int64_t width) {
-  return at::arange(height * width * 3, at::kLong).remainder(251).to(at::kByte).view(
-      {1, height, width, 3});
+  return at::arange(height * width * 3, at::kLong)
+      .remainder(251)
+      .to(at::kByte)
+      .view({1, height, width, 3});
 }
 
 at::Tensor some_tokens(int64_t prompts, int64_t length) {
@@ -73,7 +75,8 @@ TEST("the tiny bundle loads, and its methods give the shapes of the contract") {
   const at::Tensor counts = at::ones({3}, at::kLong);
   const at::Tensor log_probs =
       model->classify_masks(proposals, text, counts, at::zeros({3}, at::kBool));
-  EXPECT(log_probs.dim() == 3 && log_probs.size(1) == proposals[0].size(1) && log_probs.size(2) == 4);
+  EXPECT(log_probs.dim() == 3 && log_probs.size(1) == proposals[0].size(1) &&
+         log_probs.size(2) == 4);
   const auto times = model->profile(some_image(64, 64), kStages);
   EXPECT(times.size() == kStages.size() && times[1].milliseconds > 0);
 }
@@ -146,7 +149,8 @@ TEST("arguments that do not fit are refused before anything runs") {
 TEST("images of every lawful size run") {
   const c10::InferenceMode inference;
   const auto model = load(tiny_bundle());
-  for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {1, 500}, {500, 2}, {33, 31}}) {
+  for (const auto& [height, width] :
+       {std::pair<int64_t, int64_t>{1, 1}, {1, 500}, {500, 2}, {33, 31}}) {
     EXPECT(model->propose_masks(some_image(height, width)).size() == 6);
   }
 }
@@ -174,8 +178,8 @@ TEST("a method that raises, is absent or returns no tensor gives a coded error")
   EXPECT_CODE(model->propose_masks(some_image(8, 8)), "ERR_INFERENCE");
   EXPECT_CODE(model->profile(some_image(8, 8), {"stage_absent"}), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(model->classify_masks({}, unit_rows(1, 4), at::ones({1}, at::kLong),
-                                   at::zeros({1}, at::kBool)),
-             "ERR_BUNDLE_CONTRACT");
+                                    at::zeros({1}, at::kBool)),
+              "ERR_BUNDLE_CONTRACT");
 }
 
 TEST("bytes flipped anywhere give a model or a coded error") {

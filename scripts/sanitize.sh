@@ -26,7 +26,7 @@ cmake --build "$build" --parallel "${LEXISEG_JOBS:-2}" --target "${targets[@]}"
 # LibTorch keeps registries for the life of the process, and its wheels are built without
 # sanitizers: leaks inside it cannot be told apart, and stay out of the verdict.
 export ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1:abort_on_error=0"
-export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:suppressions=$PWD/scripts/sanitize.supp"
+export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
 for target in "${targets[@]}"; do
   "$build/Release/$target"
 done

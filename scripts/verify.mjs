@@ -15,7 +15,7 @@ const bin = join(root, '.venv', 'bin');
 
 /** A step passes or fails as one, unless `count` reads how many tests its runner ran. */
 const STEPS = [
-  { name: 'biome', run: () => run('npx', ['biome', 'ci', 'lib', 'test', 'scripts', 'examples']) },
+  { name: 'biome', run: biome },
   { name: 'clang-format', run: clangFormat },
   { name: 'ruff', run: ruff },
   { name: 'types', run: () => run('npx', ['tsc', '-p', 'tsconfig.test.json']) },
@@ -37,7 +37,15 @@ const STEPS = [
     run: (libtorch) =>
       run(
         join(bin, 'python'),
-        ['-m', 'pytest', '-q', 'test', `--junitxml=${report('pytest.xml')}`],
+        [
+          '-m',
+          'pytest',
+          '-q',
+          '-rs',
+          '--durations=5',
+          'test',
+          `--junitxml=${report('pytest.xml')}`,
+        ],
         {
           env: { LEXISEG_LIBTORCH: libtorch },
         },
@@ -69,15 +77,20 @@ function sources(patterns) {
   return listed.stdout.split('\n').filter((path) => path !== '' && existsSync(join(root, path)));
 }
 
-async function clangFormat() {
+function biome() {
+  const folders = ['lib', 'test', 'scripts', 'examples'];
+  return run('npx', ['biome', 'check', '--colors=off', '--error-on-warnings', ...folders]);
+}
+
+function clangFormat() {
   const files = sources(['*.h', '*.cpp', '*.cu', '*.cuh']);
-  return run(join(bin, 'clang-format'), ['--dry-run', '-Werror', ...files]);
+  return run(join(bin, 'clang-format'), ['--dry-run', '-Werror', '--ferror-limit=3', ...files]);
 }
 
 async function ruff() {
-  const check = await run(join(bin, 'ruff'), ['check', '.']);
-  const format = await run(join(bin, 'ruff'), ['format', '--check', '--quiet', '.']);
-  return check || format;
+  const check = await run(join(bin, 'ruff'), ['check', '--output-format=concise', '.']);
+  const unformatted = ['format', '--check', '--output-format=concise', '.'];
+  return check || run(join(bin, 'ruff'), unformatted);
 }
 
 /** Sums over the test suites of a JUnit file, as pytest and ctest write it. */

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "ops/check.h"
+
 namespace lexiseg::ops {
 
 struct Geometry {
@@ -18,24 +20,23 @@ struct Geometry {
 inline Geometry checked_geometry(at::IntArrayRef g) {
   constexpr int64_t kMaxSide = int64_t{1} << 20;
   constexpr int64_t kMaxPixels = int64_t{1} << 30;
-  TORCH_CHECK(g.size() == 6, "Expected 6 sizes for geometry but received ", g);
+  LEXISEG_EXPECT(g.size() == 6, "6 sizes", "geometry", g);
   for (const int64_t side : g) {
-    TORCH_CHECK(side >= 1 && side <= kMaxSide, "Expected sizes of 1 to ", kMaxSide,
-                " for geometry but received ", g);
+    LEXISEG_EXPECT(side >= 1 && side <= kMaxSide, "sizes of 1 to 2^20", "geometry", g);
   }
-  TORCH_CHECK(g[2] <= g[0] && g[3] <= g[1],
-              "Expected a valid size inside the network size for geometry but received ", g);
-  TORCH_CHECK(g[4] * g[5] <= kMaxPixels, "Expected an output of at most ", kMaxPixels,
-              " pixels for geometry but received ", g);
+  LEXISEG_EXPECT(g[2] <= g[0] && g[3] <= g[1], "a valid size inside the network size", "geometry",
+                 g);
+  LEXISEG_EXPECT(g[4] * g[5] <= kMaxPixels, "an output of at most 2^30 pixels", "geometry", g);
   return {g[0], g[1], g[2], g[3], g[4], g[5]};
 }
 
-// Mask logits as every op takes them: float32 [Q, h, w], h and w at least 1.
+// Mask logits as every op takes them: float32 [Q, h, w], h and w from 1 to 2^20.
 inline at::Tensor checked_mask_logits(const at::Tensor& mask_logits) {
-  TORCH_CHECK(mask_logits.dim() == 3 && mask_logits.size(1) > 0 && mask_logits.size(2) > 0 &&
-                  mask_logits.scalar_type() == at::kFloat,
-              "Expected float32 [Q, h, w] for mask_logits but received ", mask_logits.scalar_type(),
-              " ", mask_logits.sizes());
+  constexpr int64_t kMaxSide = int64_t{1} << 20;
+  check_tensor(mask_logits, "mask_logits", {at::kFloat}, 3);
+  LEXISEG_EXPECT(mask_logits.size(1) >= 1 && mask_logits.size(1) <= kMaxSide &&
+                     mask_logits.size(2) >= 1 && mask_logits.size(2) <= kMaxSide,
+                 "masks with sides of 1 to 2^20", "mask_logits", describe(mask_logits));
   return mask_logits.contiguous();
 }
 

@@ -13,28 +13,28 @@
 
 namespace lexiseg::ops {
 
-// Collects the runs of one mask whose pixels come in column-major order.
-class RunWriter {
+// A mask as bits down its columns: word i of column x holds rows 64 * i to 64 * i + 63, lowest
+// first. Bits past the height are 0.
+class BitColumns {
  public:
-  void push(bool inside) {
-    if (inside != inside_) {
-      counts_.push_back(run_);
-      run_ = 0;
-      inside_ = inside;
-    }
-    ++run_;
-  }
-  // The runs, which add up to the pixels pushed.
-  std::vector<int32_t> finish() {
-    counts_.push_back(run_);
-    return std::move(counts_);
+  BitColumns(int64_t height, int64_t width)
+      : height_(height), width_(width), per_column_((height + 63) / 64) {
+    words_.resize(per_column_ * width_);
   }
 
+  int64_t height() const { return height_; }
+  int64_t width() const { return width_; }
+  int64_t words_per_column() const { return per_column_; }
+  uint64_t* column(int64_t x) { return words_.data() + x * per_column_; }
+  const uint64_t* column(int64_t x) const { return words_.data() + x * per_column_; }
+
  private:
-  std::vector<int32_t> counts_;
-  int32_t run_ = 0;
-  bool inside_ = false;
+  int64_t height_, width_, per_column_;
+  std::vector<uint64_t> words_;
 };
+
+// The runs of a mask, which add up to its pixels.
+std::vector<int32_t> runs_of(const BitColumns& mask);
 
 // Counts int32 [R], one mask after another, and offsets int64 [N + 1] into them.
 std::tuple<at::Tensor, at::Tensor> pack_runs(const std::vector<std::vector<int32_t>>& runs);

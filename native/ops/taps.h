@@ -5,15 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/kernels/tile.h"
+
 namespace lexiseg::ops {
-
-inline constexpr int kMaxTaps = 4;
-
-// Unused taps have weight 0 and repeat the first index, so that all indices stay near each other.
-struct Taps {
-  int32_t index[kMaxTaps];
-  float weight[kMaxTaps];
-};
 
 // Bilinear, align_corners=False, without antialias: `out` pixels from `in` samples.
 inline std::vector<Taps> bilinear_taps(int64_t in, int64_t out) {

@@ -9,13 +9,13 @@ namespace lexiseg::ops::LEXISEG_ISA {
 
 LEXISEG_INLINE double exponential(double x) { return __builtin_exp(x); }
 
-// Within 2 units in the last place on [-87, 88]; clamped outside; NaN stays NaN.
+// Within 2 units in the last place on [-87, 87]; clamped outside; NaN stays NaN.
 LEXISEG_INLINE float exponential(float x) {
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, which stays in the low bits.
   constexpr float kRounder = 12582912.0f;
   x = x < -87.0f ? -87.0f : x;
-  x = x > 88.0f ? 88.0f : x;
+  x = x > 87.0f ? 87.0f : x;
   const float shifted = x * kLog2E + kRounder;
   const float n = shifted - kRounder;
   const float r = (x - n * kLn2High) - n * kLn2Low;

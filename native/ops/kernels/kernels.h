@@ -4,16 +4,19 @@
 
 #include <cstdint>
 
+#include "ops/kernels/class_scores.h"
 #include "ops/kernels/deformable.h"
-#include "ops/kernels/resample.h"
+#include "ops/kernels/tile.h"
 
 namespace lexiseg::ops {
 
 struct Kernels {
   const char* instruction_set;
+  int64_t lanes;  // floats of a vector
 
   DeformableKernels deformable;
-  ResampleKernels resample;
+  TileKernels tile;
+  ClassScoreKernels class_score;
 };
 
 // The best table for this processor. ATEN_CPU_CAPABILITY=avx2|default asks for a lesser one, as it

@@ -1,4 +1,5 @@
 #include "ops/kernels/kernels.h"
+#include "ops/kernels/simd.h"
 
 #define LEXISEG_TEXT_OF(name) #name
 #define LEXISEG_TEXT(name) LEXISEG_TEXT_OF(name)
@@ -6,11 +7,13 @@
 namespace lexiseg::ops::LEXISEG_ISA {
 
 extern const DeformableKernels deformable_kernels;
-extern const ResampleKernels resample_kernels;
+extern const TileKernels tile_kernels;
+extern const ClassScoreKernels class_score_kernels;
 
 const Kernels& table();
 const Kernels& table() {
-  static const Kernels kernels{LEXISEG_TEXT(LEXISEG_ISA), deformable_kernels, resample_kernels};
+  static const Kernels kernels{LEXISEG_TEXT(LEXISEG_ISA), kLanes, deformable_kernels, tile_kernels,
+                               class_score_kernels};
   return kernels;
 }
 

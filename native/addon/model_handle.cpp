@@ -8,6 +8,7 @@
 #include "addon/identity.h"
 #include "addon/pending_call.h"
 #include "addon/tensor_handle.h"
+#include "core/allocator.h"
 #include "core/archive.h"
 #include "core/device.h"
 #include "core/error.h"
@@ -30,6 +31,11 @@ Napi::Value bytes_of(Napi::Env env, const std::optional<std::string>& bytes) {
   auto array = Napi::Uint8Array::New(env, bytes->size());
   if (!bytes->empty()) std::memcpy(array.Data(), bytes->data(), bytes->size());
   return array;
+}
+
+void free_weights(std::shared_ptr<Model>& model) {
+  model.reset();
+  trim_allocator();
 }
 
 }  // namespace
@@ -60,7 +66,15 @@ ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Mode
   ledger_ = Environment::of(info.Env()).ledger();
 }
 
-ModelHandle::~ModelHandle() { forget_weights(); }
+ModelHandle::~ModelHandle() {
+  forget_weights();
+  if (!model_ || ledger_->closed) return;
+  // Unmapping gigabytes takes long enough to be felt; it is no work for the JavaScript thread.
+  const c10::Device device = model_->info().device;
+  auto task = std::make_shared<Task>();
+  task->work = [model = std::move(model_)]() mutable { free_weights(model); };
+  Environment::of(Env()).executor(device).submit(std::move(task));
+}
 
 void ModelHandle::forget_weights() {
   ledger_->weight_bytes -= weight_bytes_;
@@ -183,7 +197,7 @@ Napi::Value ModelHandle::dispose(const Napi::CallbackInfo& info) {
     return start_call(
         env, {*JobHandle::Unwrap(job), executor, 0, {}},
         [model = std::move(model_)]() mutable {
-          model.reset();
+          free_weights(model);
           return true;
         },
         [](Napi::Env inner, bool) { return inner.Undefined(); });

@@ -130,6 +130,60 @@ void refuse_file_access(jit::Graph& graph, const std::string& method) {
   });
 }
 
+// The weights inside the graphs. Folding makes a copy for each method that has the layer; equal
+// ones become one again.
+class ConstantPool {
+ public:
+  void share(jit::Graph& graph) {
+    for_each_node(graph.block(), [this](jit::Node* node) {
+      if (node->kind() != c10::prim::Constant || !node->hasAttribute(c10::attr::value) ||
+          node->kindOf(c10::attr::value) != jit::AttributeKind::t) {
+        return;
+      }
+      const at::Tensor tensor = node->t(c10::attr::value);
+      if (!tensor.has_storage() || counted_.contains(tensor.storage().unsafeGetStorageImpl())) {
+        return;
+      }
+      const at::Tensor known = equal_to(tensor);
+      if (known.defined()) {
+        node->t_(c10::attr::value, known);
+      } else {
+        count(tensor);
+        if (tensor.nbytes() >= kWorthSharing) large_[tensor.numel()].push_back(tensor);
+      }
+    });
+  }
+
+  void count(const at::Tensor& tensor) {
+    if (!tensor.has_storage()) return;
+    if (counted_.insert(tensor.storage().unsafeGetStorageImpl()).second) {
+      bytes_ += static_cast<int64_t>(tensor.storage().nbytes());
+    }
+  }
+
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr size_t kWorthSharing = 4096;
+
+  at::Tensor equal_to(const at::Tensor& tensor) const {
+    const auto found = large_.find(tensor.numel());
+    if (found == large_.end() || tensor.nbytes() < kWorthSharing) return {};
+    for (const at::Tensor& other : found->second) {
+      if (other.scalar_type() == tensor.scalar_type() && other.sizes() == tensor.sizes() &&
+          other.strides() == tensor.strides() && other.device() == tensor.device() &&
+          other.equal(tensor)) {
+        return other;
+      }
+    }
+    return {};
+  }
+
+  std::unordered_map<int64_t, std::vector<at::Tensor>> large_;  // by number of elements
+  std::unordered_set<const void*> counted_;
+  int64_t bytes_ = 0;
+};
+
 jit::Module load_module(const std::shared_ptr<const Archive>& archive) {
   try {
     return jit::load(std::make_shared<ArchiveAdapter>(archive), c10::Device(c10::kCPU),
@@ -180,30 +234,20 @@ std::unique_ptr<Network> Network::load(std::shared_ptr<const Archive> archive,
   std::unique_ptr<Network> network(new Network());
   try {
     const jit::Module frozen = jit::freeze_module(module, names);
-    std::unordered_set<const void*> counted;
-    const auto count = [&](const at::Tensor& tensor) {
-      if (!tensor.has_storage() ||
-          !counted.insert(tensor.storage().unsafeGetStorageImpl()).second) {
-        return;
-      }
-      network->weight_bytes_ += static_cast<int64_t>(tensor.storage().nbytes());
-    };
+    ConstantPool constants;
     for (const std::string& name : names) {
       const auto method = frozen.get_method(name);
-      auto graph = method.graph()->copy();
+      // In place: a copy would leave the module holding the weights that folding replaced.
+      auto graph = method.graph();
       jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
       refuse_file_access(*graph, name);
-      for_each_node(graph->block(), [&](jit::Node* node) {
-        if (node->kind() == c10::prim::Constant && node->hasAttribute(c10::attr::value) &&
-            node->kindOf(c10::attr::value) == jit::AttributeKind::t) {
-          count(node->t(c10::attr::value));
-        }
-      });
+      constants.share(*graph);
       network->methods_.emplace(name, new Method{method.function().getSchema(),
                                                  jit::Code(graph, name), frozen._ivalue()});
     }
-    for (const at::Tensor& tensor : frozen.parameters()) count(tensor);
-    for (const at::Tensor& tensor : frozen.buffers()) count(tensor);
+    for (const at::Tensor& tensor : frozen.parameters()) constants.count(tensor);
+    for (const at::Tensor& tensor : frozen.buffers()) constants.count(tensor);
+    network->weight_bytes_ = constants.bytes();
   } catch (const c10::Error& error) {
     throw Error(code::kBundleContract, "Cannot prepare " + archive->path() + ": " +
                                            last_line(error.what_without_backtrace()));

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "ops/check.h"
+
 namespace lexiseg::ops {
 namespace {
 
@@ -63,18 +65,29 @@ std::vector<int64_t> match_rows(const double* cost, int64_t rows, int64_t column
   return column_of;
 }
 
+// Brings the largest cost near 1 by a power of two, which rounds nothing that matters: sums of the
+// largest numbers would overflow.
+void normalise(double* cost, int64_t count) {
+  double most = 0;
+  for (int64_t i = 0; i < count; ++i) most = std::max(most, std::abs(cost[i]));
+  if (most == 0) return;
+  const int exponent = std::ilogb(most);
+  for (int64_t i = 0; i < count; ++i) cost[i] = std::ldexp(cost[i], -exponent);
+}
+
 }  // namespace
 
 std::tuple<at::Tensor, at::Tensor> linear_sum_assignment(const at::Tensor& cost) {
-  TORCH_CHECK(cost.dim() == 2 && cost.is_floating_point(),
-              "Expected floating-point [N, M] for cost but received ", cost.scalar_type(), " ",
-              cost.sizes());
-  const auto dense = cost.detach().to(at::kCPU, at::kDouble).contiguous();
+  LEXISEG_EXPECT(cost.dim() == 2 && cost.is_floating_point(), "floating-point [N, M]", "cost",
+                 describe(cost));
+  const auto dense =
+      cost.detach().to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true).contiguous();
   const double* values = dense.const_data_ptr<double>();
   for (int64_t i = 0; i < dense.numel(); ++i) {
     TORCH_CHECK(std::isfinite(values[i]), "Expected finite values for cost but received ",
                 values[i], " at row ", i / dense.size(1), ", column ", i % dense.size(1));
   }
+  normalise(dense.mutable_data_ptr<double>(), dense.numel());
   const bool tall = dense.size(0) > dense.size(1);
   const auto wide = tall ? dense.t().contiguous() : dense;
   const auto matched = match_rows(wide.const_data_ptr<double>(), wide.size(0), wide.size(1));

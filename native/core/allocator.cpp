@@ -185,8 +185,10 @@ void trim_allocator() { pool().trim(); }
 
 int64_t allocator_mapped_bytes() { return pool().mapped_bytes(); }
 
-AbortScope::AbortScope(const std::atomic<bool>& cancelled) { abort_flag = &cancelled; }
+AbortScope::AbortScope(const std::atomic<bool>* cancelled) { abort_flag = cancelled; }
 
 AbortScope::~AbortScope() { abort_flag = nullptr; }
+
+const std::atomic<bool>* current_abort_flag() { return abort_flag; }
 
 }  // namespace lexiseg

@@ -21,10 +21,14 @@ int64_t allocator_mapped_bytes();
 // that is how a running network stops between two of its layers.
 class AbortScope {
  public:
-  explicit AbortScope(const std::atomic<bool>& cancelled);
+  // cancelled: null for work that nothing cancels.
+  explicit AbortScope(const std::atomic<bool>* cancelled);
   ~AbortScope();
   AbortScope(const AbortScope&) = delete;
   AbortScope& operator=(const AbortScope&) = delete;
 };
+
+// The flag of this thread's AbortScope, or null.
+const std::atomic<bool>* current_abort_flag();
 
 }  // namespace lexiseg

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/program_check.h"
 #include "core/sha256.h"
 
 namespace lexiseg {
@@ -31,7 +32,8 @@ constexpr uint64_t kMaxComment = 65535;
 constexpr uint64_t kMaxEntries = 200'000;
 constexpr uint64_t kMaxDirectory = 64ull << 20;
 constexpr uint64_t kMaxName = 1024;
-constexpr uint64_t kMaxProgram = 256ull << 20;
+// What LibTorch reads by recursion: the code of a large network is well under a megabyte.
+constexpr uint64_t kMaxProgram = 4ull << 20;
 
 uint64_t little(const std::string& bytes, uint64_t at, int width) {
   uint64_t value = 0;
@@ -255,7 +257,11 @@ void Archive::check_program() const {
     refuse("it is no TorchScript archive");
   }
   for (const Record& record : records_) {
-    if (is_program(record.name)) read(record, kMaxProgram);
+    if (!is_program(record.name)) continue;
+    const std::string bytes = read(record, kMaxProgram);
+    if (record.name.ends_with(".py") && !nests_moderately(bytes)) {
+      refuse("the code in " + record.name + " is nested too deeply");
+    }
   }
 }
 

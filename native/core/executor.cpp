@@ -98,7 +98,7 @@ void Executor::loop() {
 std::exception_ptr Executor::run(Task& task) {
   std::exception_ptr failure;
   try {
-    const AbortScope scope(task.cancelled);
+    const AbortScope scope(&task.cancelled);
     if (task.cancelled) throw Error(code::kAborted, "The call was cancelled");
     if (task.threads > 0 && task.threads != at::get_num_threads()) {
       at::set_num_threads(task.threads);

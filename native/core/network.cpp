@@ -15,6 +15,7 @@
 #include <unordered_set>
 
 #include "core/error.h"
+#include "core/program_check.h"
 
 namespace lexiseg {
 namespace {
@@ -216,10 +217,17 @@ Network::~Network() = default;
 
 std::unique_ptr<Network> Network::load(std::shared_ptr<const Archive> archive,
                                        const Placement& placement) {
+  archive->check_program();
+  std::unique_ptr<Network> network;
+  run_with_deep_stack([&] { network = read(archive, placement); });
+  return network;
+}
+
+std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& archive,
+                                       const Placement& placement) {
   // Weights outlive this call and are shared by threads: they must not be inference tensors.
   const c10::InferenceMode off(false);
   const at::NoGradGuard no_grad;
-  archive->check_program();
   jit::Module module = load_module(archive);
   std::vector<std::string> names;
   for (const auto& method : module.get_methods()) {

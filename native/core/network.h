@@ -42,6 +42,8 @@ class Network {
  private:
   struct Method;
   Network();
+  static std::unique_ptr<Network> read(const std::shared_ptr<const Archive>& archive,
+                                       const Placement& placement);
 
   std::map<std::string, std::unique_ptr<Method>> methods_;
   int64_t weight_bytes_ = 0;

@@ -77,7 +77,7 @@ describe('copyTensor', () => {
   });
 
   it('reads a resizable buffer as long as it is now', async () => {
-    const buffer = new ArrayBuffer(16, { maxByteLength: 64 } as never);
+    const buffer = new ArrayBuffer(16, { maxByteLength: 64 });
     const data = new Uint8Array(buffer);
     expect(native().copyTensor(data, [16], 'uint8').byteLength).toBe(16);
     (buffer as unknown as { resize(size: number): void }).resize(8);
@@ -115,7 +115,7 @@ describe('borrowTensor', () => {
     const borrow = (data: TensorData, length: number) => () =>
       native().borrowTensor(data, [length], 'uint8');
     await expectCode(borrow(new Uint8Array(new SharedArrayBuffer(8)), 8), 'ERR_TENSOR');
-    const resizable = new ArrayBuffer(8, { maxByteLength: 16 } as never);
+    const resizable = new ArrayBuffer(8, { maxByteLength: 16 });
     await expectCode(borrow(new Uint8Array(resizable), 8), 'ERR_TENSOR');
     expect(borrow(new Uint8Array(8), 8)().byteLength).toBe(8);
   });

@@ -1,4 +1,4 @@
-"""The bundle file: records of a TorchScript archive, their hash, and the extra files beside them."""
+"""The bundle file: records of a TorchScript archive, their hash, the extra files beside them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _is_weight_record(name: str) -> bool:
     return not name.startswith(EXTRA) and name != _SERIALIZATION_ID
 
 
-def _add_record(digest: "hashlib._Hash", name: str, content: bytes) -> None:
+def _add_record(digest: hashlib._Hash, name: str, content: bytes) -> None:
     digest.update(name.encode("utf-8") + b"\0" + struct.pack("<Q", len(content)))
     digest.update(content)
 

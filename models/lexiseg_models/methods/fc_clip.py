@@ -26,7 +26,7 @@ from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
 
 ImageTowerConfig = Union[ConvNextConfig, ClipResNetConfig]
-# Standard deviation of an untrained mask logit is about this, so masks start at a sixth of the image.
+# About the standard deviation of an untrained mask logit: masks start at a sixth of the image.
 _MASK_PRIOR = 5.0
 ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 

@@ -16,7 +16,7 @@ class EnsembleConfig:
     Attributes:
         alpha: for seen classes, 0..1.
         beta: for unseen classes, 0..1.
-        on_valid_mask_only: masks that are empty at stride 32 use the in-vocabulary classifier alone.
+        on_valid_mask_only: masks empty at stride 32 use the in-vocabulary classifier alone.
     """
 
     alpha: float

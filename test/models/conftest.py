@@ -1,4 +1,4 @@
-"""Shared by the model tests: the package on the path, the operators, the networks to compare with."""
+"""Shared by the model tests: the package on the path, the operators, reference networks."""
 
 import sys
 from pathlib import Path

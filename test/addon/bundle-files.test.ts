@@ -118,12 +118,15 @@ describe('a file that is no bundle', () => {
     expect(native().memoryStats().rss - before).toBeLessThan(100 << 20);
   });
 
-  it.each(['checkpoint.pt', 'legacy-checkpoint.pt', 'compressed-module.pt'])(
-    'is refused when it is %s',
-    async (name) => {
-      await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_READ');
-    },
-  );
+  it.each([
+    'checkpoint.pt',
+    'legacy-checkpoint.pt',
+    'compressed-module.pt',
+    'nested-code.pt',
+    'nested-data.pt',
+  ])('is refused when it is %s', async (name) => {
+    await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_READ');
+  });
 
   it.each(['foreign-module.pt', 'wrong-arity.pt', 'writes-file.pt'])(
     'breaks the contract when it is %s',

@@ -6,11 +6,13 @@
 #include "bundle_bytes.h"
 #include "check.h"
 #include "core/error.h"
+#include "core/program_check.h"
 #include "core/sha256.h"
 
 namespace {
 
 using lexiseg::Archive;
+using lexiseg::nests_moderately;
 using lexiseg::Sha256;
 
 void append(std::string& bytes, std::initializer_list<std::pair<uint64_t, int>> fields) {
@@ -183,6 +185,23 @@ TEST("archives that lie about their records are refused") {
   refused(make_zip({{"no-folder", content}}));
   refused(make_zip({{std::string("a/nul\0name", 10), content}}));
   refused(make_zip({}));
+}
+
+TEST("code that would overflow a reader's stack is refused, and lawful code is not") {
+  const auto repeated = [](const std::string& text, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += text;
+    return all;
+  };
+  EXPECT(nests_moderately("def f(self, x: Tensor) -> Tensor:\n  return (x, [1, 2, (3, 4)])\n"));
+  EXPECT(nests_moderately("sizes = [" + repeated("12345, ", 100'000) + "1]\n"));
+  EXPECT(nests_moderately("text = '" + repeated("(", 10'000) + "'\n"));
+  EXPECT(nests_moderately(repeated("x = torch.add(x, 1)\n", 10'000)));
+  EXPECT(!nests_moderately("return " + repeated("(", 1000) + "x" + repeated(")", 1000)));
+  EXPECT(!nests_moderately("return " + repeated("-", 10'000) + "x"));
+  EXPECT(!nests_moderately("x = " + repeated("not ", 10'000) + "True"));
+  EXPECT(!nests_moderately(repeated("f(a, " + std::string(100, '-'), 100)));
+  EXPECT(!nests_moderately(std::string(1000, ' ') + "x"));
 }
 
 TEST("what is no file is refused") {

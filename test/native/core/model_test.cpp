@@ -167,6 +167,8 @@ TEST("files that are no bundles are refused") {
   EXPECT_CODE(load(fixture("legacy-checkpoint.pt")), "ERR_BUNDLE_READ");
   EXPECT_CODE(load(fixture("foreign-module.pt")), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(load(fixture("compressed-module.pt")), "ERR_BUNDLE_READ");
+  EXPECT_CODE(load(fixture("nested-code.pt")), "ERR_BUNDLE_READ");
+  EXPECT_CODE(load(fixture("nested-data.pt")), "ERR_BUNDLE_READ");
   EXPECT_CODE(load(fixture("wrong-arity.pt")), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(load(fixture("writes-file.pt")), "ERR_BUNDLE_CONTRACT");
   EXPECT(!std::filesystem::exists("/tmp/lexiseg-written-by-a-bundle"));

@@ -129,12 +129,11 @@ def panoptic(
 def run_lengths(mask: Tensor) -> list[int]:
     """COCO run lengths of [H, W]: down the columns, zeros first."""
     counts, current, run = [], False, 0
-    for x in range(mask.shape[1]):
-        for y in range(mask.shape[0]):
-            if bool(mask[y, x]) != current:
-                counts.append(run)
-                current, run = not current, 0
-            run += 1
+    for inside in mask.bool().T.flatten().tolist():
+        if inside != current:
+            counts.append(run)
+            current, run = inside, 0
+        run += 1
     return [*counts, run]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from references import Geometry, class_scores
 from torch import Tensor
+
+from .references import Geometry, class_scores
 
 GEOMETRIES = {
     "same": Geometry(16, 24, 16, 24, 16, 24),

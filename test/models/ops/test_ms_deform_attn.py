@@ -7,8 +7,9 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
-from references import deformable_attention
 from torch import Tensor
+
+from .references import deformable_attention
 
 
 class Inputs(NamedTuple):

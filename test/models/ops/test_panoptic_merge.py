@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from references import Geometry, Panoptic, panoptic
 from torch import Tensor
+
+from .references import Geometry, Panoptic, panoptic
 
 CLASSES = 6
 THING = torch.tensor([True, False, True, False, False, True])

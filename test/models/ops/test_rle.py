@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from references import run_lengths
+
+from .references import run_lengths
 
 SIZES = [(1, 1), (1, 9), (9, 1), (7, 5), (64, 64), (63, 65), (130, 67), (200, 3), (3, 200)]
 

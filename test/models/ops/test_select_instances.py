@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from references import Geometry, Instance, instances
 from torch import Tensor
+
+from .references import Geometry, Instance, instances
 
 THING = torch.tensor([True, False, True, True, False])
 

@@ -90,7 +90,7 @@ _TINY_DECODER = DecoderConfig(
     mask_dim=64,
     encoder_layers=2,
     encoder_feedforward_dim=128,
-    queries=20,
+    queries=60,
     decoder_layers=3,
     decoder_feedforward_dim=128,
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -33,14 +34,14 @@ def fill_with_random_values(model: OracleModel, seed: int) -> None:
     decoder = model.sem_seg_head.pixel_decoder
     for layer in decoder.transformer.encoder.layers:
         layer.self_attn.sampling_offsets.bias.mul_(3.0)
-    for stage in _residual_tails(model):
-        stage.weight.mul_(0.3)
+    for tail in _residual_tails(model):
+        tail.weight.mul_(0.3)
 
 
 def _draw(name: str, tensor: Tensor, generator: torch.Generator) -> Tensor:
     noise = torch.randn(tensor.shape, generator=generator)
     if name.endswith("logit_scale"):
-        return torch.tensor(math.log(50.0 if name.startswith(CLIP_PREFIX) else 30.0))
+        return torch.tensor(math.log(6.0 if name.startswith(CLIP_PREFIX) else 40.0))
     if name.endswith("running_var"):
         return 0.5 + torch.rand(tensor.shape, generator=generator)
     if name.endswith("gamma"):
@@ -56,12 +57,20 @@ def _draw(name: str, tensor: Tensor, generator: torch.Generator) -> Tensor:
     return noise / math.sqrt(fan_in)
 
 
-def _residual_tails(model: OracleModel) -> list[nn.BatchNorm2d]:
-    if not isinstance(model.clip.visual, ResNetTower):
-        return []
+def _residual_tails(model: OracleModel) -> Iterator[nn.Module]:
+    """Last layers of residual branches, made small so that no branch drowns what it is added to.
+
+    Queries that attention changes a little are also stable: with large branches one mask logit
+    that rounds to the other side of zero would change whole masks.
+    """
     tower = model.clip.visual
-    layers = [tower.layer1, tower.layer2, tower.layer3, tower.layer4]
-    return [block.bn3 for layer in layers for block in layer]
+    if isinstance(tower, ResNetTower):
+        for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):
+            yield from (block.bn3 for block in layer)
+    predictor = model.sem_seg_head.predictor
+    yield from (m.self_attn.out_proj for m in predictor.transformer_self_attention_layers)
+    yield from (m.multihead_attn.out_proj for m in predictor.transformer_cross_attention_layers)
+    yield from (m.linear2 for m in predictor.transformer_ffn_layers)
 
 
 def build_model(config: OracleConfig, seed: int = 0) -> OracleModel:

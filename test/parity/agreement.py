@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oracle.heads import Instances, PanopticSegment
+from oracle.heads import Instances
 
-from .reference import Outcome
+from .reference import Outcome, PanopticMap
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,9 @@ class Agreement:
     class_argmax: float
     labels: float
     labels_resized_scores: float
+    decided_labels: float
     panoptic: float
+    panoptic_loose: float
     instances: float
 
     def __str__(self) -> str:
@@ -29,7 +31,8 @@ class Agreement:
         return (
             f"masks {self.mask_logits:.1e}  log-probs {self.class_log_probs:.1e}  "
             f"argmax {self.class_argmax:.2%}  labels {self.labels:.3%} / "
-            f"{self.labels_resized_scores:.3%}  panoptic {self.panoptic:.3%}  "
+            f"{self.labels_resized_scores:.3%} (decided {self.decided_labels:.3%})  "
+            f"panoptic {self.panoptic:.3%} / {self.panoptic_loose:.3%}  "
             f"instances {self.instances:.1%}"
         )
 
@@ -48,9 +51,15 @@ def share_equal(actual: Tensor, expected: Tensor) -> float:
     return float((actual == expected).double().mean())
 
 
-def panoptic_share(
-    actual: tuple[Tensor, list[PanopticSegment]], expected: tuple[Tensor, list[PanopticSegment]]
-) -> float:
+def decided_share(actual: Outcome, expected: Outcome) -> float:
+    """Share of equal labels where the expected label leads clearly (all pixels if unknown)."""
+    if expected.decided is None or not bool(expected.decided.any()):
+        return share_equal(actual.labels.long(), expected.labels)
+    where = expected.decided
+    return share_equal(actual.labels.long()[where], expected.labels[where])
+
+
+def panoptic_share(actual: PanopticMap, expected: PanopticMap) -> float:
     """Share of pixels in matched segments of one class, or unlabelled in both.
 
     Ids need not be equal: each expected segment is matched to the one that covers most of it.
@@ -120,8 +129,8 @@ def compare(actual: Outcome, expected: Outcome, score_tolerance: float = 2e-3) -
         labels_resized_scores=share_equal(
             actual.labels_resized_scores.long(), expected.labels_resized_scores
         ),
-        panoptic=panoptic_share(
-            (actual.panoptic, actual.segments), (expected.panoptic, expected.segments)
-        ),
+        decided_labels=decided_share(actual, expected),
+        panoptic=panoptic_share(actual.panoptic, expected.panoptic),
+        panoptic_loose=panoptic_share(actual.panoptic_loose, expected.panoptic_loose),
         instances=instance_share(actual.instances, expected.instances, score_tolerance),
     )

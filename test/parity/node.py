@@ -16,7 +16,7 @@ from oracle.heads import Instances, PanopticSegment
 
 from .cases import Case
 from .exporting import ROOT
-from .reference import Outcome
+from .reference import LOOSE_OVERLAP, Outcome, PanopticMap
 
 _RUNNER = Path(__file__).with_name("run-bundle.mjs")
 
@@ -37,6 +37,7 @@ def node_outcomes(
                 "dtype": dtype,
                 "device": device,
                 "out": str(folder),
+                "looseOverlap": LOOSE_OVERLAP,
                 "cases": items,
             }
         )
@@ -64,16 +65,20 @@ def _read_outcome(folder: Path, index: int, result: dict[str, Any], case: Case) 
         path = folder / f"{index}.{name}.bin"
         return torch.from_numpy(np.fromfile(path, dtype).reshape(shape))
 
+    def panoptic(name: str) -> PanopticMap:
+        segments = [
+            PanopticSegment(s["id"], s["classIndex"], s["thing"]) for s in result[name]["segments"]
+        ]
+        return tensor(name, size, "<i4"), segments
+
     size = list(case.picture.shape[:2])
     return Outcome(
         mask_logits=tensor("mask_logits", result["maskLogits"]["shape"], "<f4")[0],
         class_log_probs=tensor("log_probs", result["logProbs"]["shape"], "<f4")[0],
         labels=tensor("labels_masks", size, "<i4"),
         labels_resized_scores=tensor("labels_scores", size, "<i4"),
-        panoptic=tensor("panoptic", size, "<i4"),
-        segments=[
-            PanopticSegment(s["id"], s["classIndex"], s["thing"]) for s in result["segments"]
-        ],
+        panoptic=panoptic("panoptic"),
+        panoptic_loose=panoptic("panoptic_loose"),
         instances=_read_instances(result["instances"], size),
     )
 

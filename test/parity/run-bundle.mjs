@@ -3,8 +3,8 @@
  *
  *   node run-bundle.mjs REQUEST.json
  *
- * Request: {bundle, dtype, device, out, cases: [{raw, width, height, classes}]}; `raw` names a file of RGB
- * bytes. For case i it writes i.NAME.bin for each tensor and, at the end, results.json.
+ * Request: {bundle, dtype, device, out, looseOverlap, cases: [{raw, width, height, classes}]};
+ * `raw` names a file of RGB bytes. For case i it writes i.NAME.bin for each tensor and, at the end, results.json.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -50,11 +50,16 @@ async function runCase(segmenter, index, { raw, width, height, classes }) {
     result[semanticResize] = await store(index, `labels_${semanticResize}`, labels);
     semantic.dispose();
   }
-  const panoptic = await segmenter.segment(image, vocabulary, { task: 'panoptic' });
-  const segmentMap = { shape: size, data: panoptic.segmentMap };
-  result.panoptic = await store(index, 'panoptic', segmentMap);
-  result.segments = segmentsOf(panoptic);
-  panoptic.dispose();
+  for (const [name, overlap] of [
+    ['panoptic', undefined],
+    ['panoptic_loose', request.looseOverlap],
+  ]) {
+    const thresholds = overlap === undefined ? {} : { overlap };
+    const panoptic = await segmenter.segment(image, vocabulary, { task: 'panoptic', thresholds });
+    const stored = await store(index, name, { shape: size, data: panoptic.segmentMap });
+    result[name] = { ...stored, segments: segmentsOf(panoptic) };
+    panoptic.dispose();
+  }
   const instance = await segmenter.segment(image, vocabulary, { task: 'instance' });
   result.instances = segmentsOf(instance).map((segment) => ({
     ...segment,

@@ -10,10 +10,10 @@
 
 namespace {
 
-// OpenMP's threads spin at the end of each parallel region before they sleep, by default for so long
-// that a processor shared with anything else (Node's own thread, a neighbour) waits for a partner that
-// it keeps from running: 3 to 8 s for a picture that needs 1.2. Its runtime reads this once, when it
-// is loaded; what the user has set stands.
+// OpenMP's threads spin at the end of each parallel region before they sleep, by default for so
+// long that a processor shared with anything else (Node's own thread, a neighbour) waits for a
+// partner that it keeps from running: 3 to 8 s for a picture that needs 1.2. Its runtime reads this
+// once, when it is loaded; what the user has set stands.
 void shorten_spinning() {
   static std::once_flag once;
   std::call_once(once, [] {

@@ -48,7 +48,9 @@ def test_weights_of_zero_leave_the_in_vocabulary_head(logits):
 
 
 def test_probabilities_sum_to_one(logits):
-    assert torch.allclose(ensemble()(*logits, SEEN, VALID).exp().sum(-1), torch.ones(2, 3), atol=1e-5)
+    assert torch.allclose(
+        ensemble()(*logits, SEEN, VALID).exp().sum(-1), torch.ones(2, 3), atol=1e-5
+    )
 
 
 def test_stays_finite_when_probabilities_underflow():

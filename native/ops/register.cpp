@@ -12,6 +12,7 @@
 #include "ops/label_map.h"
 #include "ops/linear.h"
 #include "ops/linear_sum_assignment.h"
+#include "ops/mask_pooling.h"
 #include "ops/ms_deform_attn.h"
 #include "ops/panoptic_merge.h"
 #include "ops/rle.h"
@@ -39,6 +40,7 @@ constexpr const char* kSchemas[] = {
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     "select_instances(Tensor mask_logits, Tensor class_probs, Tensor thing, int[] geometry, "
     "int top_k, bool things_only) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "mask_pooling(Tensor features, Tensor mask_logits) -> Tensor",
     "linear_sum_assignment(Tensor cost) -> (Tensor, Tensor)",
     "rle_encode(Tensor masks) -> (Tensor, Tensor)",
     "rle_decode(Tensor counts, Tensor offsets, int height, int width) -> Tensor",
@@ -65,6 +67,9 @@ void implement(torch::Library& library) {
   on(kEvery, "linear", linear_op);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
   on(kEvery, "linear_sum_assignment", linear_sum_assignment);
+  on(kCpu, "mask_pooling", mask_pooling);
+  on(c10::DispatchKey::Autograd, "mask_pooling", mask_pooling_autograd);
+  on(c10::DispatchKey::CompositeExplicitAutograd, "mask_pooling", mask_pooling_composed);
   on(kCpu, "label_map", label_map);
   on(kCpu, "panoptic_merge", panoptic_merge);
   on(kCpu, "select_instances", select_instances);

@@ -6,6 +6,7 @@
 
 #include "ops/kernels/class_scores.h"
 #include "ops/kernels/deformable.h"
+#include "ops/kernels/mask_pooling.h"
 #include "ops/kernels/tile.h"
 
 namespace lexiseg::ops {
@@ -17,6 +18,7 @@ struct Kernels {
   DeformableKernels deformable;
   TileKernels tile;
   ClassScoreKernels class_score;
+  PoolingKernels pooling;
 };
 
 // The best table for this processor. ATEN_CPU_CAPABILITY=avx2|default asks for a lesser one, as it

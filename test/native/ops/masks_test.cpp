@@ -112,6 +112,21 @@ TEST("numbers of any kind give sound results") {
   }
 }
 
+TEST("features of any size are pooled within bounds") {
+  Dice dice(10);
+  for (int round = 0; round < 60; ++round) {
+    const int64_t batch = dice.between(0, 2), height = side(dice), width = side(dice);
+    auto features = dice.tensor({batch, dice.between(1, 300), height, width});
+    auto masks = dice.tensor({batch, dice.between(0, 5), height, width}, /*odd=*/true);
+    if (round % 2 == 0) features = features.contiguous(at::MemoryFormat::ChannelsLast);
+    if (round % 3 == 0) features = features.to(at::kBFloat16);
+    if (round % 4 == 0) masks = masks.to(at::kBFloat16);
+    const auto pooled = operators::mask_pooling(features, masks);
+    EXPECT(pooled.sizes() == at::IntArrayRef({batch, masks.size(1), features.size(1)}));
+    EXPECT(!pooled.isnan().any().item<bool>());
+  }
+}
+
 TEST("extreme aspect ratios and scales stay in bounds") {
   const std::vector<std::vector<int64_t>> geometries = {
       {1, 5000, 1, 5000, 1, 5000}, {5000, 1, 5000, 1, 5000, 1},  {4096, 4096, 4000, 4001, 1, 1},

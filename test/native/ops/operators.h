@@ -53,6 +53,10 @@ inline Six select_instances(const Tensor& masks, const Tensor& probs, const Tens
       "lexiseg::select_instances", masks, probs, thing, geometry, top_k, false);
 }
 
+inline Tensor mask_pooling(const Tensor& features, const Tensor& masks) {
+  return call<Tensor(const Tensor&, const Tensor&)>("lexiseg::mask_pooling", features, masks);
+}
+
 inline Two rle_encode(const Tensor& masks) {
   return call<Two(const Tensor&)>("lexiseg::rle_encode", masks);
 }

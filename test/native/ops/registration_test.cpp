@@ -8,8 +8,8 @@ TEST("the operators are registered by loading the library") {
   EXPECT(!std::string(lexiseg::ops::version()).empty());
   EXPECT(std::string(lexiseg_ops_version()) == lexiseg::ops::version());
   for (const char* name : {"label_map", "panoptic_merge", "select_instances", "ms_deform_attn",
-                           "ms_deform_attn_backward", "linear_sum_assignment", "rle_encode",
-                           "rle_decode", "linear", "inverted_bottleneck"}) {
+                           "ms_deform_attn_backward", "linear_sum_assignment", "mask_pooling",
+                           "rle_encode", "rle_decode", "linear", "inverted_bottleneck"}) {
     EXPECT(c10::Dispatcher::singleton().findSchema({std::string("lexiseg::") + name, ""}));
   }
 }

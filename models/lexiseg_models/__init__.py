@@ -1,3 +1,3 @@
-"""Networks of lexiseg: defined in PyTorch, converted from published weights, exported as bundles."""
+"""Networks of lexiseg: PyTorch definitions, converters of published weights, bundle exporters."""
 
 __version__ = "0.1.0"

@@ -19,7 +19,7 @@ def torch_attention(ours):
 
 
 def slow_decoder(decoder, mask_features, maps):
-    """Full mask logits at every layer, resized as probabilities' logits; rows un-blocked by hand."""
+    """Full mask logits at every layer, resized as logits; rows un-blocked by hand."""
     batch = mask_features.shape[0]
     queries = decoder.query_content.weight.repeat(batch, 1, 1)
     place = decoder.query_position.weight

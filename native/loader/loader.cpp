@@ -5,21 +5,9 @@
 #include <torch/version.h>
 
 #include <cstdlib>
-#include <mutex>
 #include <string>
 
 namespace {
-
-// OpenMP's threads spin at the end of each parallel region before they sleep, by default for so
-// long that a processor shared with anything else (Node's own thread, a neighbour) waits for a
-// partner that it keeps from running: 3 to 8 s for a picture that needs 1.2. Its runtime reads this
-// once, when it is loaded; what the user has set stands.
-void shorten_spinning() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "2000", 0);
-  });
-}
 
 std::string text_of(napi_env env, napi_value value) {
   size_t length = 0;
@@ -38,7 +26,7 @@ class SpinSetting {
   SpinSetting()
       : ours_(std::getenv("GOMP_SPINCOUNT") == nullptr &&
               std::getenv("OMP_WAIT_POLICY") == nullptr) {
-    if (ours_) setenv("GOMP_SPINCOUNT", "20000", 1);
+    if (ours_) setenv("GOMP_SPINCOUNT", "2000", 1);
   }
   ~SpinSetting() {
     if (ours_) unsetenv("GOMP_SPINCOUNT");
@@ -71,7 +59,6 @@ napi_value open(napi_env env, napi_callback_info info) {
     napi_throw_type_error(env, nullptr, "Expected an array of strings for paths");
     return nullptr;
   }
-  shorten_spinning();
   const SpinSetting spin;
   uint32_t length = 0;
   napi_get_array_length(env, argument, &length);

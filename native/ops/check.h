@@ -8,21 +8,23 @@
 #include <initializer_list>
 #include <string>
 
+#include "ops/export.h"
+
 #define LEXISEG_EXPECT(condition, what, name, ...) \
   TORCH_CHECK(condition, "Expected ", what, " for ", name, " but received ", __VA_ARGS__)
 
 namespace lexiseg::ops {
 
 // "Float [2, 3] on cpu"
-std::string describe(const at::Tensor& tensor);
+LEXISEG_OPS_API std::string describe(const at::Tensor& tensor);
 
 // A dense CPU tensor of one of the dtypes, with `dim` dimensions.
-void check_tensor(const at::Tensor& tensor, const char* name,
-                  std::initializer_list<at::ScalarType> dtypes, int64_t dim);
+LEXISEG_OPS_API void check_tensor(const at::Tensor& tensor, const char* name,
+                                  std::initializer_list<at::ScalarType> dtypes, int64_t dim);
 
-void check_sizes(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes);
+LEXISEG_OPS_API void check_sizes(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes);
 
 // a * b of sizes that are not negative; refuses a product of more than `most`.
-int64_t checked_product(int64_t a, int64_t b, int64_t most, const char* name);
+LEXISEG_OPS_API int64_t checked_product(int64_t a, int64_t b, int64_t most, const char* name);
 
 }  // namespace lexiseg::ops

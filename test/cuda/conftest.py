@@ -52,7 +52,7 @@ def _emulator_library() -> Path:
         *("-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas"),
         *(f"-I{EMULATOR}", f"-I{REPOSITORY / 'native'}"),
         *("-isystem", str(include), "-isystem", str(include / "torch/csrc/api/include")),
-        *(str(EMULATOR / "emulated_ops.cpp"), "-o", str(partial)),
+        *(str(EMULATOR / "emulated_ops.cpp"), str(SOURCES / "check.cpp"), "-o", str(partial)),
         *(f"-L{torch_folder / 'lib'}", "-ltorch_cpu", "-lc10"),
     ]
     subprocess.run(command, check=True)

@@ -63,10 +63,10 @@ def test_logits_without_end_are_certain(backend):
     assert (scores == 1).all()
 
 
-def test_no_queries_give_class_zero(backend):
+def test_no_queries_give_no_class(backend):
     geometry = GEOMETRIES["smaller"]
     labels, scores = _label_map(backend, torch.zeros(0, 4, 4), torch.zeros(0, 3), geometry)
-    assert (labels == 0).all()
+    assert (labels == -1).all()
     assert (scores == 0).all()
 
 

@@ -117,6 +117,28 @@ def test_stuff_stays_where_it_is_wanted_and_empty_masks_never(backend):
     assert (counts.numel(), offsets.tolist(), none.numel()) == (0, [0], 0)
 
 
+def test_probabilities_that_are_not_numbers_are_passed_over(backend):
+    class_probs = torch.tensor([[float("nan"), 0.25], [0.5, float("nan")]])
+    found = _select(
+        backend,
+        torch.ones(2, 2, 2),
+        class_probs,
+        torch.ones(2, dtype=torch.bool),
+        GEOMETRIES["identity"],
+    )
+    assert found[2].tolist() == [0, 1]
+
+
+def test_a_mask_that_is_not_a_number_covers_nothing(backend):
+    geometry = GEOMETRIES["identity"]
+    mask_logits = torch.stack([torch.full((2, 2), float("nan")), torch.ones(2, 2)])
+    scores, labels = torch.tensor([0.9, 0.5]), torch.tensor([0, 1])
+    thing = torch.tensor([True, True])
+    ids, classes, *_ = _merge(backend, mask_logits, scores, labels, thing, geometry)
+    assert (ids == 1).all()
+    assert classes.tolist() == [1]
+
+
 def test_equal_pairs_keep_their_order(backend):
     geometry = GEOMETRIES["identity"]
     class_probs = torch.full((3, 4), 0.25)
@@ -159,9 +181,7 @@ def test_decoded_runs_are_the_masks(backend):
 
 def test_an_assignment_stays_on_the_device(backend):
     if backend.name != "cuda":
-        pytest.skip(
-            "the assignment is the CPU kernel's, reached through the device's dispatch only"
-        )
+        pytest.skip("the assignment is the CPU's, reached through the device's dispatch only")
     cost = torch.tensor([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]], device=backend.device)
     rows, columns = backend.ops.linear_sum_assignment(cost)
     assert rows.device == cost.device

@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
@@ -154,8 +155,9 @@ std::tuple<at::Tensor, at::Tensor> label_map(const at::Tensor& mask_logits,
   check_class_probs(class_probs, logits);
   const auto probs_by_class = class_probs.t().contiguous();
   const int64_t queries = logits.size(0), classes = class_probs.size(1);
-  auto labels = at::zeros({g.height, g.width}, logits.options().dtype(at::kInt));
+  auto labels = at::full({g.height, g.width}, -1, logits.options().dtype(at::kInt));
   auto scores = at::zeros({g.height, g.width}, logits.options());
+  if (queries == 0) return {labels, scores};
   const auto resampling = resampling_for(logits, g, resize_scores);
   const int64_t tile_pixels = std::min(pixels_per_tile(queries, classes), g.pixels());
   const auto probs_memory = at::empty({queries * tile_pixels}, logits.options());

@@ -75,9 +75,11 @@ struct Candidate {
   float prob;
 };
 
-// The top_k largest of [Q, K], of which those of stuff classes are dropped afterwards.
+// The top_k largest of [Q, K] but NaN, of which those of stuff classes are dropped afterwards.
 std::vector<Candidate> best_pairs(const InstanceArguments& a) {
-  const auto flat = a.class_probs.contiguous().view({-1});
+  constexpr double kLast = -std::numeric_limits<double>::infinity();
+  const auto flat =
+      a.class_probs.reshape({-1}).masked_fill(a.class_probs.reshape({-1}).isnan(), kLast);
   const int64_t classes = a.class_probs.size(1);
   const auto [sorted, order] = at::sort(flat, /*stable=*/true, /*dim=*/0, /*descending=*/true);
   const int64_t count = std::min(a.top_k, flat.numel());
@@ -86,8 +88,10 @@ std::vector<Candidate> best_pairs(const InstanceArguments& a) {
   std::vector<Candidate> candidates;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t pair = pairs.const_data_ptr<int64_t>()[i], label = pair % classes;
+    const float prob = probs.const_data_ptr<float>()[i];
+    if (prob == kLast) break;
     if (a.things_only && !thing.const_data_ptr<bool>()[label]) continue;
-    candidates.push_back({pair / classes, label, probs.const_data_ptr<float>()[i]});
+    candidates.push_back({pair / classes, label, prob});
   }
   return candidates;
 }

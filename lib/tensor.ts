@@ -72,7 +72,10 @@ export class Tensor implements Disposable {
       return new Tensor(callNative(() => native().copyTensor(data, [...shape], dtype)));
     }
     checkBorrowable(data);
-    return new Tensor(callNative(() => native().borrowTensor(data, [...shape], dtype)));
+    const borrowed = callNative(() => native().borrowTensor(data, [...shape], dtype));
+    // A transfer would free the memory under a running call.
+    markAsUntransferable(data.buffer);
+    return new Tensor(borrowed);
   }
 
   /** @internal */

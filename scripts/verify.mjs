@@ -31,7 +31,11 @@ const STEPS = [
       ]),
     count: () => countJunit('ctest.xml'),
   },
-  { name: 'sanitize', run: () => run('bash', ['scripts/sanitize.sh', '--short']) },
+  {
+    name: 'sanitize',
+    run: (libtorch) =>
+      run('bash', ['scripts/sanitize.sh', '--short'], { env: { LEXISEG_LIBTORCH: libtorch } }),
+  },
   {
     name: 'pytest',
     run: (libtorch) =>

@@ -17,6 +17,7 @@ class Agreement:
     """Relative differences in the max norm, and shares of pixels that agree."""
 
     mask_logits: float
+    mask_logits_rms: float
     class_log_probs: float
     class_argmax: float
     labels: float
@@ -29,7 +30,7 @@ class Agreement:
     def __str__(self) -> str:
         """One line of figures."""
         return (
-            f"masks {self.mask_logits:.1e}  log-probs {self.class_log_probs:.1e}  "
+            f"masks {self.mask_logits:.1e} (rms {self.mask_logits_rms:.1e})  log-probs {self.class_log_probs:.1e}  "
             f"argmax {self.class_argmax:.2%}  labels {self.labels:.3%} / "
             f"{self.labels_resized_scores:.3%} (decided {self.decided_labels:.3%})  "
             f"panoptic {self.panoptic:.3%} / {self.panoptic_loose:.3%}  "
@@ -42,6 +43,13 @@ def relative_difference(actual: Tensor, expected: Tensor) -> float:
     if actual.shape != expected.shape or not torch.isfinite(actual).all():
         return float("inf")
     return float((actual.double() - expected.double()).abs().max() / expected.abs().max())
+
+
+def relative_rms(actual: Tensor, expected: Tensor) -> float:
+    """Root mean square of the difference over that of what was expected."""
+    if actual.shape != expected.shape or not torch.isfinite(actual).all():
+        return float("inf")
+    return float((actual.double() - expected.double()).norm() / expected.double().norm())
 
 
 def share_equal(actual: Tensor, expected: Tensor) -> float:
@@ -121,6 +129,7 @@ def compare(actual: Outcome, expected: Outcome, score_tolerance: float = 2e-3) -
     """All figures of one case."""
     return Agreement(
         mask_logits=relative_difference(actual.mask_logits, expected.mask_logits),
+        mask_logits_rms=relative_rms(actual.mask_logits, expected.mask_logits),
         class_log_probs=relative_difference(actual.class_log_probs, expected.class_log_probs),
         class_argmax=share_equal(
             actual.class_log_probs.argmax(-1), expected.class_log_probs.argmax(-1)

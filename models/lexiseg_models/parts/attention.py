@@ -100,6 +100,12 @@ class Mlp(nn.Module):
                 Linear(width, out_width),
             ]
         )
+        for i, layer in enumerate(self.layers):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            with torch.no_grad():
+                # A ReLU has a mean near one half here. Left in, it would draw all embeddings
+                # together, layer by layer.
+                layer.bias.copy_(layer.weight.sum(dim=1) * (-0.5 if i > 0 else 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to [..., out_width]."""

@@ -16,7 +16,4 @@ def pool_masks(features: Tensor, mask_logits: Tensor) -> Tensor:
     Returns:
         float32 [B, Q, C].
     """
-    inside = (mask_logits.detach() > 0).flatten(2)
-    area = inside.sum(dim=2, keepdim=True).to(torch.float32)
-    total = torch.bmm(inside.to(features.dtype), features.flatten(2).transpose(1, 2))
-    return total.to(torch.float32) / (area + 1e-8)
+    return torch.ops.lexiseg.mask_pooling(features, mask_logits)

@@ -32,7 +32,8 @@ class Agreement:
         return (
             f"masks {self.mask_logits:.1e} (rms {self.mask_logits_rms:.1e})  "
             f"log-probs {self.class_log_probs:.1e}  argmax {self.class_argmax:.2%}  "
-            f"labels {self.labels:.3%} / {self.labels_resized_scores:.3%} (decided {self.decided_labels:.3%})  "
+            f"labels {self.labels:.3%} / {self.labels_resized_scores:.3%} "
+            f"(decided {self.decided_labels:.3%})  "
             f"panoptic {self.panoptic:.3%} / {self.panoptic_loose:.3%}  "
             f"instances {self.instances:.1%}"
         )

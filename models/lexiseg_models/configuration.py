@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import typing
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Type, TypeVar
+from typing import Any, Dict, List, Mapping, Sequence, Type, TypeVar
 
-_MODELS = Path(__file__).resolve().parents[1]
-CONFIGS = _MODELS / "configs"
-VOCABULARIES = _MODELS / "vocabularies"
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _data_folder(name: str) -> Path:
+    """A folder of data files: inside an installed package, beside the package in a checkout."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+CONFIGS = _data_folder("configs")
+VOCABULARIES = _data_folder("vocabularies")
 
 Config = TypeVar("Config")
 
@@ -23,7 +32,7 @@ def read_json(path: Path) -> Any:
     """Parses a JSON file; a broken one is a ConfigError that names it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
 
 
@@ -48,15 +57,15 @@ def read_config(method: str, name_or_path: str) -> Dict[str, Any]:
     A file may name another beside it, or one of the shipped ones, in "extends" and then states
     only what differs.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".json" or not path.is_file():
-        path = CONFIGS / method / f"{name_or_path}.json"
-    if not path.is_file():
+    name = name_or_path.lower()
+    if name in config_names(method):
+        return _read_extended(method, CONFIGS / method / f"{name}.json", depth=0)
+    if not Path(name_or_path).is_file():
         known = ", ".join(config_names(method))
         raise ConfigError(
             f"Expected a JSON file or one of {known} for config but received {name_or_path}"
         )
-    return _read_extended(method, path, depth=0)
+    return _read_extended(method, Path(name_or_path), depth=0)
 
 
 def _read_extended(method: str, path: Path, *, depth: int) -> Dict[str, Any]:
@@ -68,6 +77,8 @@ def _read_extended(method: str, path: Path, *, depth: int) -> Dict[str, Any]:
     parent = config.pop("extends", None)
     if parent is None:
         return config
+    if not isinstance(parent, str):
+        raise ConfigError(f'Expected a name for "extends" in {path} but received {parent!r}')
     beside = path.parent / f"{parent}.json"
     place = beside if beside.is_file() else CONFIGS / method / f"{parent}.json"
     if not place.is_file():
@@ -86,7 +97,24 @@ def _check(value: Any, kind: Any, where: str) -> Any:
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"Expected {kind.__name__} for {where} but received {value!r}")
+    if kind is int and value < 1:
+        raise ConfigError(f"Expected a positive int for {where} but received {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise ConfigError(f"Expected a finite number for {where} but received {value!r}")
     return value
+
+
+def section(data: Mapping[str, Any], name: str, keys: Sequence[str]) -> Dict[str, Any]:
+    """The object `name` of a config, with exactly the given keys; the whole file for ""."""
+    value = data.get(name) if name else data
+    where = name or "the config"
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"Expected an object for {where} but received {value!r}")
+    wrong = [f"unknown {key}" for key in value if key not in keys]
+    wrong += [f"missing {key}" for key in keys if key not in value]
+    if wrong:
+        raise ConfigError(f"{where}: {', '.join(wrong)}")
+    return dict(value)
 
 
 def parse(kind: Type[Config], data: Any, where: str) -> Config:
@@ -97,12 +125,7 @@ def parse(kind: Type[Config], data: Any, where: str) -> Config:
         data: a mapping with exactly the fields of `kind`.
         where: the place in the file, for messages.
     """
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"Expected an object for {where} but received {data!r}")
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
-    wrong = [f"unknown {key}" for key in data if key not in names]
-    wrong += [f"missing {name}" for name in names if name not in data]
-    if wrong:
-        raise ConfigError(f"{where}: {', '.join(wrong)}")
+    data = section({where: data}, where, names)
     return kind(**{name: _check(data[name], hints[name], f"{where}.{name}") for name in names})

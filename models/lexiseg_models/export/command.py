@@ -15,7 +15,7 @@ from lexiseg_models.configuration import ConfigError, config_names, read_config
 from lexiseg_models.convert.tensors import CheckpointError
 from lexiseg_models.export.archive import BundleError
 from lexiseg_models.export.bundle import DTYPES, write_bundle
-from lexiseg_models.export.contract import Interface, WeightsInfo
+from lexiseg_models.export.contract import Interface, WeightsInfo, check_manifest
 from lexiseg_models.export.inspection import describe
 from lexiseg_models.export.verify import VerificationError
 from lexiseg_models.methods import METHODS
@@ -114,15 +114,12 @@ def _export(args: argparse.Namespace) -> None:
         raise ConfigError("Expected no --clip with --random-init")
     if args.out.suffix != ".pt":
         raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
+    if not 0 <= args.seed < 2**53:
+        raise ConfigError(f"Expected 0 to 2^53 - 1 for --seed but received {args.seed}")
     progress = _progress()
     composer = METHODS[args.method].composer
     raw = read_config(args.method, args.config)
     config = composer.parse_config(raw)
-    progress(f"building {args.method} {args.config}")
-    if args.random_init:
-        module, weights = _random(args, config)
-    else:
-        module, weights = _converted(args, config, raw["clip"])
     interface = Interface(
         methods=composer.METHODS,
         stages=composer.STAGES,
@@ -130,6 +127,12 @@ def _export(args: argparse.Namespace) -> None:
         proposals=Proposals._fields,
         keep_float32=composer.keep_float32(config),
     )
+    check_manifest(args.method, raw, interface)
+    progress(f"building {args.method} {args.config}")
+    if args.random_init:
+        module, weights = _random(args, config)
+    else:
+        module, weights = _converted(args, config, raw["clip"])
     worst = write_bundle(
         module,
         args.out,

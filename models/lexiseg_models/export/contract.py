@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import torch
 
 from lexiseg_models import __version__
-from lexiseg_models.configuration import VOCABULARIES, ConfigError, read_json
+from lexiseg_models.configuration import VOCABULARIES, ConfigError, parse, read_json
 
 FORMAT_VERSION = 1
 MERGES = "tokenizer/merges.txt"
@@ -48,6 +48,21 @@ class Interface:
     tasks: Sequence[str]
     proposals: Sequence[str]
     keep_float32: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Defaults of the runtime's post-processing.
+
+    Attributes:
+        object_mask: least score of a query in a panoptic map, 0..1.
+        overlap: least visible part of a mask in a panoptic map, 0..1.
+        instance_top_k: most instances of an image, before stuff is dropped.
+    """
+
+    object_mask: float
+    overlap: float
+    instance_top_k: int
 
 
 def _camel(key: str) -> str:
@@ -148,7 +163,7 @@ def build_manifest(
         },
         "promptTemplates": prompt_templates(config["prompt_templates"]),
         "trainingClasses": training_classes(config["training_vocabulary"]),
-        "thresholds": camel_case(config["thresholds"]),
+        "thresholds": camel_case(asdict(parse(Thresholds, config["thresholds"], "thresholds"))),
         "ensemble": camel_case(config["ensemble"]),
         "weights": described,
         "torchVersion": torch.__version__.split("+")[0],
@@ -210,6 +225,18 @@ def manifest_faults(manifest: Any) -> List[str]:
     if manifest["weights"].get("kind") not in ("converted", "random", "trained"):
         faults.append("Expected converted, random or trained for weights.kind")
     return faults
+
+
+def check_manifest(method: str, config: Mapping[str, Any], interface: Interface) -> None:
+    """Refuses a config that cannot give a sound manifest, before any work is done.
+
+    Raises:
+        ConfigError: lists what is wrong.
+    """
+    unknown = WeightsInfo("random", "", "", "float32")
+    faults = manifest_faults(build_manifest(method, config, interface, unknown, ""))
+    if faults:
+        raise ConfigError("The config gives no sound manifest:\n  " + "\n  ".join(faults))
 
 
 def encode_manifest(manifest: Mapping[str, Any]) -> bytes:

@@ -104,5 +104,7 @@ def verify_bundle(eager: nn.Module, path: Path, methods: Sequence[str]) -> float
     """
     expected = run_methods(eager)
     loaded = torch.jit.load(str(path)).eval()
-    frozen = torch.jit.freeze(loaded, preserved_attrs=list(methods))
+    # Without folding norms into convolutions: in bfloat16 that rounds the weights a second time,
+    # which is no fault of the graph.
+    frozen = torch.jit.freeze(loaded, preserved_attrs=list(methods), optimize_numerics=False)
     return max(max(compare(expected, run_methods(module)).values()) for module in (loaded, frozen))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.configuration import ConfigError, parse
+from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.parts.classifier import (
     CosineClassifier,
     RegionEmbedder,
@@ -157,6 +157,18 @@ class FcClip(nn.Module):
         return self.ensemble(in_logits, out_logits, seen, mask_valid)
 
 
+_SECTIONS = (
+    "clip",
+    "pixel_decoder",
+    "transformer_decoder",
+    "image",
+    "ensemble",
+    "thresholds",
+    "prompt_templates",
+    "training_vocabulary",
+)
+_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
+
 METHODS = ("encode_text", "propose_masks", "classify_masks")
 STAGES = ("stage_preprocess", "stage_backbone", "stage_pixel_decoder", "stage_transformer_decoder")
 TASKS = ("semantic", "panoptic", "instance")
@@ -195,10 +207,11 @@ def _parse_image_tower(data: Any) -> ImageTowerConfig:
 
 
 def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
-    """Reads the network's part of a config file (other keys concern the exporter)."""
-    clip = data.get("clip", {})
-    width = clip.get("embedding_dim")
-    if not isinstance(width, int) or width < 1:
+    """Reads the network's part of a config file; the exporter reads the rest."""
+    section(data, "", _SECTIONS)
+    clip = section(data, "clip", _CLIP_KEYS)
+    width = clip["embedding_dim"]
+    if type(width) is not int or width < 1:
         raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
     decoder = parse(
         TransformerDecoderConfig, data.get("transformer_decoder"), "transformer_decoder"
@@ -206,6 +219,9 @@ def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
     pixel_decoder = parse(PixelDecoderConfig, data.get("pixel_decoder"), "pixel_decoder")
     if pixel_decoder.width != decoder.width:
         raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
+    for name, part in (("pixel_decoder", pixel_decoder), ("transformer_decoder", decoder)):
+        if part.width % part.heads != 0:
+            raise ConfigError(f"Expected {name}.width to be a multiple of {part.heads}")
     return FcClipConfig(
         embedding_dim=width,
         image_tower=_parse_image_tower(clip.get("image_tower")),

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 
+#include "ops/collective.h"
 #include "ops/label_map.h"
 #include "ops/linear.h"
 #include "ops/linear_sum_assignment.h"
@@ -42,6 +43,8 @@ constexpr const char* kSchemas[] = {
     "int top_k, bool things_only) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     "mask_pooling(Tensor features, Tensor mask_logits) -> Tensor",
     "linear_sum_assignment(Tensor cost) -> (Tensor, Tensor)",
+    "gather_ranks(Tensor own) -> Tensor",
+    "mean_over_ranks(Tensor own) -> Tensor",
     "rle_encode(Tensor masks) -> (Tensor, Tensor)",
     "rle_decode(Tensor counts, Tensor offsets, int height, int width) -> Tensor",
 };
@@ -67,6 +70,9 @@ void implement(torch::Library& library) {
   on(kEvery, "linear", linear_op);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
   on(kEvery, "linear_sum_assignment", linear_sum_assignment);
+  on(c10::DispatchKey::CompositeExplicitAutograd, "gather_ranks", gather_ranks);
+  on(c10::DispatchKey::Autograd, "gather_ranks", gather_ranks_autograd);
+  on(kEvery, "mean_over_ranks", mean_over_ranks);
   on(kCpu, "mask_pooling", mask_pooling);
   on(c10::DispatchKey::Autograd, "mask_pooling", mask_pooling_autograd);
   on(c10::DispatchKey::CompositeExplicitAutograd, "mask_pooling", mask_pooling_composed);

@@ -1,10 +1,16 @@
-"""Names of open_clip's tensors beside ours, for the text tower and the two image towers."""
+"""CLIP's weights for a module: open_clip's names beside ours, and bundles that hold a CLIP."""
 
 from __future__ import annotations
 
-from typing import Tuple
+import zipfile
+from pathlib import Path
+from typing import Dict, Mapping, Tuple
 
-from lexiseg_models.convert.matching import Rule
+import torch
+from torch import Tensor, nn
+
+from lexiseg_models.convert.matching import Rule, assign_tensors, match_tensors
+from lexiseg_models.convert.tensors import CheckpointError, find_clip_file, read_tensors
 
 TEXT_RULES: Tuple[Rule, ...] = (
     (r"text_encoder\.token_embedding\.weight", r"token_embedding.weight"),
@@ -26,7 +32,7 @@ TEXT_RULES: Tuple[Rule, ...] = (
     ),
     (r"text_encoder\.blocks\.(\d+)\.expand\.(\w+)", r"transformer.resblocks.\1.mlp.c_fc.\2"),
     (r"text_encoder\.blocks\.(\d+)\.project\.(\w+)", r"transformer.resblocks.\1.mlp.c_proj.\2"),
-    (r"out_of_vocabulary_classifier\.logit_scale", r"logit_scale"),
+    (r"(?:out_of_vocabulary_)?classifier\.logit_scale", r"logit_scale"),
 )
 
 _TRUNK = r"visual.trunk."
@@ -73,3 +79,57 @@ RESNET_RULES = _resnet_rules()
 
 # The first releases of CLIP carry these three numbers among their tensors.
 NUMBERS_IN_PUBLISHED_FILES = ("input_resolution", "context_length", "vocab_size")
+
+# A bundle that was trained as a CLIP has our own names already.
+_BUNDLE_RULES: Tuple[Rule, ...] = (
+    (r"((?:image_tower|region_head|text_encoder)\..+)", r"\1"),
+    (r"(?:out_of_vocabulary_)?classifier\.logit_scale", r"classifier.logit_scale"),
+)
+
+
+def clip_rules(module: nn.Module) -> Tuple[Rule, ...]:
+    """Names of CLIP's tensors for the image tower this module has."""
+    resnet = any(name.startswith("image_tower.layers.") for name in module.state_dict())
+    return TEXT_RULES + (RESNET_RULES if resnet else CONVNEXT_RULES)
+
+
+def without_numbers(tensors: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """The tensors without the numbers that the first releases carry among them."""
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name not in NUMBERS_IN_PUBLISHED_FILES or tensor.dim() > 0
+    }
+
+
+def _is_bundle(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/extra/manifest.json") for name in archive.namelist())
+
+
+def _bundle_tensors(path: Path) -> Dict[str, Tensor]:
+    try:
+        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} is not a whole bundle: {error}") from error
+
+
+def load_clip(module: nn.Module, place: str) -> None:
+    """Fills CLIP's part of `module` and leaves the rest as it is.
+
+    Args:
+        module: a method, not on the meta device.
+        place: open_clip's weights (file, folder or cached hub id), or a bundle of a CLIP.
+
+    Raises:
+        CheckpointError: one error that lists every missing, surplus or misshapen tensor.
+    """
+    path = find_clip_file(place)
+    if _is_bundle(path):
+        found, faults = match_tensors(module, _BUNDLE_RULES, _bundle_tensors(path), "CLIP")
+    else:
+        tensors = without_numbers(read_tensors(path))
+        found, faults = match_tensors(module, clip_rules(module), tensors, "CLIP")
+    assign_tensors(module, {**module.state_dict(), **found}, faults)

@@ -8,12 +8,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from lexiseg_models.convert.clip import (
-    CONVNEXT_RULES,
-    NUMBERS_IN_PUBLISHED_FILES,
-    RESNET_RULES,
-    TEXT_RULES,
-)
+from lexiseg_models.convert.clip import clip_rules, without_numbers
 from lexiseg_models.convert.matching import Rule, assign_tensors, match_tensors
 from lexiseg_models.convert.tensors import CheckpointError, find_clip_file, read_tensors
 
@@ -72,12 +67,6 @@ TRAINED_RULES: Tuple[Rule, ...] = (
 )
 
 
-def clip_rules(module: nn.Module) -> Tuple[Rule, ...]:
-    """Names of CLIP's tensors for the image tower this module has."""
-    resnet = any(name.startswith("image_tower.layers.") for name in module.state_dict())
-    return TEXT_RULES + (RESNET_RULES if resnet else CONVNEXT_RULES)
-
-
 def _split(tensors: Dict[str, Tensor]) -> Tuple[Dict[str, Tensor], Dict[str, Tensor]]:
     """Tensors without CLIP's prefix, and those with it, under the names without it."""
     own: Dict[str, Tensor] = {}
@@ -101,10 +90,7 @@ def _clip_tensors(
             )
         return inside, []
     plain, prefixed = _split(read_tensors(find_clip_file(place)))
-    given = {**plain, **prefixed}
-    for name in NUMBERS_IN_PUBLISHED_FILES:
-        if name in given and given[name].dim() == 0:
-            del given[name]
+    given = without_numbers({**plain, **prefixed})
     faults = [
         f"contradictory: {CLIP_PREFIX}{name} differs between the checkpoint and the CLIP file"
         for name, tensor in inside.items()

@@ -92,5 +92,5 @@ def write_bundle(
         if weights_sha256(path) != sha256:
             raise VerificationError("The weight records changed while the manifest was added")
         progress("verifying: eager against exported, two sizes, two vocabularies")
-        worst = verify_bundle(module, path, [*interface.methods, *interface.stages])
+        worst = verify_bundle(module, path, interface, config["clip"]["embedding_dim"])
     return worst

@@ -19,7 +19,6 @@ from lexiseg_models.export.contract import Interface, WeightsInfo, check_manifes
 from lexiseg_models.export.inspection import describe
 from lexiseg_models.export.verify import VerificationError
 from lexiseg_models.methods import METHODS
-from lexiseg_models.parts.prediction import Proposals
 
 _EXAMPLES = """examples:
   weights at random, to try things without a download:
@@ -33,6 +32,10 @@ _EXAMPLES = """examples:
   CLIP from the local Hugging Face cache, by its hub id:
     python -m lexiseg_models export fc-clip --config rn50 --checkpoint fcclip_rn50.pth \\
         --clip timm/resnet50_clip.openai --out fc-clip-rn50.pt
+
+  a network to train: CLIP's own weights, decoders at random, the loss in the graph:
+    python -m lexiseg_models export fc-clip --config convnext_large_d_320 --random-init \\
+        --clip open_clip_model.safetensors --trainable --out to-train.pt
 
   what a bundle holds:
     python -m lexiseg_models inspect fc-clip-large.pt
@@ -64,7 +67,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE|DIR|ID",
         help="CLIP weights: .safetensors, .bin or .pt, a folder of one, or a cached hub id",
     )
-    export.add_argument("--random-init", action="store_true", help="no weights: random ones")
+    export.add_argument(
+        "--random-init",
+        action="store_true",
+        help="random weights, but CLIP's where --clip is given",
+    )
+    export.add_argument(
+        "--trainable", action="store_true", help="with the loss, so that Node can train it"
+    )
     export.add_argument("--seed", type=int, default=0, help="of --random-init (default: 0)")
     export.add_argument(
         "--dtype", choices=sorted(DTYPES), default="float32", help="stored (default: float32)"
@@ -86,34 +96,59 @@ def _progress() -> Callable[[str], None]:
     return say
 
 
-def _random(args: argparse.Namespace, config: Any) -> Tuple[nn.Module, WeightsInfo]:
+def _composed(args: argparse.Namespace, raw: Mapping[str, Any]) -> nn.Module:
+    method = METHODS[args.method]
+    if args.trainable:
+        trainable: nn.Module = method.training.build_trainable(raw)
+        return trainable
+    module: nn.Module = method.composer.build(method.composer.parse_config(raw))
+    return module
+
+
+def _random(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Module, WeightsInfo]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(args.seed)
-        module: nn.Module = METHODS[args.method].composer.build(config)
-    source = f"random initialisation, seed {args.seed}"
-    return module, WeightsInfo("random", source, "Apache-2.0", args.dtype, args.seed)
+        module = _composed(args, raw)
+    source, licence = f"random initialisation, seed {args.seed}", "Apache-2.0"
+    if args.clip is not None:
+        METHODS[args.method].load_clip(module, args.clip)
+        source = f"CLIP of {Path(args.clip).name}; the rest: {source}"
+        licence = f"CLIP: {raw['clip']['licence']}"
+    return module, WeightsInfo("random", source, licence, args.dtype, args.seed)
 
 
-def _converted(
-    args: argparse.Namespace, config: Any, clip: Mapping[str, str]
-) -> Tuple[nn.Module, WeightsInfo]:
+def _converted(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Module, WeightsInfo]:
     method = METHODS[args.method]
+    if method.load_weights is None:
+        raise ConfigError(f"{args.method} has no checkpoint of its own: use --clip")
     # Meta tensors cost nothing; the checkpoint's own take their place.
     with torch.device("meta"):
-        module: nn.Module = method.composer.build(config)
+        module = _composed(args, raw)
     method.load_weights(module, args.checkpoint, args.clip)
+    clip = raw["clip"]
     source = f"{args.checkpoint.name} with CLIP {clip['model']} ({clip['pretrained']})"
     licence = f"{method.licence}; CLIP: {clip['licence']}"
     return module, WeightsInfo("converted", source, licence, args.dtype)
 
 
+def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+    if not args.trainable:
+        return None
+    training = METHODS[args.method].training
+    with torch.device("meta"):
+        module = training.build_trainable(raw)
+    return {"batch": training.BATCH, "groups": training.groups(module)}
+
+
 def _export(args: argparse.Namespace) -> None:
     if args.random_init == (args.checkpoint is not None):
         raise ConfigError("Expected either --checkpoint or --random-init")
-    if args.random_init and args.clip is not None:
-        raise ConfigError("Expected no --clip with --random-init")
     if args.out.suffix != ".pt":
         raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
+    if args.trainable and args.dtype != "float32":
+        raise ConfigError(
+            "Expected --dtype float32 with --trainable: training keeps float32 weights"
+        )
     if not 0 <= args.seed < 2**53:
         raise ConfigError(f"Expected 0 to 2^53 - 1 for --seed but received {args.seed}")
     progress = _progress()
@@ -124,15 +159,13 @@ def _export(args: argparse.Namespace) -> None:
         methods=composer.METHODS,
         stages=composer.STAGES,
         tasks=composer.TASKS,
-        proposals=Proposals._fields,
+        proposals=composer.PROPOSALS,
         keep_float32=composer.keep_float32(config),
+        training=_training(args, raw),
     )
     check_manifest(args.method, raw, interface)
     progress(f"building {args.method} {args.config}")
-    if args.random_init:
-        module, weights = _random(args, config)
-    else:
-        module, weights = _converted(args, config, raw["clip"])
+    module, weights = _random(args, raw) if args.random_init else _converted(args, raw)
     worst = write_bundle(
         module,
         args.out,

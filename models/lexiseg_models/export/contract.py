@@ -41,13 +41,23 @@ class WeightsInfo:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a bundle offers: names in the order the manifest lists them."""
+    """What a bundle offers: names in the order the manifest lists them.
+
+    Attributes:
+        methods: exported methods.
+        stages: methods that are chained, for profiling.
+        tasks: what can be asked for.
+        proposals: fields of the proposals tuple.
+        keep_float32: submodules whose weights stay float32.
+        training: kind of batch and parameter groups of a bundle that can be trained.
+    """
 
     methods: Sequence[str]
     stages: Sequence[str]
     tasks: Sequence[str]
     proposals: Sequence[str]
     keep_float32: Sequence[str]
+    training: Optional[Mapping[str, Any]] = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +105,9 @@ def _named_list(name: Any, key: str) -> List[Any]:
     return list(content[key])
 
 
-def training_classes(name: str) -> List[Dict[str, Any]]:
-    """Classes of a shipped vocabulary: name, synonyms, thing."""
-    return _named_list(name, "classes")
+def training_classes(name: Optional[str]) -> List[Dict[str, Any]]:
+    """Classes of a shipped vocabulary: name, synonyms, thing; none before any training."""
+    return [] if name is None else _named_list(name, "classes")
 
 
 def prompt_templates(name: str) -> List[str]:
@@ -132,7 +142,15 @@ def build_manifest(
     }
     if weights.seed is not None:
         described["seed"] = weights.seed
-    parts = ("clip", "pixel_decoder", "transformer_decoder")
+    parts = ("clip", "pixel_decoder", "transformer_decoder", "objective")
+    optional: Dict[str, Any] = {}
+    if "thresholds" in config:
+        thresholds = parse(Thresholds, config["thresholds"], "thresholds")
+        optional["thresholds"] = camel_case(asdict(thresholds))
+    if "ensemble" in config:
+        optional["ensemble"] = camel_case(config["ensemble"])
+    if interface.training is not None:
+        optional["training"] = dict(interface.training)
     return {
         "formatVersion": FORMAT_VERSION,
         "method": method,
@@ -163,11 +181,10 @@ def build_manifest(
         },
         "promptTemplates": prompt_templates(config["prompt_templates"]),
         "trainingClasses": training_classes(config["training_vocabulary"]),
-        "thresholds": camel_case(asdict(parse(Thresholds, config["thresholds"], "thresholds"))),
-        "ensemble": camel_case(config["ensemble"]),
         "weights": described,
         "torchVersion": torch.__version__.split("+")[0],
         "createdBy": f"lexiseg_models {__version__}",
+        **optional,
     }
 
 
@@ -186,12 +203,11 @@ _FIELDS: Dict[str, type] = {
     "image": dict,
     "promptTemplates": list,
     "trainingClasses": list,
-    "thresholds": dict,
-    "ensemble": dict,
     "weights": dict,
     "torchVersion": str,
     "createdBy": str,
 }
+_OPTIONAL_FIELDS: Dict[str, type] = {"thresholds": dict, "ensemble": dict, "training": dict}
 
 
 def manifest_faults(manifest: Any) -> List[str]:
@@ -199,11 +215,16 @@ def manifest_faults(manifest: Any) -> List[str]:
     if not isinstance(manifest, dict):
         return [f"Expected an object for the manifest but received {type(manifest).__name__}"]
     faults = []
-    for name, kind in _FIELDS.items():
+    present = {name: kind for name, kind in _OPTIONAL_FIELDS.items() if name in manifest}
+    for name, kind in {**_FIELDS, **present}.items():
         value = manifest.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):
             faults.append(f"Expected {kind.__name__} for {name} but received {value!r}")
-    faults += [f"Unknown field {name}" for name in manifest if name not in _FIELDS]
+    known = {**_FIELDS, **_OPTIONAL_FIELDS}
+    faults += [f"Unknown field {name}" for name in manifest if name not in known]
+    if "propose_masks" in (manifest.get("methods") or []):
+        needed = ("thresholds", "ensemble")
+        faults += [f"Expected {name} beside masks" for name in needed if name not in manifest]
     if faults:
         return faults
     if manifest["formatVersion"] != FORMAT_VERSION:

@@ -9,12 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.export.contract import END_ID, START_ID
+from lexiseg_models.export.contract import END_ID, START_ID, Interface
 
 # Elongated, so that the longest-edge cap keeps the network input small whatever the size rule.
 _IMAGE_SIZES = ((24, 600), (500, 40))
 _VOCABULARIES = ((1, 2, 1), (3, 1, 1, 2, 4, 1, 1))
 _TOLERANCE = 1e-3
+
+
+Results = List[Tuple[str, Tensor]]
+Vocabularies = List[Tuple[Tensor, Tensor, Tensor]]
 
 
 class VerificationError(RuntimeError):
@@ -46,33 +50,90 @@ def _prompts(counts: Sequence[int], length: int, generator: torch.Generator) -> 
     return ids
 
 
-def run_methods(module: nn.Module, seed: int = 0) -> List[Tuple[str, Tensor]]:
+def _text_results(module: nn.Module, generator: torch.Generator) -> Tuple[Results, Vocabularies]:
+    results: Results = []
+    vocabularies: Vocabularies = []
+    for index, counts in enumerate(_VOCABULARIES):
+        ids = _prompts(counts, 9 + 4 * index, generator)
+        embeddings = module.encode_text(ids)
+        results.append((f"encode_text of vocabulary {index}", embeddings))
+        # Tiny text towers give near-equal embeddings; spread ones test the classifier better.
+        spread = F.normalize(embeddings - 0.9 * embeddings.mean(dim=0), dim=1)
+        seen = torch.arange(len(counts)) % 2 == 0
+        vocabularies.append((spread, torch.tensor(counts), seen))
+    return results, vocabularies
+
+
+def _mask_results(module: nn.Module, image: Tensor, vocabularies: Vocabularies) -> Results:
+    results: Results = []
+    size = f"{image.shape[1]}x{image.shape[2]}"
+    proposals = tuple(module.propose_masks(image))
+    for field, tensor in enumerate(proposals):
+        results.append((f"propose_masks[{field}] at {size}", tensor))
+    for index, vocabulary in enumerate(vocabularies):
+        log_probs = module.classify_masks(proposals, *vocabulary)
+        results.append((f"classify_masks at {size}, vocabulary {index}", log_probs))
+    return results
+
+
+def run_methods(module: nn.Module, seed: int = 0) -> Results:
     """Results of every method on two image sizes and two vocabularies, each with its name."""
     generator = torch.Generator().manual_seed(seed)
-    results: List[Tuple[str, Tensor]] = []
     images = [
         torch.randint(0, 256, (1, *size, 3), dtype=torch.uint8, generator=generator)
         for size in _IMAGE_SIZES
     ]
-    vocabularies: List[Tuple[Tensor, Tensor, Tensor]] = []
     with torch.inference_mode():
-        for index, counts in enumerate(_VOCABULARIES):
-            ids = _prompts(counts, 9 + 4 * index, generator)
-            embeddings = module.encode_text(ids)
-            results.append((f"encode_text of vocabulary {index}", embeddings))
-            # Tiny text towers give near-equal embeddings; spread ones test the classifier better.
-            spread = F.normalize(embeddings - 0.9 * embeddings.mean(dim=0), dim=1)
-            seen = torch.arange(len(counts)) % 2 == 0
-            vocabularies.append((spread, torch.tensor(counts), seen))
+        results, vocabularies = _text_results(module, generator)
         for image in images:
-            size = f"{image.shape[1]}x{image.shape[2]}"
-            proposals = tuple(module.propose_masks(image))
-            for field, tensor in enumerate(proposals):
-                results.append((f"propose_masks[{field}] at {size}", tensor))
-            for index, vocabulary in enumerate(vocabularies):
-                log_probs = module.classify_masks(proposals, *vocabulary)
-                results.append((f"classify_masks at {size}, vocabulary {index}", log_probs))
+            if hasattr(module, "encode_image"):
+                name = f"encode_image at {image.shape[1]}x{image.shape[2]}"
+                results.append((name, module.encode_image(image)))
+            if hasattr(module, "propose_masks"):
+                results += _mask_results(module, image, vocabularies)
     return results
+
+
+def training_batch(kind: str, dim: int, seed: int = 0) -> Dict[str, Tensor]:
+    """A made-up batch of two images for `losses`.
+
+    Args:
+        kind: "panoptic" or "image-text".
+        dim: width of text embeddings.
+        seed: of all its numbers.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8, generator=generator)
+    if kind == "image-text":
+        return {"images": images, "token_ids": _prompts((1, 1), 9, generator)}
+    masks = torch.zeros(3, 64, 96, dtype=torch.uint8)
+    masks[0, :30, :40] = 1
+    masks[1, 30:, 20:70] = 1
+    masks[2, 10:50, 50:] = 1
+    return {
+        "images": images,
+        "masks": masks,
+        "labels": torch.tensor([1, 0, 2]),
+        "mask_counts": torch.tensor([2, 1]),
+        "seeds": torch.tensor([5, 6]),
+        "class_embeddings": F.normalize(torch.randn(4, dim, generator=generator), dim=1),
+        "synonym_counts": torch.tensor([1, 2, 1]),
+    }
+
+
+def run_losses(module: nn.Module, kind: str, dim: int) -> Results:
+    """The losses of a made-up batch and their gradients' norm, each with its name."""
+    parameters = list(module.parameters())
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    losses = module.losses(training_batch(kind, dim))
+    total = torch.stack([losses[name] for name in sorted(losses)]).sum()
+    gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    norm = torch.stack([g.norm() for g in gradients if g is not None]).norm()
+    named: Results = [(f"losses: {name}", losses[name].detach()) for name in sorted(losses)]
+    return [*named, ("gradient norm of the losses", norm.detach())]
 
 
 def compare(
@@ -93,8 +154,14 @@ def compare(
     return differences
 
 
-def verify_bundle(eager: nn.Module, path: Path, methods: Sequence[str]) -> float:
+def verify_bundle(eager: nn.Module, path: Path, interface: Interface, dim: int) -> float:
     """Loads a bundle, runs it as saved and frozen, and compares both with the eager module.
+
+    Args:
+        eager: the module that was written.
+        path: the bundle.
+        interface: what it offers.
+        dim: width of text embeddings.
 
     Returns:
         The largest relative difference found.
@@ -106,5 +173,11 @@ def verify_bundle(eager: nn.Module, path: Path, methods: Sequence[str]) -> float
     loaded = torch.jit.load(str(path)).eval()
     # Without folding norms into convolutions: in bfloat16 that rounds the weights a second time,
     # which is no fault of the graph.
-    frozen = torch.jit.freeze(loaded, preserved_attrs=list(methods), optimize_numerics=False)
-    return max(max(compare(expected, run_methods(module)).values()) for module in (loaded, frozen))
+    kept = [*interface.methods, *interface.stages]
+    frozen = torch.jit.freeze(loaded, preserved_attrs=kept, optimize_numerics=False)
+    worst = max(max(compare(expected, run_methods(module)).values()) for module in (loaded, frozen))
+    if interface.training is None:
+        return worst
+    kind = interface.training["batch"]
+    differences = compare(run_losses(eager, kind, dim), run_losses(loaded, kind, dim))
+    return max(worst, *differences.values())

@@ -9,8 +9,9 @@ from typing import Callable, Dict, Optional
 
 from torch import nn
 
+from lexiseg_models.convert import clip as clip_weights
 from lexiseg_models.convert import fc_clip as fc_clip_weights
-from lexiseg_models.methods import fc_clip
+from lexiseg_models.methods import clip, fc_clip, fc_clip_training
 
 
 @dataclass(frozen=True)
@@ -18,20 +19,33 @@ class Method:
     """How a method is made.
 
     Attributes:
-        composer: module with parse_config, build, keep_float32, METHODS, STAGES and TASKS.
+        composer: module with parse_config, build, keep_float32, METHODS, STAGES, TASKS, PROPOSALS.
+        training: module with build_trainable, groups and BATCH.
         load_weights: fills a module from a published checkpoint and CLIP's weights.
+        load_clip: fills only CLIP's part of a module.
         licence: of the published weights, without CLIP's.
     """
 
     composer: ModuleType
-    load_weights: Callable[[nn.Module, Path, Optional[str]], None]
+    training: ModuleType
+    load_weights: Optional[Callable[[nn.Module, Path, Optional[str]], None]]
+    load_clip: Callable[[nn.Module, str], None]
     licence: str
 
 
 METHODS: Dict[str, Method] = {
+    "clip": Method(
+        composer=clip,
+        training=clip,
+        load_weights=None,
+        load_clip=clip_weights.load_clip,
+        licence="",
+    ),
     "fc-clip": Method(
         composer=fc_clip,
+        training=fc_clip_training,
         load_weights=fc_clip_weights.load_weights,
+        load_clip=clip_weights.load_clip,
         licence="FC-CLIP: Apache-2.0",
     ),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Tuple, Union
+from typing import Any, Dict, List, Mapping, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -164,6 +164,7 @@ _SECTIONS = (
     "image",
     "ensemble",
     "thresholds",
+    "objective",
     "prompt_templates",
     "training_vocabulary",
 )
@@ -172,6 +173,7 @@ _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", 
 METHODS = ("encode_text", "propose_masks", "classify_masks")
 STAGES = ("stage_preprocess", "stage_backbone", "stage_pixel_decoder", "stage_transformer_decoder")
 TASKS = ("semantic", "panoptic", "instance")
+PROPOSALS = Proposals._fields
 
 
 def keep_float32(config: FcClipConfig) -> Tuple[str, ...]:
@@ -258,27 +260,32 @@ def _start_with_small_masks(pixel: PixelDecoder, queries: TransformerDecoder) ->
         last.bias[0] = -_MASK_PRIOR
 
 
-def build(config: FcClipConfig) -> FcClip:
-    """Composes the method with fresh weights, in eval mode (the CLIP towers never train)."""
+def build_parts(config: FcClipConfig) -> Dict[str, Any]:
+    """The parts of the method with fresh weights, by the names of its constructor."""
     image_tower, region_head, widths = _build_towers(config)
     width = config.transformer_decoder.width
     pixel_decoder = PixelDecoder(config.pixel_decoder, in_widths=widths)
     transformer_decoder = TransformerDecoder(config.transformer_decoder)
     _start_with_small_masks(pixel_decoder, transformer_decoder)
-    return FcClip(
-        preprocess=Preprocess(config.image),
-        image_tower=image_tower,
-        region_head=region_head,
-        text_encoder=TextEncoder(config.text_encoder, embedding_dim=config.embedding_dim),
-        decoders=(
+    return {
+        "preprocess": Preprocess(config.image),
+        "image_tower": image_tower,
+        "region_head": region_head,
+        "text_encoder": TextEncoder(config.text_encoder, embedding_dim=config.embedding_dim),
+        "decoders": (
             pixel_decoder,
             transformer_decoder,
             RegionEmbedder(width=width, embedding_dim=config.embedding_dim),
         ),
-        classifiers=(
+        "classifiers": (
             CosineClassifier(scale=1.0 / 0.07),
             CosineClassifier(scale=100.0),
             VoidEmbedding(embedding_dim=config.embedding_dim),
             GeometricEnsemble(config.ensemble),
         ),
-    ).eval()
+    }
+
+
+def build(config: FcClipConfig) -> FcClip:
+    """Composes the method with fresh weights, in eval mode (the CLIP towers never train)."""
+    return FcClip(**build_parts(config)).eval()

@@ -53,8 +53,15 @@ class CosineClassifier(nn.Module):
         Returns:
             float32 [B, Q, S].
         """
-        scale = self.logit_scale.to(torch.float32).exp().clamp(max=100.0)
-        return scale * (embeddings @ class_embeddings.t())
+        # Autocast leaves float64 alone: a cosine times 100 needs more than bfloat16's 8 bits.
+        if embeddings.requires_grad:
+            cosines = embeddings.to(torch.float64) @ class_embeddings.to(torch.float64).t()
+            return self.scale() * cosines.to(torch.float32)
+        return self.scale() * (embeddings @ class_embeddings.t())
+
+    def scale(self) -> Tensor:
+        """The factor on cosines: float32 scalar."""
+        return self.logit_scale.to(torch.float32).exp().clamp(max=100.0)
 
 
 class VoidEmbedding(nn.Module):

@@ -151,5 +151,12 @@ class PooledRegionHead(nn.Module):
         Returns:
             [B, Q, D], not normalised, in the dtype of the head's weights.
         """
-        pooled = pool_masks(dense, mask_logits)
+        return self.embed(pool_masks(dense, mask_logits))
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Averages [..., C] to embeddings [..., D], not normalised."""
         return self.projection(self.norm(pooled.to(self.norm.weight.dtype)))
+
+    def embed_images(self, dense: Tensor) -> Tensor:
+        """CLIP's embedding of whole images: [B, C, h, w] to [B, D], not normalised."""
+        return self.embed(dense.to(torch.float32).mean(dim=(2, 3)))

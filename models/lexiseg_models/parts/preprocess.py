@@ -145,12 +145,24 @@ class Preprocess(nn.Module):
         height, width = resized_size(
             image.shape[1], image.shape[2], self.shortest_edge, self.longest_edge
         )
-        pixels = resize_pixels(image, height, width).permute(0, 3, 1, 2).to(torch.float32)
+        valid_size = torch.tensor([height, width], dtype=torch.int64)
+        return self.normalise(resize_pixels(image, height, width)), valid_size
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Network input of an image that has its final size, as crops for training have.
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB.
+
+        Returns:
+            float32 [B, 3, H', W'] as `forward` gives it.
+        """
+        height, width = image.shape[1], image.shape[2]
+        pixels = image.permute(0, 3, 1, 2).to(torch.float32)
         mean = torch.tensor(self.mean, dtype=torch.float32, device=image.device)
         std = torch.tensor(self.std, dtype=torch.float32, device=image.device)
         normalised = (pixels - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
         below = (self.divisor - height % self.divisor) % self.divisor
         right = (self.divisor - width % self.divisor) % self.divisor
         padded = F.pad(normalised, (0, right, 0, below))
-        valid_size = torch.tensor([height, width], dtype=torch.int64)
-        return padded.contiguous(memory_format=torch.channels_last), valid_size
+        return padded.contiguous(memory_format=torch.channels_last)

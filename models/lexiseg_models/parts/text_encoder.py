@@ -18,6 +18,7 @@ class TextEncoderConfig:
 
     Attributes:
         width: of the residual stream.
+        token_width: of the token table; a projection follows where it is not `width`.
         heads: of each attention.
         layers: number of blocks.
         context_length: most tokens of a prompt.
@@ -26,6 +27,7 @@ class TextEncoderConfig:
     """
 
     width: int
+    token_width: int
     heads: int
     layers: int
     context_length: int
@@ -71,7 +73,11 @@ class TextEncoder(nn.Module):
             )
         self.context_length: int = config.context_length
         self.vocabulary_size: int = config.vocabulary_size
-        self.token_embedding = nn.Embedding(config.vocabulary_size, config.width)
+        self.token_embedding = nn.Embedding(config.vocabulary_size, config.token_width)
+        # A narrow table keeps a small bundle small: it holds a row for every token there is.
+        self.token_projection: nn.Module = nn.Identity()
+        if config.token_width != config.width:
+            self.token_projection = Linear(config.token_width, config.width, bias=False)
         self.position_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
         quick = config.activation == "quick_gelu"
         self.blocks = nn.ModuleList(
@@ -101,7 +107,8 @@ class TextEncoder(nn.Module):
         length = token_ids.shape[1]
         if length < 1 or length > self.context_length:
             raise ValueError("Expected token_ids to hold 1 to context_length tokens per row")
-        x = self.token_embedding(token_ids) + self.position_embedding[:length]
+        tokens = self.token_projection(self.token_embedding(token_ids))
+        x = tokens + self.position_embedding[:length]
         for block in self.blocks:
             x = block(x)
         rows = torch.arange(token_ids.shape[0], device=token_ids.device)

@@ -106,14 +106,20 @@ class TransformerDecoder(nn.Module):
         """
         return torch.bmm(self.mask_embedding(normed).to(mask_features.dtype), mask_features)
 
-    def visible(self, queries: Tensor, mask_features: Tensor) -> Tensor:
+    def full_mask_logits(self, normed: Tensor, mask_features: Tensor) -> Tensor:
+        """Masks of normed queries: float32 [B, Q, h, w], from mask features [B, width, h, w]."""
+        logits = self.mask_logits(normed, mask_features.flatten(2)).to(torch.float32)
+        batch, queries = logits.shape[0], logits.shape[1]
+        return logits.view(batch, queries, mask_features.shape[2], mask_features.shape[3])
+
+    def visible(self, normed: Tensor, mask_features: Tensor) -> Tensor:
         """Where each query may look: bool [B, 1, Q, S], never a row without a true.
 
         Args:
-            queries: [B, Q, width].
+            normed: [B, Q, width], after the shared norm.
             mask_features: [B, width, S], resized to the level that is looked at.
         """
-        inside = self.mask_logits(self.norm(queries), mask_features).detach() >= 0
+        inside = self.mask_logits(normed, mask_features).detach() >= 0
         return (inside | ~inside.any(dim=2, keepdim=True)).unsqueeze(1)
 
     def memory(self, maps: List[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
@@ -127,15 +133,12 @@ class TransformerDecoder(nn.Module):
             values.append(value)
         return keys, values
 
-    def forward(self, mask_features: Tensor, maps: List[Tensor]) -> Tuple[Tensor, Tensor]:
-        """The final prediction.
+    def decode(self, mask_features: Tensor, maps: List[Tensor]) -> List[Tensor]:
+        """Normed queries [B, Q, width] before the first layer and after every layer.
 
         Args:
             mask_features: [B, width, h, w] at stride 4.
             maps: memory [B, width, h, w] at strides 32, 16, 8.
-
-        Returns:
-            Normed query embeddings [B, Q, width] and mask logits float32 [B, Q, h, w].
         """
         keys, values = self.memory(maps)
         resized: List[Tensor] = []
@@ -147,11 +150,23 @@ class TransformerDecoder(nn.Module):
         position = self.query_position.weight
         batch = mask_features.shape[0]
         queries = self.query_content.weight.unsqueeze(0).expand(batch, -1, -1)
+        normed = [self.norm(queries)]
         for i, layer in enumerate(self.layers):
             level = i % len(maps)
-            visible = self.visible(queries, resized[level])
+            visible = self.visible(normed[-1], resized[level])
             queries = layer(queries, position, keys[level], values[level], visible)
-        normed = self.norm(queries)
-        logits = self.mask_logits(normed, mask_features.flatten(2)).to(torch.float32)
-        height, width = mask_features.shape[2], mask_features.shape[3]
-        return normed, logits.view(batch, -1, height, width)
+            normed.append(self.norm(queries))
+        return normed
+
+    def forward(self, mask_features: Tensor, maps: List[Tensor]) -> Tuple[Tensor, Tensor]:
+        """The final prediction.
+
+        Args:
+            mask_features: [B, width, h, w] at stride 4.
+            maps: memory [B, width, h, w] at strides 32, 16, 8.
+
+        Returns:
+            Normed query embeddings [B, Q, width] and mask logits float32 [B, Q, h, w].
+        """
+        normed = self.decode(mask_features, maps)[-1]
+        return normed, self.full_mask_logits(normed, mask_features)

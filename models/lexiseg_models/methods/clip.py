@@ -1,0 +1,150 @@
+"""CLIP (arXiv 2103.00020) with a convolutional image tower: images and texts in one space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.objectives.contrastive import Contrastive
+from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
+from lexiseg_models.parts.classifier import CosineClassifier
+from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
+from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
+from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
+
+METHODS = ("encode_text", "encode_image")
+STAGES = ()
+TASKS = ()
+PROPOSALS = ()
+BATCH = "image-text"
+PARTS = (
+    Part("image_tower", ("image_tower", "region_head"), frozen=False, learning_rate_multiplier=1.0),
+    Part("text_encoder", ("text_encoder",), frozen=False, learning_rate_multiplier=1.0),
+    Part("logit_scale", ("classifier",), frozen=False, learning_rate_multiplier=1.0),
+)
+_SECTIONS = ("clip", "image", "prompt_templates", "training_vocabulary")
+_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """Everything that fixes the network; see the files in configs/clip."""
+
+    embedding_dim: int
+    image_tower: ConvNextConfig
+    text_encoder: TextEncoderConfig
+    image: ImageConfig
+
+
+class Clip(nn.Module):
+    """Two towers into one space, and the loss that trains them."""
+
+    def __init__(
+        self,
+        *,
+        preprocess: Preprocess,
+        image_tower: ConvNext,
+        region_head: PooledRegionHead,
+        text_encoder: TextEncoder,
+        classifier: CosineClassifier,
+    ) -> None:
+        """Composes parts that `build` made."""
+        super().__init__()
+        self.preprocess = preprocess
+        self.image_tower = image_tower
+        self.region_head = region_head
+        self.text_encoder = text_encoder
+        self.classifier = classifier
+
+    @torch.jit.export
+    def encode_text(self, token_ids: Tensor) -> Tensor:
+        """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
+        return self.text_encoder(token_ids)
+
+    def embed_images(self, network_input: Tensor) -> Tensor:
+        """Normalised images float32 [B, 3, H, W] to float32 [B, D], unit norm."""
+        dense = self.image_tower(network_input)[3]
+        return F.normalize(self.region_head.embed_images(dense).to(torch.float32), dim=1)
+
+    @torch.jit.export
+    def encode_image(self, image: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3], RGB, to image embeddings float32 [B, D], unit norm."""
+        return self.embed_images(self.preprocess(image)[0])
+
+
+class TrainableClip(Clip):
+    """The method with `losses` beside what it does at inference."""
+
+    def __init__(self, **parts: Any) -> None:
+        """`parts` are those of the method."""
+        super().__init__(**parts)
+        self.objective = Contrastive()
+
+    @torch.jit.export
+    def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Weighted losses by name; their sum is what training makes small.
+
+        Args:
+            batch: `images` uint8 [B, H, W, 3] of the size the network sees, and `token_ids`
+                int64 [B, L] of a caption of each.
+        """
+        image = self.embed_images(self.preprocess.normalise(batch["images"]))
+        text = self.text_encoder(batch["token_ids"])
+        return self.objective(image, text, self.classifier.scale())
+
+
+def parse_config(data: Mapping[str, Any]) -> ClipConfig:
+    """Reads the network's part of a config file; the exporter reads the rest."""
+    section(data, "", _SECTIONS)
+    clip = section(data, "clip", _CLIP_KEYS)
+    width = clip["embedding_dim"]
+    if type(width) is not int or width < 1:
+        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
+    tower = dict(section({"image_tower": clip["image_tower"]}, "image_tower", _TOWER_KEYS))
+    if tower.pop("kind") != "convnext":
+        raise ConfigError("Expected convnext for clip.image_tower.kind")
+    return ClipConfig(
+        embedding_dim=width,
+        image_tower=parse(ConvNextConfig, tower, "clip.image_tower"),
+        text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
+        image=parse(ImageConfig, data.get("image"), "image"),
+    )
+
+
+_TOWER_KEYS = ("kind", "depths", "widths", "norm_eps", "head")
+
+
+def keep_float32(config: ClipConfig) -> tuple[str, ...]:
+    """Submodules whose weights stay float32 whatever the dtype."""
+    return ("region_head", "classifier")
+
+
+def _parts(config: ClipConfig) -> Dict[str, Any]:
+    width = config.embedding_dim
+    return {
+        "preprocess": Preprocess(config.image),
+        "image_tower": ConvNext(config.image_tower),
+        "region_head": PooledRegionHead(config.image_tower, embedding_dim=width),
+        "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
+        "classifier": CosineClassifier(scale=1.0 / 0.07),
+    }
+
+
+def build(config: ClipConfig) -> Clip:
+    """Composes the method with fresh weights, in eval mode."""
+    return Clip(**_parts(config)).eval()
+
+
+def build_trainable(data: Mapping[str, Any]) -> TrainableClip:
+    """Composes the method with its objective from a config file."""
+    return TrainableClip(**_parts(parse_config(data))).eval()
+
+
+def groups(module: TrainableClip) -> List[Dict[str, Any]]:
+    """Parameter groups for the manifest."""
+    return parameter_groups(module, PARTS, gains_and_biases)

@@ -1,0 +1,55 @@
+"""Uniform points from counters: no generator, so they depend on nothing but their seeds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+def mix_seeds(seeds: Tensor, stream: int) -> Tensor:
+    """Well spread numbers from seeds that may be neighbours.
+
+    Args:
+        seeds: int64, any shape.
+        stream: independent sequences have different numbers.
+
+    Returns:
+        int64 of the same shape.
+    """
+    # SplitMix64 (Steele, Lea, Flood 2014), its constants as signed 64-bit numbers.
+    z = seeds + torch.full_like(seeds, stream + 1) * -7046029254386353131
+    z = (z ^ ((z >> 30) & 0x3FFFFFFFF)) * -4658895280553007687
+    z = (z ^ ((z >> 27) & 0x1FFFFFFFFF)) * -7723592293110705685
+    return z ^ ((z >> 31) & 0x1FFFFFFFF)
+
+
+def uniform_points(seeds: Tensor, count: int) -> Tensor:
+    """Points of the unit square, the same for a seed whatever batch, device or rank it is on.
+
+    Args:
+        seeds: int64 [N].
+        count: points of each seed, at least 0.
+
+    Returns:
+        float32 [N, count, 2], each coordinate in [0, 1).
+    """
+    counter = torch.arange(2 * count, dtype=torch.int64, device=seeds.device)
+    bits = mix_seeds(seeds.unsqueeze(1) + counter * 0x632BE5AB, 0)
+    uniform = ((bits >> 40) & 0xFFFFFF).to(torch.float32) * (1.0 / (1 << 24))
+    return uniform.view(seeds.shape[0], count, 2)
+
+
+def sample_at(maps: Tensor, points: Tensor) -> Tensor:
+    """Bilinear values of maps at points; zero outside, half-pixel centres.
+
+    Args:
+        maps: floating point [N, H, W].
+        points: float32 [N, P, 2], (x, y) in the unit square.
+
+    Returns:
+        float32 [N, P].
+    """
+    grid = (2.0 * points - 1.0).unsqueeze(2)
+    values = torch.nn.functional.grid_sample(
+        maps.to(torch.float32).unsqueeze(1), grid, align_corners=False
+    )
+    return values[:, 0, :, 0]

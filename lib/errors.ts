@@ -27,6 +27,8 @@ export const ERROR_CODES = {
   ERR_ARGUMENT: 'An argument of a native call is wrong.',
   ERR_NOT_FINITE: 'The network gave NaN or infinity.',
   ERR_INFERENCE: 'The network failed while running.',
+  ERR_TRAINING: 'The network failed while training.',
+  ERR_CHECKPOINT: 'A checkpoint is broken, or belongs to another network or run.',
   ERR_DISPOSED: 'The object was used after dispose.',
   ERR_ABORTED: 'The call was cancelled.',
   ERR_OUTPUT: 'A result could not be written.',

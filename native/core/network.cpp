@@ -2,13 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
-#include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
-#include <torch/csrc/jit/serialization/import.h>
 
 #include <algorithm>
 #include <unordered_map>
@@ -16,49 +14,18 @@
 
 #include "core/error.h"
 #include "core/program_check.h"
+#include "core/script_module.h"
 
 namespace lexiseg {
 namespace {
 
 namespace jit = torch::jit;
 
-// LibTorch reads the very file that the strict reader accepted, not the path a second time.
-class ArchiveAdapter final : public caffe2::serialize::ReadAdapterInterface {
- public:
-  explicit ArchiveAdapter(std::shared_ptr<const Archive> archive) : archive_(std::move(archive)) {}
-  size_t size() const override { return archive_->file_size(); }
-  size_t read(uint64_t position, void* buffer, size_t n, const char*) const override {
-    return archive_->read_at(position, buffer, n);
-  }
-
- private:
-  std::shared_ptr<const Archive> archive_;
-};
-
 // The methods that a bundle may export; anything else in it is internal.
 bool is_exported(const std::string& name) {
-  static const std::unordered_set<std::string> names{"encode_text", "propose_masks",
-                                                     "classify_masks", "segment_dense"};
+  static const std::unordered_set<std::string> names{
+      "encode_text", "propose_masks", "classify_masks", "segment_dense", "encode_image"};
   return names.contains(name) || name.starts_with("stage_");
-}
-
-// The cause without the interpreter's trace: its last line that says something.
-std::string last_line(std::string text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
-  const size_t newline = text.rfind('\n');
-  return newline == std::string::npos ? text : text.substr(newline + 1);
-}
-
-// The first line that says something.
-std::string first_line(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \n\t");
-  return begin == std::string::npos ? text : text.substr(begin, text.find('\n', begin) - begin);
-}
-
-bool lies_under(const std::string& name, const std::vector<std::string>& prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) {
-    return name == prefix || name.starts_with(prefix + ".");
-  });
 }
 
 // Converts every weight once, so that tensors tied to each other stay tied.
@@ -110,26 +77,6 @@ class WeightConverter {
   const Placement& placement_;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> done_;
 };
-
-// Calls see(node) for every node of a graph and of the blocks inside it.
-template <typename See>
-void for_each_node(jit::Block* block, const See& see) {
-  for (jit::Node* node : block->nodes()) {
-    see(node);
-    for (jit::Block* inner : node->blocks()) for_each_node(inner, see);
-  }
-}
-
-// A network computes; one that would touch files is no bundle of ours.
-void refuse_file_access(jit::Graph& graph, const std::string& method) {
-  static const std::unordered_set<std::string> refused{"aten::save", "aten::from_file"};
-  for_each_node(graph.block(), [&](jit::Node* node) {
-    const std::string kind = node->kind().toQualString();
-    if (refused.contains(kind)) {
-      throw Error(code::kBundleContract, "Method " + method + " uses " + kind);
-    }
-  });
-}
 
 // The weights inside the graphs. Folding makes a copy for each method that has the layer; equal
 // ones become one again.
@@ -185,25 +132,6 @@ class ConstantPool {
   int64_t bytes_ = 0;
 };
 
-jit::Module load_module(const std::shared_ptr<const Archive>& archive) {
-  try {
-    return jit::load(std::make_shared<ArchiveAdapter>(archive), c10::Device(c10::kCPU),
-                     /*load_debug_files=*/false);
-  } catch (const Error&) {
-    throw;
-  } catch (const c10::OutOfMemoryError&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {
-    const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-    const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
-    const bool unknown_op = text.find("nknown builtin op") != std::string::npos;
-    throw Error(unknown_op ? code::kBundleContract : code::kBundleRead,
-                "Cannot load " + archive->path() + ": " + first_line(text));
-  }
-}
-
 }  // namespace
 
 struct Network::Method {
@@ -228,7 +156,7 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
   // Weights outlive this call and are shared by threads: they must not be inference tensors.
   const c10::InferenceMode off(false);
   const at::NoGradGuard no_grad;
-  jit::Module module = load_module(archive);
+  jit::Module module = load_script_module(archive);
   std::vector<std::string> names;
   for (const auto& method : module.get_methods()) {
     if (is_exported(method.name())) names.push_back(method.name());
@@ -289,21 +217,7 @@ c10::IValue Network::run(const std::string& method, std::vector<c10::IValue> inp
   }
   jit::Stack stack{found->second->self};
   for (c10::IValue& input : inputs) stack.push_back(std::move(input));
-  try {
-    // The frozen graph is interpreted as it is: no profiling, no recompiling, so that the first
-    // call costs what a later one does.
-    jit::InterpreterState(found->second->code).run(stack);
-  } catch (const Error&) {
-    throw;
-  } catch (const c10::OutOfMemoryError&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const c10::Error& error) {
-    throw Error(code::kInference, method + ": " + last_line(error.what_without_backtrace()));
-  } catch (const std::exception& error) {
-    throw Error(code::kInference, method + ": " + last_line(error.what()));
-  }
+  interpret(found->second->code, method, code::kInference, stack);
   return std::move(stack.back());
 }
 

@@ -1,0 +1,56 @@
+#include "core/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "core/error.h"
+
+namespace lexiseg {
+namespace {
+
+[[noreturn]] void fail(const std::string& path) {
+  throw Error(code::kOutput, "Cannot write " + path + ": " + std::strerror(errno));
+}
+
+void flush_to_disk(const std::string& path, int flags) {
+  const int file = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (file < 0) fail(path);
+  const bool flushed = ::fsync(file) == 0;
+  const int reason = errno;
+  ::close(file);
+  errno = reason;
+  if (!flushed) fail(path);
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::string path) : target_(std::move(path)) {
+  const std::string pattern = target_ + ".XXXXXX";
+  std::vector<char> name(pattern.c_str(), pattern.c_str() + pattern.size() + 1);
+  const int file = ::mkostemp(name.data(), O_CLOEXEC);
+  if (file < 0) fail(target_);
+  ::fchmod(file, 0644);
+  ::close(file);
+  temporary_ = name.data();
+}
+
+AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) std::remove(temporary_.c_str());
+}
+
+void AtomicFile::commit() {
+  flush_to_disk(temporary_, O_RDWR);
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail(target_);
+  temporary_.clear();
+  const auto folder = std::filesystem::path(target_).parent_path();
+  flush_to_disk(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY);
+}
+
+}  // namespace lexiseg

@@ -1,0 +1,95 @@
+#include "core/script_module.h"
+
+#include <caffe2/serialize/read_adapter_interface.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "core/error.h"
+
+namespace lexiseg {
+namespace {
+
+namespace jit = torch::jit;
+
+// LibTorch reads the very file that the strict reader accepted, not the path a second time.
+class ArchiveAdapter final : public caffe2::serialize::ReadAdapterInterface {
+ public:
+  explicit ArchiveAdapter(std::shared_ptr<const Archive> archive) : archive_(std::move(archive)) {}
+  size_t size() const override { return archive_->file_size(); }
+  size_t read(uint64_t position, void* buffer, size_t n, const char*) const override {
+    return archive_->read_at(position, buffer, n);
+  }
+
+ private:
+  std::shared_ptr<const Archive> archive_;
+};
+
+// The first line that says something.
+std::string first_line(const std::string& text) {
+  const size_t begin = text.find_first_not_of(" \n\t");
+  return begin == std::string::npos ? text : text.substr(begin, text.find('\n', begin) - begin);
+}
+
+}  // namespace
+
+std::string last_line(std::string text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+  const size_t newline = text.rfind('\n');
+  return newline == std::string::npos ? text : text.substr(newline + 1);
+}
+
+bool lies_under(const std::string& name, const std::vector<std::string>& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) {
+    return name == prefix || name.starts_with(prefix + ".");
+  });
+}
+
+void refuse_file_access(jit::Graph& graph, const std::string& method) {
+  static const std::unordered_set<std::string> refused{"aten::save", "aten::from_file"};
+  for_each_node(graph.block(), [&](jit::Node* node) {
+    const std::string kind = node->kind().toQualString();
+    if (refused.contains(kind)) {
+      throw Error(code::kBundleContract, "Method " + method + " uses " + kind);
+    }
+  });
+}
+
+jit::Module load_script_module(const std::shared_ptr<const Archive>& archive) {
+  try {
+    return jit::load(std::make_shared<ArchiveAdapter>(archive), c10::Device(c10::kCPU),
+                     /*load_debug_files=*/false);
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+    const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
+    const bool unknown_op = text.find("nknown builtin op") != std::string::npos;
+    throw Error(unknown_op ? code::kBundleContract : code::kBundleRead,
+                "Cannot load " + archive->path() + ": " + first_line(text));
+  }
+}
+
+void interpret(const jit::Code& code, const std::string& method, const char* failure,
+               std::vector<c10::IValue>& stack) {
+  try {
+    jit::InterpreterState(code).run(stack);
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const c10::Error& error) {
+    throw Error(failure, method + ": " + last_line(error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    throw Error(failure, method + ": " + last_line(error.what()));
+  }
+}
+
+}  // namespace lexiseg

@@ -1,0 +1,108 @@
+// What a trainer keeps on disk between two runs.
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/serialize/archive.h>
+
+#include "core/archive.h"
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/trainer.h"
+
+namespace lexiseg {
+namespace {
+
+using at::Tensor;
+namespace serialize = torch::serialize;
+
+constexpr int64_t kFormat = 1;
+
+std::string field(const char* what, size_t index) { return what + std::to_string(index); }
+
+// One file names all that must fit: the optimiser, and each parameter with its shape.
+std::string signature_of(const std::string& optimizer, bool averaged,
+                         const std::vector<std::pair<std::string, Tensor>>& parameters) {
+  std::string text = optimizer + (averaged ? " averaged\n" : "\n");
+  for (const auto& [name, value] : parameters) text += name + " " + c10::str(value.sizes()) + "\n";
+  return text;
+}
+
+Tensor text_tensor(const std::string& text) {
+  return at::tensor(std::vector<uint8_t>(text.begin(), text.end()), at::kByte);
+}
+
+std::string tensor_text(const Tensor& tensor) {
+  const Tensor bytes = tensor.contiguous();
+  const auto* data = bytes.const_data_ptr<uint8_t>();
+  return {data, data + bytes.numel()};
+}
+
+}  // namespace
+
+void Trainer::save(const std::string& path) const {
+  const c10::InferenceMode off(false);
+  const at::NoGradGuard no_grad;
+  std::vector<std::pair<std::string, Tensor>> named;
+  for (const Parameter& parameter : trained_) named.emplace_back(parameter.name, parameter.value);
+  serialize::OutputArchive archive;
+  archive.write("format", c10::IValue(kFormat));
+  archive.write("step", c10::IValue(step_));
+  archive.write("signature", text_tensor(signature_of(optimizer_kind_, ema_decay_ > 0, named)));
+  for (size_t i = 0; i < trained_.size(); ++i) {
+    archive.write(field("value", i), trained_[i].value.detach().cpu());
+    if (ema_decay_ > 0) archive.write(field("average", i), trained_[i].average.cpu());
+  }
+  serialize::OutputArchive optimizer;
+  optimizer_->save(optimizer);
+  archive.write("optimizer", optimizer);
+  AtomicFile file(path);
+  try {
+    archive.save_to(file.path());
+  } catch (const c10::Error& error) {
+    throw Error(code::kOutput, "Cannot write " + path + ": " + error.what_without_backtrace());
+  }
+  file.commit();
+}
+
+void Trainer::restore(const std::string& path) {
+  const c10::InferenceMode off(false);
+  const at::NoGradGuard no_grad;
+  std::vector<std::pair<std::string, Tensor>> named;
+  for (const Parameter& parameter : trained_) named.emplace_back(parameter.name, parameter.value);
+  try {
+    Archive::open(path);
+    serialize::InputArchive archive;
+    archive.load_from(path, c10::Device(c10::kCPU));
+    c10::IValue format, step;
+    archive.read("format", format);
+    archive.read("step", step);
+    Tensor signature;
+    archive.read("signature", signature);
+    const std::string expected = signature_of(optimizer_kind_, ema_decay_ > 0, named);
+    if (format.toInt() != kFormat || tensor_text(signature) != expected) {
+      throw Error(code::kCheckpoint,
+                  path + " belongs to another network, optimiser or choice of what is trained");
+    }
+    std::vector<Tensor> values(trained_.size()), averages(trained_.size());
+    for (size_t i = 0; i < trained_.size(); ++i) {
+      archive.read(field("value", i), values[i]);
+      if (ema_decay_ > 0) archive.read(field("average", i), averages[i]);
+    }
+    serialize::InputArchive optimizer;
+    archive.read("optimizer", optimizer);
+    optimizer_->load(optimizer);
+    for (size_t i = 0; i < trained_.size(); ++i) {
+      trained_[i].value.copy_(values[i]);
+      if (ema_decay_ > 0) trained_[i].average.copy_(averages[i]);
+    }
+    step_ = step.toInt();
+    drop_gradients();
+  } catch (const Error& error) {
+    if (error.code() == std::string(code::kCheckpoint)) throw;
+    throw Error(code::kCheckpoint, "Cannot restore " + path + ": " + error.what());
+  } catch (const c10::Error& error) {
+    throw Error(code::kCheckpoint,
+                "Cannot restore " + path + ": " + error.what_without_backtrace());
+  }
+}
+
+}  // namespace lexiseg

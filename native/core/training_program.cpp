@@ -1,0 +1,186 @@
+#include "core/training_program.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/passes/inliner.h>
+
+#include <functional>
+#include <utility>
+
+#include "core/error.h"
+#include "core/program_check.h"
+#include "core/script_module.h"
+
+namespace lexiseg {
+namespace {
+
+namespace jit = torch::jit;
+
+// A place in the module tree that holds a tensor.
+struct Slot {
+  jit::Module owner;
+  std::string field;
+  at::Tensor get() const { return owner.attr(field).toTensor(); }
+  void set(const at::Tensor& tensor) { owner.setattr(field, tensor); }
+};
+
+using Slots = std::map<std::string, Slot>;
+
+void collect(const jit::Module& module, Slots& parameters, Slots& buffers) {
+  for (const auto& part : module.named_modules()) {
+    const std::string prefix = part.name.empty() ? "" : part.name + ".";
+    for (const auto& entry : part.value.named_parameters(/*recurse=*/false)) {
+      parameters.emplace(prefix + entry.name, Slot{part.value, entry.name});
+    }
+    for (const auto& entry : part.value.named_buffers(/*recurse=*/false)) {
+      buffers.emplace(prefix + entry.name, Slot{part.value, entry.name});
+    }
+  }
+}
+
+// A method as plain instructions. Left as calls, its parts would go through the profiling executor,
+// which rewrites graphs while they train.
+jit::Code flat_code(const jit::Module& module, const std::string& name) {
+  auto graph = module.get_method(name).graph()->copy();
+  jit::Inline(*graph);
+  refuse_file_access(*graph, name);
+  return jit::Code(graph, name);
+}
+
+at::Tensor stored(const std::string& name, const at::Tensor& tensor, const WeightFormat& format) {
+  const at::Tensor plain = tensor.detach().cpu().contiguous();
+  if (!plain.is_floating_point()) return plain;
+  const size_t dot = name.rfind('.');
+  const bool keep = lies_under(name.substr(0, dot), format.keep_float32);
+  return plain.to(keep ? at::kFloat : format.dtype);
+}
+
+}  // namespace
+
+struct TrainingProgram::State {
+  jit::Module module;
+  Slots parameters;
+  Slots buffers;
+  std::unique_ptr<jit::Code> losses;
+  std::unique_ptr<jit::Code> encode_text;
+};
+
+TrainingProgram::TrainingProgram(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TrainingProgram::~TrainingProgram() = default;
+
+std::unique_ptr<TrainingProgram> TrainingProgram::load(
+    const std::shared_ptr<const Archive>& archive, c10::Device device) {
+  archive->check_program();
+  auto state = std::make_unique<State>();
+  run_with_deep_stack([&] {
+    const c10::InferenceMode off(false);
+    const at::NoGradGuard no_grad;
+    state->module = load_script_module(archive);
+    jit::Module& module = state->module;
+    if (!module.find_method("losses")) {
+      throw Error(code::kUnsupported,
+                  archive->path() + " holds no training loss: export it with --trainable");
+    }
+    // No network of ours has dropout, and the statistics of frozen norms must not move.
+    module.eval();
+    collect(module, state->parameters, state->buffers);
+    for (Slots* slots : {&state->parameters, &state->buffers}) {
+      for (auto& [name, slot] : *slots) {
+        const at::Tensor tensor = slot.get().detach();
+        const auto dtype = tensor.is_floating_point() ? at::kFloat : tensor.scalar_type();
+        slot.set(tensor.to(device, dtype, /*non_blocking=*/false, /*copy=*/true));
+      }
+    }
+    try {
+      state->losses = std::make_unique<jit::Code>(flat_code(module, "losses"));
+      if (module.find_method("encode_text")) {
+        state->encode_text = std::make_unique<jit::Code>(flat_code(module, "encode_text"));
+      }
+    } catch (const c10::Error& error) {
+      throw Error(code::kBundleContract, "Cannot prepare " + archive->path() + ": " +
+                                             last_line(error.what_without_backtrace()));
+    }
+  });
+  return std::unique_ptr<TrainingProgram>(new TrainingProgram(std::move(state)));
+}
+
+NamedTensors TrainingProgram::parameters() const {
+  NamedTensors tensors;
+  for (const auto& [name, slot] : state_->parameters) tensors.emplace(name, slot.get());
+  return tensors;
+}
+
+void TrainingProgram::set_parameter(const std::string& name, const at::Tensor& tensor) {
+  state_->parameters.at(name).set(tensor);
+}
+
+void TrainingProgram::cast_others(const NamedTensors& but, const WeightFormat& format) {
+  for (Slots* slots : {&state_->parameters, &state_->buffers}) {
+    for (auto& [name, slot] : *slots) {
+      const at::Tensor tensor = slot.get();
+      if (but.contains(name) || !tensor.is_floating_point()) continue;
+      const bool keep = lies_under(name.substr(0, name.rfind('.')), format.keep_float32);
+      at::Tensor cast = tensor.to(keep ? at::kFloat : format.dtype);
+      if (cast.dim() == 4) cast = cast.contiguous(at::MemoryFormat::ChannelsLast);
+      slot.set(cast);
+    }
+  }
+}
+
+NamedTensors TrainingProgram::losses(const NamedTensors& batch) const {
+  c10::Dict<std::string, at::Tensor> inputs;
+  for (const auto& [name, tensor] : batch) inputs.insert(name, tensor);
+  std::vector<c10::IValue> stack{state_->module._ivalue(), std::move(inputs)};
+  interpret(*state_->losses, "losses", code::kTraining, stack);
+  const c10::IValue& result = stack.back();
+  NamedTensors losses;
+  if (result.isGenericDict()) {
+    for (const auto& entry : result.toGenericDict()) {
+      if (!entry.key().isString() || !entry.value().isTensor()) break;
+      losses.emplace(entry.key().toStringRef(), entry.value().toTensor());
+    }
+  }
+  if (losses.empty() || losses.size() != result.toGenericDict().size()) {
+    throw Error(code::kBundleContract, "Method losses did not return tensors by name");
+  }
+  return losses;
+}
+
+at::Tensor TrainingProgram::encode_text(const at::Tensor& token_ids) const {
+  if (!state_->encode_text) throw Error(code::kUnsupported, "The bundle has no encode_text");
+  std::vector<c10::IValue> stack{state_->module._ivalue(), token_ids};
+  interpret(*state_->encode_text, "encode_text", code::kTraining, stack);
+  return stack.back().toTensor();
+}
+
+void TrainingProgram::write(const std::string& path, const NamedTensors& weights,
+                            const WeightFormat& format,
+                            const std::map<std::string, std::string>& extra_files) {
+  const at::NoGradGuard no_grad;
+  std::vector<std::pair<Slot, at::Tensor>> own;
+  const auto restore = [&own] {
+    for (auto& [slot, tensor] : own) slot.set(tensor);
+  };
+  try {
+    for (Slots* slots : {&state_->parameters, &state_->buffers}) {
+      for (auto& [name, slot] : *slots) {
+        const auto given = weights.find(name);
+        const at::Tensor tensor = slot.get();
+        own.emplace_back(slot, tensor);
+        slot.set(stored(name, given == weights.end() ? tensor : given->second, format));
+      }
+    }
+    const jit::ExtraFilesMap files(extra_files.begin(), extra_files.end());
+    state_->module.save(path, files);
+  } catch (const c10::Error& error) {
+    restore();
+    throw Error(code::kOutput,
+                "Cannot write " + path + ": " + last_line(error.what_without_backtrace()));
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+}
+
+}  // namespace lexiseg

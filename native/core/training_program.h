@@ -1,0 +1,56 @@
+// The program of a bundle with its weights free to change: losses with gradients, and writing it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/archive.h"
+
+namespace lexiseg {
+
+// How the weights of a written bundle are stored.
+struct WeightFormat {
+  at::ScalarType dtype;                   // float32 or bfloat16
+  std::vector<std::string> keep_float32;  // submodules that stay float32
+};
+
+using NamedTensors = std::map<std::string, at::Tensor>;
+
+class TrainingProgram {
+ public:
+  // Float32 weights on the device. Throws Error(ERR_UNSUPPORTED) for a bundle without `losses`.
+  static std::unique_ptr<TrainingProgram> load(const std::shared_ptr<const Archive>& archive,
+                                               c10::Device device);
+  ~TrainingProgram();
+
+  // Every parameter as the program holds it now.
+  NamedTensors parameters() const;
+
+  // Puts `tensor` in the place of a parameter, of any floating dtype.
+  void set_parameter(const std::string& name, const at::Tensor& tensor);
+
+  // Buffers and parameters that are not in `but`, to `dtype`, except those under `keep_float32`.
+  void cast_others(const NamedTensors& but, const WeightFormat& format);
+
+  // Weighted losses, scalars by name. Throws Error(ERR_TRAINING) when the program fails.
+  NamedTensors losses(const NamedTensors& batch) const;
+
+  // int64 [N, L] to float32 [N, D]; Error(ERR_UNSUPPORTED) when the program has no text tower.
+  at::Tensor encode_text(const at::Tensor& token_ids) const;
+
+  // Writes an archive with these weights and extra files; the program's own are back afterwards.
+  void write(const std::string& path, const NamedTensors& weights, const WeightFormat& format,
+             const std::map<std::string, std::string>& extra_files);
+
+ private:
+  struct State;
+  explicit TrainingProgram(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lexiseg

@@ -32,16 +32,29 @@ export async function readManifest(path: string, options: CallOptions = {}): Pro
   return parseManifest(decodeUtf8(json, path, 'manifest.json', LIMITS.manifestBytes));
 }
 
+/** The merges of the tokenizer that the manifest names, one "a b" per line. */
+export async function readMerges(
+  path: string,
+  manifest: Manifest,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const { merges } = manifest.tokenizer;
+  const [bytes] = await readExtra(path, [merges], signal);
+  return decodeUtf8(bytes, path, merges, LIMITS.mergesBytes);
+}
+
 /** The tokenizer that the manifest names. */
 export async function readTokenizer(
   path: string,
   manifest: Manifest,
   signal: AbortSignal | undefined,
 ): Promise<ClipTokenizer> {
-  const { merges } = manifest.tokenizer;
-  const [bytes] = await readExtra(path, [merges], signal);
-  const text = decodeUtf8(bytes, path, merges, LIMITS.mergesBytes);
-  return new ClipTokenizer(text, { ...manifest.tokenizer, contextLength: manifest.contextLength });
+  return tokenizerOf(await readMerges(path, manifest, signal), manifest);
+}
+
+export function tokenizerOf(merges: string, manifest: Manifest): ClipTokenizer {
+  const { contextLength, tokenizer } = manifest;
+  return new ClipTokenizer(merges, { ...tokenizer, contextLength });
 }
 
 /** SHA-256 of the weights in the file against the manifest. */

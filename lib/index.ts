@@ -5,6 +5,7 @@ export type { ImageInput, RawImage } from './image.js';
 export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';
 export type { Manifest, TrainingClass, WeightsInfo } from './manifest.js';
+export type { ParameterGroup, TrainingInfo } from './manifest-training.js';
 export type { NativeMemoryStats as MemoryStats, NativeModelInfo as ModelInfo } from './native.js';
 export type {
   CacheOption,
@@ -36,6 +37,17 @@ export {
 export { SemanticSegmentation } from './results/semantic.js';
 export { type SegmentationOf, Segmenter, type SegmentInput } from './segmenter.js';
 export { type DType, Tensor, type TensorData, type TensorFromOptions } from './tensor.js';
+export type { BatchRequest, TrainingBatch, TrainingData } from './training/batch.js';
+export type { BundleExport } from './training/bundle-export.js';
+export type { StepEvent, TrainingEvent } from './training/event.js';
+export type { GroupOptions, OptimizerOptions } from './training/optimizer.js';
+export {
+  type StepOptions,
+  type StepResult,
+  Trainer,
+  type TrainerInfo,
+} from './training/trainer.js';
+export type { TrainerOptions } from './training/trainer-options.js';
 export {
   type ClassDefinition,
   type ClassInput,

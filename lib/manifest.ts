@@ -12,6 +12,7 @@ import {
   text,
   textList,
 } from './manifest-reader.js';
+import { type TrainingInfo, training } from './manifest-training.js';
 import type { Task } from './options.js';
 
 export const FORMAT_VERSION = 1;
@@ -65,24 +66,30 @@ export interface Manifest {
   };
   readonly promptTemplates: readonly string[];
   readonly trainingClasses: readonly TrainingClass[];
-  readonly thresholds: {
+  /** Of a bundle that proposes masks. */
+  readonly thresholds?: {
     readonly objectMask: number;
     readonly overlap: number;
     readonly instanceTopK: number;
   };
-  readonly ensemble: {
+  /** Of a bundle that proposes masks. */
+  readonly ensemble?: {
     readonly alpha: number;
     readonly beta: number;
     readonly onValidMaskOnly: boolean;
   };
+  /** Of a bundle that can be trained. */
+  readonly training?: TrainingInfo;
   readonly weights: WeightsInfo;
   readonly torchVersion: string;
   readonly createdBy: string;
 }
 
 const TASKS: readonly Task[] = ['semantic', 'panoptic', 'instance'];
+/** Methods that come together: a bundle that proposes masks also classifies them. */
+const MASK_METHODS = ['propose_masks', 'classify_masks'];
 const REQUIRED_PROPOSALS = ['mask_logits', 'network_size', 'valid_size'];
-const REQUIRED_METHODS = ['encode_text', 'propose_masks', 'classify_masks'];
+const REQUIRED_METHODS = ['encode_text'];
 const SAFE_FILE = /^\w[\w.-]*(\/\w[\w.-]*)*$/;
 
 /**
@@ -107,17 +114,20 @@ export function parseManifest(json: string): Manifest {
     );
   }
   checkKeys(manifest, KNOWN_KEYS, 'manifest');
+  const methods = including(textList(manifest.methods, 'methods', 64), REQUIRED_METHODS, 'methods');
+  const masks = methods.some((method) => MASK_METHODS.includes(method));
+  if (masks) including(methods, MASK_METHODS, 'methods');
   return Object.freeze({
     formatVersion,
     method: text(manifest.method, 'method'),
     architecture: record(manifest.architecture ?? {}, 'architecture'),
-    methods: including(textList(manifest.methods, 'methods', 64), REQUIRED_METHODS, 'methods'),
+    methods,
     stages: textList(manifest.stages ?? [], 'stages', 64),
     keepFloat32: textList(manifest.keepFloat32 ?? [], 'keepFloat32', 256),
     tasks: tasks(manifest.tasks),
     proposals: including(
       textList(manifest.proposals, 'proposals', 64),
-      REQUIRED_PROPOSALS,
+      masks ? REQUIRED_PROPOSALS : [],
       'proposals',
     ),
     embeddingDim: integer(manifest.embeddingDim, 'embeddingDim', 1, 65_536),
@@ -126,8 +136,10 @@ export function parseManifest(json: string): Manifest {
     image: image(manifest.image),
     promptTemplates: promptTemplates(manifest.promptTemplates),
     trainingClasses: list(manifest.trainingClasses, 'trainingClasses', 100_000, trainingClass),
-    thresholds: thresholds(manifest.thresholds),
-    ensemble: ensemble(manifest.ensemble),
+    ...(masks
+      ? { thresholds: thresholds(manifest.thresholds), ensemble: ensemble(manifest.ensemble) }
+      : {}),
+    ...(manifest.training === undefined ? {} : { training: training(manifest.training) }),
     weights: weights(manifest.weights),
     torchVersion: text(manifest.torchVersion, 'torchVersion'),
     createdBy: text(manifest.createdBy, 'createdBy'),
@@ -151,6 +163,7 @@ const KNOWN_KEYS = [
   'trainingClasses',
   'thresholds',
   'ensemble',
+  'training',
   'weights',
   'torchVersion',
   'createdBy',
@@ -227,7 +240,7 @@ function trainingClass(value: unknown, path: string): TrainingClass {
   };
 }
 
-function thresholds(value: unknown): Manifest['thresholds'] {
+function thresholds(value: unknown): NonNullable<Manifest['thresholds']> {
   const fields = record(value, 'thresholds');
   return {
     objectMask: finite(fields.objectMask, 'thresholds.objectMask', 0, 1),
@@ -236,7 +249,7 @@ function thresholds(value: unknown): Manifest['thresholds'] {
   };
 }
 
-function ensemble(value: unknown): Manifest['ensemble'] {
+function ensemble(value: unknown): NonNullable<Manifest['ensemble']> {
   const fields = record(value, 'ensemble');
   return {
     alpha: finite(fields.alpha, 'ensemble.alpha', 0, 1),

@@ -64,6 +64,8 @@ export interface NativeModel {
   info(): NativeModelInfo;
   /** int64 [N, L] → float32 [N, D], unit norm. */
   encodeText(job: NativeJob, tokenIds: NativeTensor): Promise<NativeTensor>;
+  /** uint8 [B, H, W, 3] → float32 [B, D], unit norm. */
+  encodeImages(job: NativeJob, images: NativeTensor): Promise<NativeTensor>;
   /** uint8 [B, H, W, 3] → the proposals tuple, in the order of the manifest's `proposals` field. */
   proposeMasks(job: NativeJob, images: NativeTensor): Promise<NativeTensor[]>;
   /** proposals, float32 [S, D], int64 [K], bool [K] → float32 [B, Q, K + 1], last is void. */
@@ -80,6 +82,59 @@ export interface NativeModel {
     images: NativeTensor,
     stages: readonly string[],
   ): Promise<{ stage: string; milliseconds: number }[]>;
+  /** Waits for work in flight, then frees the weights. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+export interface NativeParameterGroup {
+  parameters: readonly string[];
+  learningRateMultiplier: number;
+  weightDecay: number;
+}
+
+/** A bundle in training. Every method rejects with `ERR_DISPOSED` after `dispose`. */
+export interface NativeTrainer {
+  info(): {
+    device: string;
+    reason: string;
+    precision: 'float32' | 'bfloat16';
+    /** Numbers that change, and that do not. */
+    trainedParameters: number;
+    frozenParameters: number;
+  };
+  /** Adds the gradients of `scale` × the sum of the losses; `ERR_NOT_FINITE` drops them all. */
+  accumulate(
+    job: NativeJob,
+    names: readonly string[],
+    tensors: readonly NativeTensor[],
+    scale: number,
+  ): Promise<Record<string, number>>;
+  /** One step of the optimiser; `gradNorm` is the L2 norm before clipping to `maxNorm` (0: none). */
+  update(
+    job: NativeJob,
+    learningRate: number,
+    maxNorm: number,
+  ): Promise<{ gradNorm: number; step: number }>;
+  /** int64 [N, L] → float32 [N, D], with the weights as they are. */
+  encodeText(job: NativeJob, tokenIds: NativeTensor): Promise<NativeTensor>;
+  /** Writes weights, optimiser, average and step; whole or not at all. */
+  save(job: NativeJob, path: string): Promise<void>;
+  /** Reads what `save` wrote; resolves to its step. Rejects with `ERR_CHECKPOINT`. */
+  restore(job: NativeJob, path: string): Promise<number>;
+  /**
+   * Writes a bundle; resolves to the SHA-256 of its weights, which takes the place of the 64 zeros
+   * in `manifest`.
+   */
+  writeBundle(
+    job: NativeJob,
+    path: string,
+    movingAverage: boolean,
+    dtype: string,
+    keepFloat32: readonly string[],
+    manifest: string,
+    extraNames: readonly string[],
+    extraTexts: readonly string[],
+  ): Promise<string>;
   /** Waits for work in flight, then frees the weights. Idempotent. */
   dispose(): Promise<void>;
 }
@@ -170,6 +225,23 @@ export interface NativeBinding {
     threads: number,
     keepFloat32?: readonly string[],
   ): Promise<NativeModel>;
+
+  /**
+   * precision: `float32`, or `bfloat16` for products in bfloat16 over float32 weights; what is in no
+   * group stays frozen. optimizer: `adamw` or `sgd`, with its numbers; emaDecay 0 keeps no average.
+   */
+  openTrainer(
+    job: NativeJob,
+    path: string,
+    device: string,
+    precision: string,
+    threads: number,
+    keepFloat32: readonly string[],
+    groups: readonly NativeParameterGroup[],
+    optimizer: string,
+    optimizerNumbers: readonly [beta1: number, beta2: number, epsilon: number, momentum: number],
+    emaDecay: number,
+  ): Promise<NativeTrainer>;
 
   /** 64-byte aligned (or CUDA-pinned) zeroed memory owned by the addon. */
   allocTensor(shape: number[], dtype: DType, pinned: boolean): NativeTensor;

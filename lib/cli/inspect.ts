@@ -51,7 +51,7 @@ async function inspect(path: string, flags: InspectFlags, signal: AbortSignal): 
 }
 
 function facts(file: string, bytes: number, manifest: Manifest): [string, string][] {
-  const { weights, image, thresholds, ensemble } = manifest;
+  const { weights, image, thresholds, ensemble, training } = manifest;
   const { shortestEdge, longestEdge } = image.sizeRule;
   return [
     ['bundle', labelBundle(file, manifest).label],
@@ -66,12 +66,24 @@ function facts(file: string, bytes: number, manifest: Manifest): [string, string
     ['embedding', `${manifest.embeddingDim} wide, prompts of ${manifest.contextLength} tokens`],
     ['prompt templates', String(manifest.promptTemplates.length)],
     ['training classes', String(manifest.trainingClasses.length)],
-    [
-      'thresholds',
-      `object mask ${thresholds.objectMask}, overlap ${thresholds.overlap}, ` +
-        `top ${thresholds.instanceTopK} instances`,
-    ],
-    ['ensemble', `alpha ${ensemble.alpha} (seen), beta ${ensemble.beta} (unseen)`],
+    ...(thresholds === undefined
+      ? []
+      : [
+          [
+            'thresholds',
+            `object mask ${thresholds.objectMask}, overlap ${thresholds.overlap}, ` +
+              `top ${thresholds.instanceTopK} instances`,
+          ] as [string, string],
+        ]),
+    ...(ensemble === undefined
+      ? []
+      : [
+          ['ensemble', `alpha ${ensemble.alpha} (seen), beta ${ensemble.beta} (unseen)`] as [
+            string,
+            string,
+          ],
+        ]),
+    ['training', training === undefined ? 'no loss inside' : `on ${training.batch} batches`],
     ['written by', `${manifest.createdBy}, torch ${manifest.torchVersion}`],
   ];
 }

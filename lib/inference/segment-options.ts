@@ -81,10 +81,8 @@ export function parseSegmentOptions(
   };
 }
 
-function parseThresholds(
-  given: SegmentOptions['thresholds'],
-  { thresholds }: Manifest,
-): Thresholds {
+function parseThresholds(given: SegmentOptions['thresholds'], manifest: Manifest): Thresholds {
+  const thresholds = thresholdsOf(manifest);
   checkOptions(given, THRESHOLD_KEYS, 'options.thresholds');
   const share = (key: 'objectMask' | 'overlap' | 'instanceScore', value: number): number =>
     numberIn(given?.[key] ?? value, 0, 1, `options.thresholds.${key}`);
@@ -99,4 +97,12 @@ function parseThresholds(
       'options.thresholds.instanceTopK',
     ),
   };
+}
+
+/** Thresholds of a bundle that proposes masks, as every bundle with a task does. */
+function thresholdsOf(manifest: Manifest): NonNullable<Manifest['thresholds']> {
+  if (manifest.thresholds !== undefined) return manifest.thresholds;
+  throw new LexisegError('ERR_UNSUPPORTED', 'The bundle proposes no masks', {
+    details: { methods: manifest.methods },
+  });
 }

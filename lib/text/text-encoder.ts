@@ -2,11 +2,18 @@
 import { LexisegError } from '../errors.js';
 import { breathe, callNative, runJob, throwIfAborted } from '../job.js';
 import type { Manifest } from '../manifest.js';
-import { type NativeModel, type NativeTensor, native } from '../native.js';
+import { type NativeJob, type NativeTensor, native } from '../native.js';
 import { LIMITS, type Progress } from '../options.js';
 import { fillTemplate } from './classes.js';
 import { type EmbeddingCache, embeddingKey } from './embedding-cache.js';
 import type { ClipTokenizer } from './tokenizer.js';
+
+/** What has a text tower: a loaded bundle, or one in training. */
+export interface TextTower {
+  info(): { readonly dtype: string };
+  /** int64 [N, L] → float32 [N, D], unit norm. */
+  encodeText(job: NativeJob, tokenIds: NativeTensor): Promise<NativeTensor>;
+}
 
 /** A synonym with the templates that it is put into. */
 export interface SynonymPrompt {
@@ -26,13 +33,13 @@ const TIME_SLICE = 8;
 
 /** Runs the text tower of one bundle. */
 export class TextEncoder {
-  readonly #model: NativeModel;
+  readonly #model: TextTower;
   readonly #manifest: Manifest;
   readonly #tokenizer: ClipTokenizer;
   readonly #cache: EmbeddingCache;
 
   constructor(parts: {
-    readonly model: NativeModel;
+    readonly model: TextTower;
     readonly manifest: Manifest;
     readonly tokenizer: ClipTokenizer;
     readonly cache: EmbeddingCache;

@@ -104,8 +104,8 @@ std::string Arguments::text(size_t index, const char* name) const {
   return info_[index].As<Napi::String>();
 }
 
-std::vector<std::string> Arguments::texts(size_t index, const char* name) const {
-  const auto array = checked_array(info_[index], "an array of strings", name);
+std::vector<std::string> text_list(const Napi::Value& value, const std::string& name) {
+  const auto array = checked_array(value, "an array of strings", name);
   std::vector<std::string> texts;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const Napi::Value element = array[i];
@@ -113,6 +113,16 @@ std::vector<std::string> Arguments::texts(size_t index, const char* name) const 
     texts.push_back(element.As<Napi::String>());
   }
   return texts;
+}
+
+double finite_number(const Napi::Value& value, const std::string& name) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  if (!std::isfinite(number)) throw_expected("a finite number", name, value);
+  return number;
+}
+
+std::vector<std::string> Arguments::texts(size_t index, const char* name) const {
+  return text_list(info_[index], name);
 }
 
 bool Arguments::flag(size_t index, const char* name) const {

@@ -26,6 +26,10 @@ struct ArrayView {
 
 ArrayView view_array(const Napi::Value& value, const std::string& name);
 
+// Of any value, e.g. a field of an object: an array of strings, a finite number.
+std::vector<std::string> text_list(const Napi::Value& value, const std::string& name);
+double finite_number(const Napi::Value& value, const std::string& name);
+
 class Arguments {
  public:
   explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}

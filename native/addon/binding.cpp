@@ -12,6 +12,7 @@
 #include "addon/pending_call.h"
 #include "addon/result_calls.h"
 #include "addon/tensor_handle.h"
+#include "addon/trainer_handle.h"
 #include "core/allocator.h"
 #include "core/device.h"
 #include "core/error.h"
@@ -138,6 +139,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
     Environment& environment = Environment::create(env);
     environment.tensor_class = Napi::Persistent(TensorHandle::define(env));
     environment.model_class = Napi::Persistent(ModelHandle::define(env));
+    environment.trainer_class = Napi::Persistent(TrainerHandle::define(env));
     environment.job_class = Napi::Persistent(JobHandle::define(env));
     return env.Undefined();
   });
@@ -153,6 +155,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
       {"readExtraFiles", read_extra_files},
       {"hashWeights", hash_weights},
       {"loadModel", load_model},
+      {"openTrainer", open_trainer},
       {"allocTensor", alloc_tensor},
       {"copyTensor", copy_tensor},
       {"borrowTensor", borrow_tensor},

@@ -60,6 +60,7 @@ class Environment {
 
   Napi::FunctionReference tensor_class;
   Napi::FunctionReference model_class;
+  Napi::FunctionReference trainer_class;
   Napi::FunctionReference job_class;
 
  private:

@@ -8,7 +8,7 @@
 
 namespace lexiseg {
 
-enum class Kind : uint64_t { kTensor = 1, kModel = 2, kJob = 3 };
+enum class Kind : uint64_t { kTensor = 1, kModel = 2, kJob = 3, kTrainer = 4 };
 
 // The address differs between two loaded copies of the addon, so neither takes the other's objects.
 inline napi_type_tag tag_of(Kind kind) {

@@ -44,6 +44,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
   return DefineClass(env, "NativeModel",
                      {InstanceMethod<&ModelHandle::info>("info"),
                       InstanceMethod<&ModelHandle::encode_text>("encodeText"),
+                      InstanceMethod<&ModelHandle::encode_images>("encodeImages"),
                       InstanceMethod<&ModelHandle::propose_masks>("proposeMasks"),
                       InstanceMethod<&ModelHandle::classify_masks>("classifyMasks"),
                       InstanceMethod<&ModelHandle::profile>("profile"),
@@ -112,6 +113,22 @@ Napi::Value ModelHandle::encode_text(const Napi::CallbackInfo& info) {
     return start_call(
         env, {job, executor, model->threads(), std::move(pins)},
         [model, token_ids] { return model->encode_text(token_ids); },
+        [](Napi::Env inner, at::Tensor& result) { return TensorHandle::wrap(inner, result); });
+  });
+}
+
+Napi::Value ModelHandle::encode_images(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    std::vector<Pin> pins;
+    const auto model = live();
+    JobHandle& job = arguments.job(0);
+    const auto images = arguments.tensor(1, "images", pins);
+    Executor& executor = Environment::of(env).executor(model->info().device);
+    return start_call(
+        env, {job, executor, model->threads(), std::move(pins)},
+        [model, images] { return model->encode_images(images); },
         [](Napi::Env inner, at::Tensor& result) { return TensorHandle::wrap(inner, result); });
   });
 }

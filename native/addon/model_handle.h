@@ -21,6 +21,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
  private:
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value encode_text(const Napi::CallbackInfo& info);
+  Napi::Value encode_images(const Napi::CallbackInfo& info);
   Napi::Value propose_masks(const Napi::CallbackInfo& info);
   Napi::Value classify_masks(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);

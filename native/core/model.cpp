@@ -89,7 +89,7 @@ Precision choose_precision(const std::string& name, c10::Device device) {
 
 void check_methods(const Network& network) {
   const std::pair<const char*, size_t> known[] = {
-      {"encode_text", 1}, {"propose_masks", 1}, {"classify_masks", 4}};
+      {"encode_text", 1}, {"encode_image", 1}, {"propose_masks", 1}, {"classify_masks", 4}};
   for (const auto& [method, arguments] : known) {
     if (!network.has(method) || network.argument_count(method) == arguments) continue;
     throw Error(code::kBundleContract, std::string("Method ") + method + " takes " +
@@ -130,6 +130,14 @@ Tensor Model::encode_text(const Tensor& token_ids) {
   expect(result.isTensor(), "a tensor", "the result of encode_text", token_ids);
   check_finite(result.toTensor(), "encode_text");
   return own_result(result.toTensor(), inputs);
+}
+
+Tensor Model::encode_images(const Tensor& images) {
+  check_images(images);
+  const std::vector<c10::IValue> inputs{images.to(info_.device).contiguous()};
+  const Tensor embeddings = tensors_of(network_->run("encode_image", inputs)).at(0);
+  check_finite(embeddings, "encode_image");
+  return own_result(embeddings, inputs);
 }
 
 std::vector<Tensor> Model::propose_masks(const Tensor& images) {

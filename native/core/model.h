@@ -48,6 +48,9 @@ class Model {
   // int64 [N, L] → float32 [N, D], unit norm.
   at::Tensor encode_text(const at::Tensor& token_ids);
 
+  // uint8 [B, H, W, 3] → float32 [B, D], unit norm.
+  at::Tensor encode_images(const at::Tensor& images);
+
   // uint8 [B, H, W, 3] → the proposals tuple.
   std::vector<at::Tensor> propose_masks(const at::Tensor& images);
 

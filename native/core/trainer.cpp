@@ -8,9 +8,9 @@
 #include <torch/optim/sgd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <utility>
 
+#include "core/archive_writer.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
@@ -245,17 +245,15 @@ std::string Trainer::write_bundle(const BundleRequest& request) {
     throw Error(code::kArgument, "Expected one place for the hash in the manifest");
   }
   const NamedTensors all = weights(request.moving_average);
-  // The hash covers what is written, so a first copy without the manifest is hashed.
-  const AtomicFile plain(request.path + ".plain");
-  program_->write(plain.path(), all, request.format, {});
+  // The hash covers what is written, so a copy without the manifest is hashed first.
+  const AtomicFile saved(request.path), plain(request.path);
+  program_->write(saved.path(), all, request.format);
+  write_archive(saved.path(), plain.path(), {});
   const std::string hash = Archive::open(plain.path())->hash_weights();
   auto files = request.extra_files;
   files["manifest.json"] = std::string(request.manifest).replace(place, zeros.size(), hash);
   AtomicFile file(request.path);
-  program_->write(file.path(), all, request.format, files);
-  if (Archive::open(file.path())->hash_weights() != hash) {
-    throw Error(code::kOutput, "The weights changed while " + request.path + " was written");
-  }
+  write_archive(plain.path(), file.path(), files);
   file.commit();
   return hash;
 }

@@ -3,7 +3,6 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/serialize/archive.h>
 
-#include "core/archive.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/trainer.h"
@@ -69,7 +68,6 @@ void Trainer::restore(const std::string& path) {
   std::vector<std::pair<std::string, Tensor>> named;
   for (const Parameter& parameter : trained_) named.emplace_back(parameter.name, parameter.value);
   try {
-    Archive::open(path);
     serialize::InputArchive archive;
     archive.load_from(path, c10::Device(c10::kCPU));
     c10::IValue format, step;

@@ -154,8 +154,7 @@ at::Tensor TrainingProgram::encode_text(const at::Tensor& token_ids) const {
 }
 
 void TrainingProgram::write(const std::string& path, const NamedTensors& weights,
-                            const WeightFormat& format,
-                            const std::map<std::string, std::string>& extra_files) {
+                            const WeightFormat& format) {
   const at::NoGradGuard no_grad;
   std::vector<std::pair<Slot, at::Tensor>> own;
   const auto restore = [&own] {
@@ -170,8 +169,7 @@ void TrainingProgram::write(const std::string& path, const NamedTensors& weights
         slot.set(stored(name, given == weights.end() ? tensor : given->second, format));
       }
     }
-    const jit::ExtraFilesMap files(extra_files.begin(), extra_files.end());
-    state_->module.save(path, files);
+    state_->module.save(path);
   } catch (const c10::Error& error) {
     restore();
     throw Error(code::kOutput,

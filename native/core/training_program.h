@@ -43,9 +43,8 @@ class TrainingProgram {
   // int64 [N, L] to float32 [N, D]; Error(ERR_UNSUPPORTED) when the program has no text tower.
   at::Tensor encode_text(const at::Tensor& token_ids) const;
 
-  // Writes an archive with these weights and extra files; the program's own are back afterwards.
-  void write(const std::string& path, const NamedTensors& weights, const WeightFormat& format,
-             const std::map<std::string, std::string>& extra_files);
+  // Writes an archive with these weights; the program's own are back afterwards.
+  void write(const std::string& path, const NamedTensors& weights, const WeightFormat& format);
 
  private:
   struct State;

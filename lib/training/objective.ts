@@ -1,0 +1,93 @@
+/** What each kind of batch must hold, checked before the addon sees it. */
+import { LexisegError } from '../errors.js';
+import type { TrainingInfo } from '../manifest-training.js';
+import type { DType, Tensor } from '../tensor.js';
+import type { TrainingBatch } from './batch.js';
+import type { TrainingVocabulary } from './training-vocabulary.js';
+
+interface InputSpec {
+  readonly dtype: DType;
+  /** Letters stand for sizes that must agree, numbers for themselves. */
+  readonly shape: readonly (string | number)[];
+}
+
+const IMAGES: InputSpec = { dtype: 'uint8', shape: ['B', 'H', 'W', 3] };
+
+/** Inputs by name, for each kind of batch. */
+export const BATCH_INPUTS: Readonly<
+  Record<TrainingInfo['batch'], Readonly<Record<string, InputSpec>>>
+> = {
+  panoptic: {
+    images: IMAGES,
+    masks: { dtype: 'uint8', shape: ['M', 'H', 'W'] },
+    labels: { dtype: 'int64', shape: ['M'] },
+    mask_counts: { dtype: 'int64', shape: ['B'] },
+  },
+  'image-text': { images: IMAGES, token_ids: { dtype: 'int64', shape: ['B', 'L'] } },
+};
+
+/**
+ * The size B of a batch.
+ *
+ * @throws LexisegError `ERR_TENSOR` that names the batch and the input which does not fit.
+ */
+export function checkBatch(kind: TrainingInfo['batch'], batch: TrainingBatch): number {
+  const sizes = new Map<string, number>();
+  for (const [name, spec] of Object.entries(BATCH_INPUTS[kind])) {
+    const tensor = batch.inputs[name];
+    if (tensor === undefined) refuse(batch, name, `${kind} batches need it`);
+    checkInput(batch, name, tensor as Tensor, spec, sizes);
+  }
+  return sizes.get('B') ?? 0;
+}
+
+/**
+ * The batch with what the run adds to it: seeds for everything random, and the vocabulary.
+ *
+ * @throws LexisegError `ERR_VOCABULARY` when masks are trained without one.
+ */
+export function completeInputs(
+  kind: TrainingInfo['batch'],
+  batch: TrainingBatch,
+  seeds: Tensor,
+  vocabulary: TrainingVocabulary | undefined,
+): Record<string, Tensor> {
+  if (kind !== 'panoptic') return { ...batch.inputs };
+  if (vocabulary === undefined) {
+    throw new LexisegError('ERR_VOCABULARY', 'Training on masks needs options.vocabulary');
+  }
+  const { classEmbeddings, synonymCounts } = vocabulary;
+  return {
+    seeds,
+    ...batch.inputs,
+    class_embeddings: classEmbeddings,
+    synonym_counts: synonymCounts,
+  };
+}
+
+function checkInput(
+  batch: TrainingBatch,
+  name: string,
+  tensor: Tensor,
+  spec: InputSpec,
+  sizes: Map<string, number>,
+): void {
+  const wanted = `${spec.dtype} [${spec.shape.join(', ')}]`;
+  const given = `${tensor.dtype} [${tensor.shape.join(', ')}]`;
+  const fits =
+    tensor.dtype === spec.dtype &&
+    tensor.shape.length === spec.shape.length &&
+    spec.shape.every((size, i) => {
+      const actual = tensor.shape[i] as number;
+      if (typeof size === 'number') return actual === size;
+      if (!sizes.has(size)) sizes.set(size, actual);
+      return sizes.get(size) === actual;
+    });
+  if (!fits) refuse(batch, name, `expected ${wanted} but received ${given}`);
+}
+
+function refuse(batch: TrainingBatch, input: string, reason: string): never {
+  throw new LexisegError('ERR_TENSOR', `The input ${input} of ${batch.name}: ${reason}`, {
+    details: { batch: batch.name, input },
+  });
+}

@@ -1,0 +1,300 @@
+/** Trains a bundle: one step after another, checkpoints, and the bundle that comes out. */
+import { checkBundleFile, readManifest, readMerges, tokenizerOf } from '../bundle.js';
+import { expected, LexisegError } from '../errors.js';
+import { callNative, runJob, throwIfAborted } from '../job.js';
+import type { Manifest } from '../manifest.js';
+import type { TrainingInfo } from '../manifest-training.js';
+import { type NativeTrainer, native } from '../native.js';
+import { type CallOptions, checkOptions, numberIn } from '../options.js';
+import { Tensor } from '../tensor.js';
+import type { TextEncoder } from '../text/text-encoder.js';
+import type { ClipTokenizer } from '../text/tokenizer.js';
+import type { TrainingBatch } from './batch.js';
+import { type BundleExport, trainedManifest } from './bundle-export.js';
+import { checkBatch, completeInputs } from './objective.js';
+import { trainedGroups } from './optimizer.js';
+import { sampleSeeds } from './seed.js';
+import { parseTrainerOptions, type TrainerOptions } from './trainer-options.js';
+import {
+  embedVocabulary,
+  type TrainingVocabulary,
+  textEncoderInTraining,
+  trainingClasses,
+} from './training-vocabulary.js';
+
+/** What one step gives. */
+export interface StepResult {
+  /** Weighted losses by name, the mean over micro-batches. */
+  readonly losses: Readonly<Record<string, number>>;
+  /** Their sum. */
+  readonly total: number;
+  /** L2 norm over all gradients before clipping. */
+  readonly gradNorm: number;
+  readonly learningRate: number;
+  /** Updates made so far, this one included. */
+  readonly step: number;
+}
+
+export interface StepOptions extends CallOptions {
+  /** Of this step; groups multiply it. */
+  readonly learningRate: number;
+}
+
+/** What a trainer runs on and how much of the network changes. */
+export type TrainerInfo = Readonly<ReturnType<NativeTrainer['info']>> & {
+  readonly rank: number;
+  readonly worldSize: number;
+};
+
+interface TrainerParts {
+  readonly path: string;
+  readonly manifest: Manifest;
+  readonly training: TrainingInfo;
+  readonly merges: string;
+  readonly tokenizer: ClipTokenizer;
+  readonly native: NativeTrainer;
+  readonly encoder: TextEncoder;
+  readonly vocabulary: TrainingVocabulary | undefined;
+  readonly options: ReturnType<typeof parseTrainerOptions>;
+}
+
+/**
+ * A bundle in training. Steps run one after another on a thread of the addon; the weights stay
+ * float32, and with `precision: 'bfloat16'` products run in bfloat16.
+ */
+export class Trainer implements AsyncDisposable {
+  readonly manifest: Manifest;
+  /** Absolute path of the bundle it began with. */
+  readonly path: string;
+  readonly info: TrainerInfo;
+  /** The bundle's tokenizer, for captions. */
+  readonly tokenizer: ClipTokenizer;
+  readonly #parts: TrainerParts;
+  #step = 0;
+  #disposal: Promise<void> | undefined;
+
+  private constructor(parts: TrainerParts) {
+    this.#parts = parts;
+    this.manifest = parts.manifest;
+    this.path = parts.path;
+    this.tokenizer = parts.tokenizer;
+    const info = callNative(() => parts.native.info());
+    this.info = Object.freeze({ ...info, rank: 0, worldSize: 1 });
+  }
+
+  /**
+   * Opens a bundle that was exported with its loss.
+   *
+   * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without a loss, and what
+   *   `Segmenter.load` throws.
+   */
+  static async open(path: string, options: TrainerOptions = {}): Promise<Trainer> {
+    const parsed = parseTrainerOptions(options);
+    const { signal } = options;
+    throwIfAborted(signal);
+    const file = await checkBundleFile(path);
+    const manifest = await readManifest(file, { signal });
+    const { training } = manifest;
+    if (training === undefined) {
+      throw new LexisegError(
+        'ERR_UNSUPPORTED',
+        `${file} holds no training loss: export it with --trainable`,
+        { details: { path: file } },
+      );
+    }
+    const merges = await readMerges(file, manifest, signal);
+    const tokenizer = tokenizerOf(merges, manifest);
+    const groups = trainedGroups(training.groups, parsed.groups, parsed.optimizer);
+    const handle = await runJob(signal, (job) =>
+      native().openTrainer(
+        job,
+        file,
+        parsed.device,
+        parsed.precision,
+        parsed.threads,
+        manifest.keepFloat32,
+        groups,
+        parsed.optimizer.kind,
+        parsed.optimizer.numbers,
+        parsed.ema,
+      ),
+    );
+    const shared = { path: file, manifest, training, merges, tokenizer };
+    const parts = { ...shared, native: handle, options: parsed };
+    try {
+      const encoder = textEncoderInTraining(handle, manifest, tokenizer);
+      const vocabulary =
+        options.vocabulary === undefined
+          ? undefined
+          : await embedVocabulary(options.vocabulary, manifest, encoder, signal);
+      return new Trainer({ ...parts, encoder, vocabulary });
+    } catch (error) {
+      await handle.dispose();
+      throw error;
+    }
+  }
+
+  /** Updates made so far, those before a restored checkpoint included. */
+  get stepCount(): number {
+    return this.#step;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  /**
+   * One update of the weights from one batch, or from several whose gradients are averaged. The
+   * tensors of the batches are disposed, whatever happens.
+   *
+   * @throws LexisegError `ERR_NOT_FINITE` when a loss or a gradient is NaN or infinite (the weights
+   *   stay as they were; `details.batch` names the batch), `ERR_TENSOR` for a batch that does not
+   *   fit the bundle's loss.
+   */
+  async step(
+    batch: TrainingBatch | readonly TrainingBatch[],
+    options: StepOptions,
+  ): Promise<StepResult> {
+    this.#checkAlive();
+    const batches: readonly TrainingBatch[] = Array.isArray(batch) ? batch : [batch];
+    try {
+      checkOptions(options, ['learningRate', 'signal'], 'options');
+      const learningRate = numberIn(options?.learningRate, 0, 1e6, 'options.learningRate');
+      if (batches.length === 0) throw expected('at least one batch', 'batch', batch);
+      const losses: Record<string, number> = {};
+      for (const [index, one] of batches.entries()) {
+        const found = await this.#accumulate(one, index, batches.length, options.signal);
+        for (const [name, value] of Object.entries(found)) {
+          losses[name] = (losses[name] ?? 0) + value / batches.length;
+        }
+      }
+      const name = batches.map((one) => one.name).join('; ');
+      const { gradNorm, step } = await this.#naming(name, () =>
+        runJob(options.signal, (job) =>
+          this.#parts.native.update(job, learningRate, this.#parts.options.gradientClip),
+        ),
+      );
+      this.#step = step;
+      const total = Object.values(losses).reduce((sum, value) => sum + value, 0);
+      return { losses, total, gradNorm, learningRate, step };
+    } finally {
+      for (const one of batches) {
+        for (const tensor of Object.values(one.inputs)) tensor.dispose();
+      }
+    }
+  }
+
+  /** float32 [N, D] unit text embeddings with the weights as they are. */
+  async encodeText(prompts: readonly string[], options: CallOptions = {}): Promise<Tensor> {
+    this.#checkAlive();
+    const { signal } = options;
+    const rows = await this.#parts.encoder.textEmbeddings(prompts, { signal });
+    return Tensor.from(rows, [prompts.length, this.manifest.embeddingDim]);
+  }
+
+  /** Writes weights, optimiser and step to a file that appears whole or not at all. */
+  async save(path: string, options: CallOptions = {}): Promise<void> {
+    this.#checkAlive();
+    checkPath(path);
+    await runJob(options.signal, (job) => this.#parts.native.save(job, path));
+  }
+
+  /**
+   * Goes on from a file that `save` wrote.
+   *
+   * @throws LexisegError `ERR_CHECKPOINT` when it is broken or belongs to another network or
+   *   choice of what is trained; nothing has changed then.
+   */
+  async restore(path: string, options: CallOptions = {}): Promise<void> {
+    this.#checkAlive();
+    checkPath(path);
+    this.#step = await runJob(options.signal, (job) => this.#parts.native.restore(job, path));
+  }
+
+  /**
+   * Writes a bundle of the weights as they are, for {@link Segmenter.load} or for more training;
+   * it appears whole or not at all.
+   */
+  async exportBundle(path: string, options: BundleExport & CallOptions = {}): Promise<void> {
+    this.#checkAlive();
+    checkPath(path);
+    const { manifest, vocabulary, merges } = this.#parts;
+    const plan = trainedManifest(manifest, options, {
+      classes: trainingClasses(vocabulary),
+      torchVersion: callNative(() => native().versions()).torch,
+      begunWith: this.path,
+    });
+    await runJob(options.signal, (job) =>
+      this.#parts.native.writeBundle(
+        job,
+        path,
+        plan.movingAverage,
+        plan.dtype,
+        manifest.keepFloat32,
+        plan.manifest,
+        [manifest.tokenizer.merges],
+        [merges],
+      ),
+    );
+  }
+
+  /** Waits for the step in flight, then frees the weights; idempotent. */
+  dispose(): Promise<void> {
+    this.#disposal ??= (async () => {
+      const { vocabulary } = this.#parts;
+      await this.#parts.native.dispose();
+      vocabulary?.classEmbeddings.dispose();
+      vocabulary?.synonymCounts.dispose();
+    })();
+    return this.#disposal;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async #accumulate(
+    batch: TrainingBatch,
+    index: number,
+    count: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Record<string, number>> {
+    const { training, vocabulary, options } = this.#parts;
+    const size = checkBatch(training.batch, batch);
+    const { rank, worldSize } = this.info;
+    const places = Array.from({ length: size }, (_, i) => (index * size + i) * worldSize + rank);
+    const seeds = Tensor.from(sampleSeeds(options.seed, this.#step, places), [size]);
+    const inputs = completeInputs(training.batch, batch, seeds, vocabulary);
+    try {
+      const handles = Object.entries(inputs).map(([name, tensor]) => Tensor.unwrap(tensor, name));
+      return await this.#naming(batch.name, () =>
+        runJob(signal, (job) =>
+          this.#parts.native.accumulate(job, Object.keys(inputs), handles, 1 / count),
+        ),
+      );
+    } finally {
+      seeds.dispose();
+    }
+  }
+
+  /** Runs `work`; an error that the numbers caused names the batch. */
+  async #naming<Result>(batch: string, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof LexisegError) || error.code === 'ERR_ABORTED') throw error;
+      throw new LexisegError(error.code, `${error.message} (${batch}, step ${this.#step + 1})`, {
+        cause: error,
+        details: { ...error.details, batch, step: this.#step + 1 },
+      });
+    }
+  }
+
+  #checkAlive(): void {
+    if (this.disposed) throw new LexisegError('ERR_DISPOSED', 'The trainer was used after dispose');
+  }
+}
+
+function checkPath(path: unknown): void {
+  if (typeof path !== 'string' || path === '') throw expected('a path', 'path', path);
+}

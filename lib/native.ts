@@ -224,6 +224,7 @@ export interface NativeBinding {
     dtype: string,
     threads: number,
     keepFloat32?: readonly string[],
+    ensemble?: readonly [alpha: number, beta: number],
   ): Promise<NativeModel>;
 
   /**

@@ -49,6 +49,11 @@ export interface LoadOptions extends CallOptions {
   readonly threads?: number | undefined;
   /** Compare the weights with the manifest's SHA-256 before loading. */
   readonly verify?: boolean | undefined;
+  /**
+   * Exponents of the out-of-vocabulary classifier for seen (alpha) and unseen classes (beta), [0, 1],
+   * instead of the bundle's own: 0 uses the in-vocabulary classifier alone, 1 the other alone.
+   */
+  readonly ensemble?: { readonly alpha: number; readonly beta: number } | undefined;
   /** Text embeddings on disk: `true` in the user's cache folder, `false` only in memory. */
   readonly cache?: CacheOption | undefined;
 }
@@ -181,7 +186,7 @@ export function booleanValue(value: unknown, name: string): boolean {
   return value;
 }
 
-const LOAD_KEYS = ['device', 'dtype', 'threads', 'verify', 'cache', 'signal'];
+const LOAD_KEYS = ['device', 'dtype', 'threads', 'verify', 'ensemble', 'cache', 'signal'];
 const DEVICE = /^(auto|cpu|cuda(:\d{1,3})?)$/;
 
 /** Options of loading, checked and completed. */
@@ -190,6 +195,7 @@ export function parseLoadOptions(options: LoadOptions): {
   readonly dtype: string;
   readonly threads: number;
   readonly verify: boolean;
+  readonly ensemble: readonly [alpha: number, beta: number] | undefined;
   readonly cache: CacheOption;
 } {
   checkOptions(options, LOAD_KEYS, 'options');
@@ -203,8 +209,18 @@ export function parseLoadOptions(options: LoadOptions): {
     dtype: oneOf(options.dtype ?? DEFAULTS.dtype, dtypes, 'options.dtype'),
     threads: integerIn(options.threads ?? DEFAULTS.threads, 0, LIMITS.threads, 'options.threads'),
     verify: booleanValue(options.verify ?? DEFAULTS.verify, 'options.verify'),
+    ensemble: parseEnsemble(options.ensemble),
     cache: options.cache ?? DEFAULTS.cache,
   };
+}
+
+function parseEnsemble(ensemble: LoadOptions['ensemble']): readonly [number, number] | undefined {
+  if (ensemble === undefined) return undefined;
+  checkOptions(ensemble, ['alpha', 'beta'], 'options.ensemble');
+  return [
+    numberIn(ensemble.alpha, 0, 1, 'options.ensemble.alpha'),
+    numberIn(ensemble.beta, 0, 1, 'options.ensemble.beta'),
+  ];
 }
 
 /** A function or undefined. */

@@ -10,6 +10,7 @@ import {
 } from './bundle.js';
 import { expected, LexisegError } from './errors.js';
 import type { ImageInput } from './image.js';
+import { imageEmbeddings } from './inference/image-embeddings.js';
 import { Pipeline, type StageTime } from './inference/pipeline.js';
 import { parseSegmentOptions } from './inference/segment-options.js';
 import { callNative, runJob, throwIfAborted } from './job.js';
@@ -26,6 +27,7 @@ import {
   checkOptions,
   DEFAULTS,
   type ImageOptions,
+  integerIn,
   LIMITS,
   type LoadOptions,
   oneOf,
@@ -41,7 +43,7 @@ import type { SemanticSegmentation } from './results/semantic.js';
 import { Tensor } from './tensor.js';
 import { parseClasses } from './text/classes.js';
 import { EmbeddingCache } from './text/embedding-cache.js';
-import { TextEncoder } from './text/text-encoder.js';
+import { checkPrompts, TextEncoder } from './text/text-encoder.js';
 import { type ClassInput, Vocabulary } from './vocabulary.js';
 
 /** What a segmentation of each task is. */
@@ -96,7 +98,7 @@ export class Segmenter implements AsyncDisposable {
    *   is not there, `ERR_LIBTORCH_*` and `ERR_NATIVE_*` when the engine cannot be loaded.
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Segmenter> {
-    const { device, dtype, threads, verify, cache } = parseLoadOptions(options);
+    const { device, dtype, threads, verify, ensemble, cache } = parseLoadOptions(options);
     const { signal } = options;
     const embeddingCache = new EmbeddingCache(cache);
     throwIfAborted(signal);
@@ -106,7 +108,7 @@ export class Segmenter implements AsyncDisposable {
     const tokenizer = await readTokenizer(file, manifest, signal);
     if (verify) await verifyWeights(file, manifest, signal);
     const model = await runJob(signal, (job) =>
-      native().loadModel(job, file, device, dtype, threads, manifest.keepFloat32),
+      native().loadModel(job, file, device, dtype, threads, manifest.keepFloat32, ensemble),
     );
     try {
       checkMethods(manifest, callNative(() => model.info()).methods);
@@ -134,6 +136,21 @@ export class Segmenter implements AsyncDisposable {
     checkPrompts(list);
     const rows = await this.#encoder.textEmbeddings(list, { signal: options.signal });
     return Tensor.from(rows, [list.length, this.manifest.embeddingDim]);
+  }
+
+  /** float32 [N, D] unit embeddings of whole images, in the space of {@link encodeText}. */
+  async encodeImages(
+    images: readonly ImageInput[],
+    options: CallOptions & { readonly batchSize?: number | undefined } = {},
+  ): Promise<Tensor> {
+    this.#checkAlive();
+    checkOptions(options, ['signal', 'batchSize'], 'options');
+    throwIfAborted(options.signal);
+    if (!isList(images) || images.length === 0) throw expected('images', 'images', images);
+    const size = integerIn(options.batchSize ?? 16, 1, LIMITS.batchSize, 'options.batchSize');
+    const tower = { model: this.#model, manifest: this.manifest };
+    const rows = await imageEmbeddings(tower, images, { batchSize: size, signal: options.signal });
+    return Tensor.from(rows, [images.length, this.manifest.embeddingDim]);
   }
 
   /**
@@ -276,15 +293,3 @@ export class Segmenter implements AsyncDisposable {
 }
 
 const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isArray(value);
-
-function checkPrompts(prompts: readonly string[]): void {
-  if (!Array.isArray(prompts))
-    throw expected('a string or an array of strings', 'prompts', prompts);
-  if (prompts.length === 0) throw expected('at least one prompt', 'prompts', prompts);
-  for (const prompt of prompts as readonly unknown[]) {
-    if (typeof prompt !== 'string') throw expected('a string', 'a prompt', prompt);
-    if (prompt.length > LIMITS.nameLength + LIMITS.templateLength) {
-      throw expected('a shorter string', 'a prompt', prompt);
-    }
-  }
-}

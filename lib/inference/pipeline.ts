@@ -10,6 +10,7 @@ import { Classification, Proposals } from '../proposals.js';
 import type { Segmentation } from '../results/segmentation.js';
 import { Vocabulary } from '../vocabulary.js';
 import { composeSegmentation } from './compose.js';
+import { batchesOfEqualSize, type Slot, stackImages } from './image-batch.js';
 import type { SegmentPlan } from './segment-options.js';
 
 /** How long one stage took. */
@@ -20,11 +21,6 @@ export interface StageTime {
 
 /** Batches whose images are decoded together, so that equal sizes can meet. */
 const BATCHES_PER_WINDOW = 4;
-
-interface Slot {
-  readonly index: number;
-  readonly image: DecodedImage;
-}
 
 /** The stages of one loaded bundle. */
 export class Pipeline {
@@ -173,6 +169,11 @@ export class Pipeline {
     images: readonly DecodedImage[],
     signal: AbortSignal | undefined,
   ): Promise<Proposals> {
+    if (!this.#manifest.methods.includes('propose_masks')) {
+      throw new LexisegError('ERR_UNSUPPORTED', 'The bundle proposes no masks', {
+        details: { methods: this.#manifest.methods },
+      });
+    }
     const input = stackImages(images);
     let tensors: NativeTensor[];
     try {
@@ -224,38 +225,6 @@ export class Pipeline {
       details: { expected: this.#manifest.weights.sha256, received: made.weightsSha256 },
     });
   }
-}
-
-/** uint8 [B, H, W, 3] of images of one size; a single one is borrowed, not copied. */
-function stackImages(images: readonly DecodedImage[]): NativeTensor {
-  const [first] = images as readonly [DecodedImage];
-  const shape = [images.length, first.height, first.width, 3];
-  if (images.length === 1)
-    return callNative(() => native().borrowTensor(first.rgb, shape, 'uint8'));
-  const stacked = callNative(() => native().allocTensor(shape, 'uint8', false));
-  const bytes = stacked.data() as Uint8Array;
-  images.forEach(({ rgb }, row) => {
-    bytes.set(rgb, row * rgb.byteLength);
-  });
-  return stacked;
-}
-
-/** Slots grouped by image size, each group cut into batches; order is kept inside a group. */
-function batchesOfEqualSize(slots: readonly Slot[], batchSize: number): Slot[][] {
-  const groups = new Map<string, Slot[]>();
-  for (const slot of slots) {
-    const key = `${slot.image.width}×${slot.image.height}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [slot]);
-    else group.push(slot);
-  }
-  const batches: Slot[][] = [];
-  for (const group of groups.values()) {
-    for (let start = 0; start < group.length; start += batchSize) {
-      batches.push(group.slice(start, start + batchSize));
-    }
-  }
-  return batches;
 }
 
 /** int64 [2] (height, width) of the graph as a size in pixels. */

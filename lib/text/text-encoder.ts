@@ -1,5 +1,5 @@
 /** Text → embeddings: prompts in chunks through the text tower, averaged over templates. */
-import { LexisegError } from '../errors.js';
+import { expected, LexisegError } from '../errors.js';
 import { breathe, callNative, runJob, throwIfAborted } from '../job.js';
 import type { Manifest } from '../manifest.js';
 import { type NativeJob, type NativeTensor, native } from '../native.js';
@@ -249,4 +249,17 @@ function normalise(vector: Float64Array, synonym: string): void {
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, value) => total + value, 0);
+}
+
+/** Refuses what is no list of prompts of bounded length. */
+export function checkPrompts(prompts: readonly string[]): void {
+  if (!Array.isArray(prompts))
+    throw expected('a string or an array of strings', 'prompts', prompts);
+  if (prompts.length === 0) throw expected('at least one prompt', 'prompts', prompts);
+  for (const prompt of prompts as readonly unknown[]) {
+    if (typeof prompt !== 'string') throw expected('a string', 'a prompt', prompt);
+    if (prompt.length > LIMITS.nameLength + LIMITS.templateLength) {
+      throw expected('a shorter string', 'a prompt', prompt);
+    }
+  }
 }

@@ -279,6 +279,10 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     if (!arguments.value(5).IsUndefined()) {
       request.keep_float32 = arguments.texts(5, "keepFloat32");
     }
+    if (!arguments.value(6).IsUndefined()) {
+      const auto exponents = arguments.numbers(6, "ensemble", 2);
+      request.ensemble = {exponents[0], exponents[1]};
+    }
     Executor& executor = Environment::of(env).executor(choose_device(request.device).device);
     return start_call(
         env, {job, executor, request.threads, {}}, [request] { return Model::load(request); },

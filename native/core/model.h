@@ -7,7 +7,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lexiseg {
@@ -21,6 +23,8 @@ struct LoadRequest {
   int threads = 0;     // inside an operation; 0 is all that the process may use
   // Names of submodules whose weights stay float32 whatever the dtype.
   std::vector<std::string> keep_float32;
+  // Exponents of the ensemble for seen and unseen classes, instead of the bundle's own.
+  std::optional<std::pair<double, double>> ensemble;
 };
 
 struct ModelInfo {

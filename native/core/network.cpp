@@ -78,6 +78,19 @@ class WeightConverter {
   std::unordered_map<const c10::TensorImpl*, at::Tensor> done_;
 };
 
+// By the names that the manifest has for them too.
+void set_ensemble(const jit::Module& module, const std::pair<double, double>& exponents) {
+  if (!module.hasattr("ensemble") || !module.attr("ensemble").isModule()) {
+    throw Error(code::kUnsupported, "The bundle has no ensemble of classifiers");
+  }
+  jit::Module ensemble = module.attr("ensemble").toModule();
+  if (!ensemble.hasattr("alpha") || !ensemble.hasattr("beta")) {
+    throw Error(code::kBundleContract, "The bundle's ensemble has no alpha and beta");
+  }
+  ensemble.setattr("alpha", exponents.first);
+  ensemble.setattr("beta", exponents.second);
+}
+
 // The weights inside the graphs. Folding makes a copy for each method that has the layer; equal
 // ones become one again.
 class ConstantPool {
@@ -166,6 +179,7 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
                 archive->path() + " exports none of the methods of a bundle");
   }
   module.eval();
+  if (placement.ensemble) set_ensemble(module, *placement.ensemble);
   WeightConverter(placement).convert(module);
   std::unique_ptr<Network> network(new Network());
   try {

@@ -6,7 +6,9 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/archive.h"
@@ -17,6 +19,8 @@ struct Placement {
   c10::Device device;
   at::ScalarType dtype;                   // float32 or bfloat16
   std::vector<std::string> keep_float32;  // submodules that stay float32
+  // Exponents of the out-of-vocabulary classifier for seen and unseen classes, instead of its own.
+  std::optional<std::pair<double, double>> ensemble;
 };
 
 class Network {

@@ -1,0 +1,42 @@
+/** Decoded images as the batches that a network takes: equal sizes together. */
+import type { DecodedImage } from '../image.js';
+import { callNative } from '../job.js';
+import { type NativeTensor, native } from '../native.js';
+
+/** An image with its place in the caller's list. */
+export interface Slot {
+  readonly index: number;
+  readonly image: DecodedImage;
+}
+
+/** uint8 [B, H, W, 3] of images of one size; a single one is borrowed, not copied. */
+export function stackImages(images: readonly DecodedImage[]): NativeTensor {
+  const [first] = images as readonly [DecodedImage];
+  const shape = [images.length, first.height, first.width, 3];
+  if (images.length === 1)
+    return callNative(() => native().borrowTensor(first.rgb, shape, 'uint8'));
+  const stacked = callNative(() => native().allocTensor(shape, 'uint8', false));
+  const bytes = stacked.data() as Uint8Array;
+  images.forEach(({ rgb }, row) => {
+    bytes.set(rgb, row * rgb.byteLength);
+  });
+  return stacked;
+}
+
+/** Slots grouped by image size, each group cut into batches; order is kept inside a group. */
+export function batchesOfEqualSize(slots: readonly Slot[], batchSize: number): Slot[][] {
+  const groups = new Map<string, Slot[]>();
+  for (const slot of slots) {
+    const key = `${slot.image.width}×${slot.image.height}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [slot]);
+    else group.push(slot);
+  }
+  const batches: Slot[][] = [];
+  for (const group of groups.values()) {
+    for (let start = 0; start < group.length; start += batchSize) {
+      batches.push(group.slice(start, start + batchSize));
+    }
+  }
+  return batches;
+}

@@ -1,0 +1,73 @@
+/** Images → embeddings in the space of texts, in batches of images of equal size. */
+import { LexisegError } from '../errors.js';
+import { decodeImage, type ImageInput } from '../image.js';
+import { runJob } from '../job.js';
+import type { Manifest } from '../manifest.js';
+import type { NativeModel, NativeTensor } from '../native.js';
+import { batchesOfEqualSize, type Slot, stackImages } from './image-batch.js';
+
+/** Images decoded together, so that equal sizes can meet. */
+const WINDOW = 64;
+
+/** What has an image tower. */
+interface ImageTower {
+  readonly model: Pick<NativeModel, 'encodeImages'>;
+  readonly manifest: Manifest;
+}
+
+/**
+ * float32 [N, D] row-major, unit rows, in the order of the images.
+ *
+ * @throws LexisegError `ERR_UNSUPPORTED` when the bundle embeds no images.
+ */
+export async function imageEmbeddings(
+  { model, manifest }: ImageTower,
+  images: readonly ImageInput[],
+  options: { readonly batchSize: number; readonly signal: AbortSignal | undefined },
+): Promise<Float32Array> {
+  if (!manifest.methods.includes('encode_image')) {
+    throw new LexisegError('ERR_UNSUPPORTED', 'The bundle embeds no whole images', {
+      details: { methods: manifest.methods },
+    });
+  }
+  const { signal, batchSize } = options;
+  const dimension = manifest.embeddingDim;
+  const rows = new Float32Array(images.length * dimension);
+  for (let start = 0; start < images.length; start += WINDOW) {
+    const slots: Slot[] = [];
+    for (let index = start; index < Math.min(start + WINDOW, images.length); index++) {
+      const image = await decodeImage(images[index] as ImageInput, { signal, copy: 'auto' });
+      slots.push({ index, image });
+    }
+    for (const batch of batchesOfEqualSize(slots, batchSize)) {
+      const found = await encodeBatch(model, batch, signal);
+      batch.forEach(({ index }, row) => {
+        rows.set(found.subarray(row * dimension, (row + 1) * dimension), index * dimension);
+      });
+    }
+  }
+  return rows;
+}
+
+async function encodeBatch(
+  model: Pick<NativeModel, 'encodeImages'>,
+  batch: readonly Slot[],
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
+  const input = stackImages(batch.map(({ image }) => image));
+  let output: NativeTensor | undefined;
+  let onHost: NativeTensor | undefined;
+  try {
+    const encoded = await runJob(signal, (job) => model.encodeImages(job, input));
+    output = encoded;
+    onHost =
+      encoded.device === 'cpu'
+        ? encoded
+        : await runJob(signal, (job) => encoded.to(job, 'cpu', 'float32'));
+    return (onHost.data() as Float32Array).slice();
+  } finally {
+    input.dispose();
+    output?.dispose();
+    onHost?.dispose();
+  }
+}

@@ -2,9 +2,9 @@
 import type { BundleLabel } from '../bundle.js';
 import { expected, LexisegError } from '../errors.js';
 import { type DecodedImage, type DecodeOptions, decodeImage, type ImageInput } from '../image.js';
-import { callNative, runJob } from '../job.js';
+import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
-import { type NativeModel, type NativeTensor, native } from '../native.js';
+import type { NativeModel, NativeTensor } from '../native.js';
 import { LIMITS, type Size } from '../options.js';
 import { Classification, Proposals } from '../proposals.js';
 import type { Segmentation } from '../results/segmentation.js';

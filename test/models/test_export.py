@@ -174,7 +174,8 @@ def test_help_shows_examples(capsys):
     [
         ([], 2, "either --checkpoint or --random-init"),
         ([*RANDOM, "--checkpoint", "x.pth"], 2, "either --checkpoint or --random-init"),
-        ([*RANDOM, "--clip", "x"], 2, "no --clip"),
+        ([*RANDOM, "--clip", "x"], 1, "neither a file"),
+        ([*RANDOM, "--trainable", "--dtype", "bfloat16"], 2, "--dtype float32"),
         (["--random-init", "--seed", "-1"], 2, "--seed"),
         (["--checkpoint", "absent.pth", "--clip", "x"], 1, "absent.pth is not a file"),
     ],
@@ -275,3 +276,31 @@ def test_files_that_are_no_bundles_are_refused(tmp_path, capsys):
         assert main(["inspect", str(path)]) == 1
     assert main(["inspect", str(tmp_path / "absent.pt")]) == 1
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method, config", [("clip", "demo"), ("fc-clip", "tiny")])
+def test_a_trainable_bundle_carries_its_loss_and_its_groups(tmp_path, method, config):
+    out = tmp_path / "train.pt"
+    arguments = ["export", method, "--config", config, "--random-init", "--trainable"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    training = read_manifest(out)["training"]
+    assert training["batch"] == ("image-text" if method == "clip" else "panoptic")
+    loaded = torch.jit.load(str(out))
+    names = {name for group in training["groups"] for name in group["parameters"]}
+    assert names == {name for name, _ in loaded.named_parameters()}
+    assert hasattr(loaded, "losses")
+
+
+def test_decoders_may_be_random_beside_the_towers_of_a_clip_bundle(tmp_path):
+    clip, out = tmp_path / "clip.pt", tmp_path / "fc.pt"
+    start = ["export", "clip", "--config", "demo", "--random-init", "--seed", "3"]
+    assert main([*start, "--out", str(clip)]) == 0
+    own = ["export", "fc-clip", "--config", "demo", "--random-init", "--clip", str(clip)]
+    assert main([*own, "--out", str(out)]) == 0
+    given, taken = torch.jit.load(str(clip)).state_dict(), torch.jit.load(str(out)).state_dict()
+    shared = [name for name in given if name.startswith(("image_tower", "text_encoder"))]
+    assert len(shared) > 100
+    assert all(torch.equal(given[name], taken[name]) for name in shared)
+    scale = taken["out_of_vocabulary_classifier.logit_scale"]
+    assert torch.equal(scale, given["classifier.logit_scale"])
+    assert "clip.pt" in read_manifest(out)["weights"]["source"]

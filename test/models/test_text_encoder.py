@@ -18,7 +18,7 @@ def pair(published, quick):
     theirs = published.open_clip.model.CLIP(48, vision, dict(SHAPE), quick_gelu=quick).eval()
     for parameter in theirs.parameters():
         nn.init.normal_(parameter, std=0.15 if parameter.dim() > 1 else 0.5)
-    config = TextEncoderConfig(64, 4, 3, 77, 49408, "quick_gelu" if quick else "gelu")
+    config = TextEncoderConfig(64, 64, 4, 3, 77, 49408, "quick_gelu" if quick else "gelu")
     ours = nn.Module()
     ours.text_encoder = TextEncoder(config, embedding_dim=48)
     ours.out_of_vocabulary_classifier = CosineClassifier(scale=1.0)
@@ -68,4 +68,4 @@ def test_refuses_token_ids_of_another_shape_or_dtype(tiny, ids):
 
 def test_refuses_an_unknown_activation():
     with pytest.raises(ValueError, match="gelu or quick_gelu"):
-        TextEncoder(TextEncoderConfig(8, 2, 1, 77, 10, "relu"), embedding_dim=4)
+        TextEncoder(TextEncoderConfig(8, 8, 2, 1, 77, 10, "relu"), embedding_dim=4)

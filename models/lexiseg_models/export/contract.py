@@ -142,7 +142,9 @@ def build_manifest(
     }
     if weights.seed is not None:
         described["seed"] = weights.seed
-    parts = ("clip", "pixel_decoder", "transformer_decoder", "objective")
+    parts = ["clip", "pixel_decoder", "transformer_decoder"]
+    if interface.training is not None:
+        parts.append("objective")
     optional: Dict[str, Any] = {}
     if "thresholds" in config:
         thresholds = parse(Thresholds, config["thresholds"], "thresholds")

@@ -156,9 +156,18 @@ def test_image_text_training_equals_an_eager_loop(tmp_path: Path, kind: str) -> 
 def test_mask_training_equals_an_eager_loop_down_to_the_weights(tmp_path: Path) -> None:
     bundle = export(tmp_path / "fc.pt", "fc-clip")
     batches = panoptic_batches()
+    # Adam turns rounding into whole steps where a gradient is nearly zero; SGD does not.
+    optimizer = {"kind": "sgd", "weightDecay": _DECAY}
     exported = tmp_path / "trained.pt"
-    node = run_node(tmp_path / "node", bundle, batches, vocabulary=_CLASSES, exportTo=str(exported))
-    loop = EagerLoop(bundle, "adamw")
+    node = run_node(
+        tmp_path / "node",
+        bundle,
+        batches,
+        vocabulary=_CLASSES,
+        optimizer=optimizer,
+        exportTo=str(exported),
+    )
+    loop = EagerLoop(bundle, "sgd")
     with torch.no_grad():
         embeddings = class_embeddings(loop)
     counts = torch.tensor([2, 1, 1, 1])
@@ -167,7 +176,7 @@ def test_mask_training_equals_an_eager_loop_down_to_the_weights(tmp_path: Path) 
     trained = torch.jit.load(str(exported)).state_dict()
     for name, expected in loop.module.state_dict().items():
         difference = float((trained[name].float() - expected.float()).abs().max())
-        assert difference <= 2e-4, name
+        assert difference <= 1e-5, name
 
 
 def class_embeddings(loop: EagerLoop) -> Tensor:

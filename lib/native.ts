@@ -1,7 +1,4 @@
-/**
- * The whole native boundary, typed. Nothing else imports the loader, and nothing below this file
- * knows about prompts, options or files of images.
- */
+/** The whole native boundary, typed: no prompts, options or files of images are known below it. */
 import { loadBinding } from './loader.js';
 
 /** Element types a native tensor may have. `bfloat16` and `float16` are seen as `Uint16Array`. */
@@ -20,10 +17,10 @@ export type DType =
 export type TensorData =
   | Float32Array
   | Float64Array
-  | Uint16Array
   | BigInt64Array
   | Int32Array
   | Int16Array
+  | Uint16Array
   | Uint8Array;
 
 /** A native tensor: a handle with a JavaScript face. Made by {@link NativeBinding} only. */

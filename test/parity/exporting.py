@@ -63,6 +63,7 @@ def exporter_config(config: OracleConfig) -> dict[str, Any]:
             "image_tower": tower,
             "text_encoder": {
                 "width": text.width,
+                "token_width": text.width,
                 "heads": text.heads,
                 "layers": text.layers,
                 "context_length": text.context_length,

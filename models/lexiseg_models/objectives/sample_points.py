@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+
 def mix_seeds(seeds: Tensor, stream: int) -> Tensor:
     """Well spread numbers from seeds that may be neighbours.
 

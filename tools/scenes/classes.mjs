@@ -13,8 +13,8 @@ import { readFileSync } from 'node:fs';
 
 /** @type {readonly SceneClass[]} */
 export const CLASSES = Object.freeze(
-  JSON.parse(readFileSync(new URL('./classes.json', import.meta.url), 'utf8')).map(
-    (entry, index) => Object.freeze({ id: index + 1, ...entry }),
+  JSON.parse(readFileSync(new URL('./classes.json', import.meta.url), 'utf8')).map((entry, index) =>
+    Object.freeze({ id: index + 1, ...entry }),
   ),
 );
 

@@ -48,7 +48,27 @@ export function randomColour(random, saturation = [0.2, 0.9], lightness = [0.2, 
 /** The colour with a little noise in hue, saturation and lightness. */
 export function vary(random, colour, amount = 0.08) {
   const [h, s, l] = toHsl(colour);
-  const near = (value, spread) =>
-    Math.min(1, Math.max(0, value + random.between(-spread, spread)));
+  const near = (value, spread) => Math.min(1, Math.max(0, value + random.between(-spread, spread)));
   return fromHsl([h + random.between(-amount, amount) / 2, near(s, amount * 2), near(l, amount)]);
+}
+
+/** A colour around a hue in degrees, with saturation and lightness in ranges. */
+export function near(random, hue, spread, saturation, lightness) {
+  const turn = (hue + random.between(-spread, spread)) / 360;
+  return fromHsl([turn + 1, random.between(...saturation), random.between(...lightness)]);
+}
+
+/** Writes the colour between a (t = 0) and b (t = 1) to out; out may be a. */
+export function mix(out, a, b, t) {
+  const u = t < 0 ? 0 : t > 1 ? 1 : t;
+  out[0] = a[0] + (b[0] - a[0]) * u;
+  out[1] = a[1] + (b[1] - a[1]) * u;
+  out[2] = a[2] + (b[2] - a[2]) * u;
+}
+
+/** Multiplies a colour in place. */
+export function shade(colour, gain) {
+  colour[0] *= gain;
+  colour[1] *= gain;
+  colour[2] *= gain;
 }

@@ -144,8 +144,7 @@ function restylePixels(pixels, style, random) {
   const dy = shading ? Math.sin(shading.angle) : 0;
   for (let i = 0, at = 0; at < pixels.length; i++, at += 4) {
     if (pixels[at + 3] === 0) continue;
-    const luma =
-      (0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2]) / 255;
+    const luma = (0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2]) / 255;
     const x = (i % ICON_SIZE) / ICON_SIZE - 0.5;
     const y = Math.floor(i / ICON_SIZE) / ICON_SIZE - 0.5;
     const gain = shading ? 1 + 2 * shading.amount * (x * dx + y * dy) : 1;

@@ -3,8 +3,8 @@ import { ICON_SIZE, randomStyle, rasterise } from './icon-style.mjs';
 import { Random } from './random.mjs';
 
 /** Different looks of one drawing. */
-const VARIANTS = 48;
-const CACHED = 1500;
+const VARIANTS = 40;
+const CACHED = 4000;
 
 /** Halved copies of an icon, the largest first; all premultiplied RGBA squares. */
 function mipmaps(pixels) {
@@ -17,7 +17,8 @@ function mipmaps(pixels) {
       for (let x = 0; x < half; x++) {
         for (let c = 0; c < 4; c++) {
           const at = (2 * y * side + 2 * x) * 4 + c;
-          const sum = source[at] + source[at + 4] + source[at + side * 4] + source[at + side * 4 + 4];
+          const sum =
+            source[at] + source[at + 4] + source[at + side * 4] + source[at + side * 4 + 4];
           target[(y * half + x) * 4 + c] = (sum + 2) >> 2;
         }
       }
@@ -94,13 +95,17 @@ export function randomPose(random, { x, y, size }) {
  */
 export function pasteSprite(sprite, pose, width, height, paint) {
   const level = sprite.find(({ side }) => side <= pose.size * 1.5) ?? sprite.at(-1);
-  const chosen = sprite.indexOf(level) > 0 && level.side < pose.size ? sprite[sprite.indexOf(level) - 1] : level;
+  const chosen =
+    sprite.indexOf(level) > 0 && level.side < pose.size ? sprite[sprite.indexOf(level) - 1] : level;
   const { side, pixels } = chosen;
   const scale = side / pose.size;
   const cos = Math.cos(pose.angle);
   const sin = Math.sin(pose.angle);
   const reach = pose.size * 0.5 * 1.6;
-  const first = { x: Math.max(0, Math.floor(pose.x - reach)), y: Math.max(0, Math.floor(pose.y - reach)) };
+  const first = {
+    x: Math.max(0, Math.floor(pose.x - reach)),
+    y: Math.max(0, Math.floor(pose.y - reach)),
+  };
   const last = {
     x: Math.min(width - 1, Math.ceil(pose.x + reach)),
     y: Math.min(height - 1, Math.ceil(pose.y + reach)),
@@ -126,7 +131,8 @@ export function pasteSprite(sprite, pose, width, height, paint) {
       const b = fx * (1 - fy);
       const c = (1 - fx) * fy;
       const d = fx * fy;
-      const alpha = pixels[at + 3] * a + pixels[at + 7] * b + pixels[below + 3] * c + pixels[below + 7] * d;
+      const alpha =
+        pixels[at + 3] * a + pixels[at + 7] * b + pixels[below + 3] * c + pixels[below + 7] * d;
       if (alpha < 1) continue;
       paint(
         py * width + px,

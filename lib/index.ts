@@ -1,5 +1,7 @@
 /** Everything a user of the package may import. */
 export { type BundleLabel, readManifest } from './bundle.js';
+export type { ColorJitter, CropRange } from './data/augment.js';
+export { type ImageTextOptions, openImageText } from './data/image-text.js';
 export { ERROR_CODES, type ErrorCode, LexisegError } from './errors.js';
 export type { ImageInput, RawImage } from './image.js';
 export type { StageTime } from './inference/pipeline.js';
@@ -41,12 +43,10 @@ export type { BatchRequest, TrainingBatch, TrainingData } from './training/batch
 export type { BundleExport } from './training/bundle-export.js';
 export type { StepEvent, TrainingEvent } from './training/event.js';
 export type { GroupOptions, OptimizerOptions } from './training/optimizer.js';
-export {
-  type StepOptions,
-  type StepResult,
-  Trainer,
-  type TrainerInfo,
-} from './training/trainer.js';
+export type { RunOptions } from './training/run-options.js';
+export type { ScheduleOptions } from './training/schedule.js';
+export type { StepOptions, StepResult, TrainerInfo } from './training/step.js';
+export { Trainer } from './training/trainer.js';
 export type { TrainerOptions } from './training/trainer-options.js';
 export {
   type ClassDefinition,

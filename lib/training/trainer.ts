@@ -9,11 +9,15 @@ import { type CallOptions, checkOptions, numberIn } from '../options.js';
 import { Tensor } from '../tensor.js';
 import type { TextEncoder } from '../text/text-encoder.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
-import type { TrainingBatch } from './batch.js';
+import type { TrainingBatch, TrainingData } from './batch.js';
 import { type BundleExport, trainedManifest } from './bundle-export.js';
+import type { TrainingEvent } from './event.js';
 import { checkBatch, completeInputs } from './objective.js';
 import { trainedGroups } from './optimizer.js';
+import { runTraining } from './run.js';
+import type { RunOptions } from './run-options.js';
 import { sampleSeeds } from './seed.js';
+import type { StepOptions, StepResult, TrainerInfo } from './step.js';
 import { parseTrainerOptions, type TrainerOptions } from './trainer-options.js';
 import {
   embedVocabulary,
@@ -21,30 +25,6 @@ import {
   textEncoderInTraining,
   trainingClasses,
 } from './training-vocabulary.js';
-
-/** What one step gives. */
-export interface StepResult {
-  /** Weighted losses by name, the mean over micro-batches. */
-  readonly losses: Readonly<Record<string, number>>;
-  /** Their sum. */
-  readonly total: number;
-  /** L2 norm over all gradients before clipping. */
-  readonly gradNorm: number;
-  readonly learningRate: number;
-  /** Updates made so far, this one included. */
-  readonly step: number;
-}
-
-export interface StepOptions extends CallOptions {
-  /** Of this step; groups multiply it. */
-  readonly learningRate: number;
-}
-
-/** What a trainer runs on and how much of the network changes. */
-export type TrainerInfo = Readonly<ReturnType<NativeTrainer['info']>> & {
-  readonly rank: number;
-  readonly worldSize: number;
-};
 
 interface TrainerParts {
   readonly path: string;
@@ -182,6 +162,26 @@ export class Trainer implements AsyncDisposable {
         for (const tensor of Object.values(one.inputs)) tensor.dispose();
       }
     }
+  }
+
+  /**
+   * Trains over data and tells what happens; a run in the same `folder` goes on where it stopped.
+   * Leaving the loop stops the run after a checkpoint.
+   */
+  run(data: TrainingData, options: RunOptions): AsyncGenerator<TrainingEvent> {
+    this.#checkAlive();
+    return runTraining(this, data, options);
+  }
+
+  /** What a run must share with the run that it continues. */
+  get identity(): Readonly<Record<string, unknown>> {
+    const { manifest, options, vocabulary } = this.#parts;
+    const { precision, seed, optimizer, gradientClip, ema, groups } = options;
+    return {
+      weights: manifest.weights.sha256,
+      trainer: { precision, seed, optimizer, gradientClip, ema, groups },
+      classes: trainingClasses(vocabulary) ?? [],
+    };
   }
 
   /** float32 [N, D] unit text embeddings with the weights as they are. */

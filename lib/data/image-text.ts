@@ -1,0 +1,120 @@
+/** Batches of images with captions, for contrastive training. */
+import { stat } from 'node:fs/promises';
+import { LexisegError } from '../errors.js';
+import { checkOptions, integerIn, numberIn } from '../options.js';
+import { Tensor } from '../tensor.js';
+import type { ClipTokenizer } from '../text/tokenizer.js';
+import type { TrainingData } from '../training/batch.js';
+import {
+  type ColorJitter,
+  type CropRange,
+  jitterColors,
+  mirror,
+  parseColorJitter,
+  parseRange,
+  randomResizedCrop,
+} from './augment.js';
+import { captionFile } from './caption-files.js';
+import type { ImageText } from './image-text-sample.js';
+import { Random } from './random.js';
+import { batchesOf, type Placed } from './sample-stream.js';
+import { tarShards } from './tar-shards.js';
+import { openImage } from './window-pixels.js';
+
+export interface ImageTextOptions {
+  /** Images per step of one rank. */
+  readonly batchSize: number;
+  /** Side of the square that images are cut to, pixels. */
+  readonly imageSize: number;
+  readonly crop?: CropRange | undefined;
+  /** Probability of a mirrored image. Default 0.5. */
+  readonly flip?: number | undefined;
+  readonly colorJitter?: ColorJitter | undefined;
+}
+
+const IMAGE_TEXT_KEYS = ['batchSize', 'imageSize', 'crop', 'flip', 'colorJitter'];
+
+function parseOptions(options: ImageTextOptions) {
+  checkOptions(options, IMAGE_TEXT_KEYS, 'data');
+  const { crop = {} } = options;
+  checkOptions(crop, ['area', 'aspect'], 'data.crop');
+  return {
+    batchSize: integerIn(options.batchSize, 1, 65_536, 'data.batchSize'),
+    imageSize: integerIn(options.imageSize, 1, 4_096, 'data.imageSize'),
+    crop: {
+      area: parseRange(crop.area ?? [0.6, 1], 0.01, 1, 'data.crop.area'),
+      aspect: parseRange(crop.aspect ?? [3 / 4, 4 / 3], 0.1, 10, 'data.crop.aspect'),
+    },
+    flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
+    colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
+  };
+}
+
+/**
+ * Image–text data of a folder of webdataset shards (`*.tar`), or of a `.jsonl` or `.csv` file.
+ *
+ * @throws LexisegError `ERR_DATA` for what cannot be read, with file and line.
+ */
+export async function openImageText(
+  path: string,
+  tokenizer: ClipTokenizer,
+  options: ImageTextOptions,
+): Promise<TrainingData> {
+  const parsed = parseOptions(options);
+  const { batchSize, imageSize } = parsed;
+  const found = await stat(path).catch((cause: Error) => {
+    throw new LexisegError('ERR_DATA', `Cannot read ${path}: ${cause.message}`, { cause });
+  });
+  const source = found.isDirectory() ? await tarShards(path) : await captionFile(path);
+  const recipe = {
+    batchSize,
+    ahead: 2 * batchSize,
+    prepare: (placed: Placed<ImageText>, seed: number) => prepare(placed, seed, tokenizer, parsed),
+    collate: (samples: readonly Prepared[]) => collate(samples, imageSize),
+    nameOf: ({ name }: ImageText) => name,
+  };
+  return {
+    batchSize,
+    samplesPerEpoch: source.size,
+    batches: (request) => batchesOf(source, recipe, request),
+    close: async () => {},
+  };
+}
+
+interface Prepared {
+  readonly rgb: Uint8Array;
+  readonly tokens: readonly number[];
+}
+
+async function prepare(
+  { sample, position }: Placed<ImageText>,
+  seed: number,
+  tokenizer: ClipTokenizer,
+  options: ReturnType<typeof parseOptions>,
+): Promise<Prepared> {
+  const random = new Random(seed, position);
+  const { imageSize } = options;
+  const caption = sample.captions[random.below(sample.captions.length)] as string;
+  const image = await openImage(sample.image, sample.name);
+  const size = { width: imageSize, height: imageSize };
+  const rgb = await image.pixels(randomResizedCrop(random, image, size, options.crop));
+  if (random.chance(options.flip)) mirror(rgb, imageSize, imageSize, 3);
+  jitterColors(rgb, random, options.colorJitter);
+  return { rgb, tokens: tokenizer.encode(caption) };
+}
+
+function collate(samples: readonly Prepared[], imageSize: number): Record<string, Tensor> {
+  const count = samples.length;
+  const bytes = imageSize * imageSize * 3;
+  const images = new Uint8Array(count * bytes);
+  const length = Math.max(...samples.map(({ tokens }) => tokens.length));
+  const tokenIds = new BigInt64Array(count * length);
+  for (const [index, { rgb, tokens }] of samples.entries()) {
+    images.set(rgb, index * bytes);
+    for (const [column, id] of tokens.entries()) tokenIds[index * length + column] = BigInt(id);
+  }
+  return {
+    images: Tensor.from(images, [count, imageSize, imageSize, 3]),
+    token_ids: Tensor.from(tokenIds, [count, length]),
+  };
+}

@@ -1,0 +1,119 @@
+/** The folder of a run: its log of events, its checkpoints, and what it was started with. */
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { LexisegError } from '../errors.js';
+import type { TrainingEvent } from './event.js';
+
+const CHECKPOINT = /^step-(\d{9})\.ckpt$/;
+
+/** What must agree between a run and its continuation, as plain data. */
+export type RunIdentity = Readonly<Record<string, unknown>>;
+
+export class RunFolder {
+  readonly folder: string;
+  readonly #log: string;
+
+  /**
+   * Opens a folder for a run, or for going on with the run that is in it.
+   *
+   * @throws LexisegError `ERR_CHECKPOINT` when another run is in it.
+   */
+  constructor(folder: string, identity: RunIdentity) {
+    this.folder = folder;
+    this.#log = join(folder, 'events.jsonl');
+    try {
+      mkdirSync(folder, { recursive: true });
+      this.#checkIdentity(identity);
+    } catch (cause) {
+      if (cause instanceof LexisegError) throw cause;
+      const { message } = cause as Error;
+      throw new LexisegError('ERR_OUTPUT', `Cannot use ${folder} for a run: ${message}`, {
+        cause,
+        details: { folder },
+      });
+    }
+  }
+
+  #checkIdentity(identity: RunIdentity): void {
+    const path = join(this.folder, 'run.json');
+    if (!existsSync(path)) {
+      writeWhole(path, `${JSON.stringify(identity, null, 2)}\n`);
+      return;
+    }
+    const there = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    const differing = [...new Set([...Object.keys(there), ...Object.keys(identity)])].filter(
+      (key) => JSON.stringify(there[key]) !== JSON.stringify(identity[key]),
+    );
+    if (differing.length === 0) return;
+    throw new LexisegError(
+      'ERR_CHECKPOINT',
+      `${this.folder} holds another run: ${differing.join(', ')} differ. ` +
+        'Choose another folder, or delete this one',
+      { details: { folder: this.folder, differing } },
+    );
+  }
+
+  /** Where a checkpoint of a step goes. */
+  checkpointPath(step: number): string {
+    return join(this.folder, `step-${String(step).padStart(9, '0')}.ckpt`);
+  }
+
+  get bestPath(): string {
+    return join(this.folder, 'best.ckpt');
+  }
+
+  /** Checkpoints, the latest first. */
+  checkpoints(): { step: number; path: string }[] {
+    return readdirSync(this.folder)
+      .flatMap((name) => {
+        const step = CHECKPOINT.exec(name)?.[1];
+        return step === undefined ? [] : [{ step: Number(step), path: join(this.folder, name) }];
+      })
+      .sort((a, b) => b.step - a.step);
+  }
+
+  /** Deletes all checkpoints but the latest `count`. */
+  keepLatest(count: number): void {
+    for (const { path } of this.checkpoints().slice(count)) rmSync(path, { force: true });
+  }
+
+  /** Adds an event to the log. */
+  record(event: TrainingEvent): void {
+    appendFileSync(this.#log, `${JSON.stringify(event)}\n`);
+  }
+
+  /**
+   * Events of the run so far up to a step. What was logged after it is removed, for it will be
+   * trained again; so is a last line that a killed process left unfinished.
+   */
+  rewind(step: number): TrainingEvent[] {
+    if (!existsSync(this.#log)) return [];
+    const text = readFileSync(this.#log, 'utf8');
+    const events: TrainingEvent[] = [];
+    let bytes = 0;
+    for (const line of text.split('\n').slice(0, -1)) {
+      const event = JSON.parse(line) as TrainingEvent;
+      if (event.step > step || (event.type === 'end' && event.step === step)) break;
+      events.push(event);
+      bytes += Buffer.byteLength(line) + 1;
+    }
+    truncateSync(this.#log, bytes);
+    return events;
+  }
+}
+
+/** Writes a file that appears whole or not at all. */
+export function writeWhole(path: string, content: string | Uint8Array): void {
+  writeFileSync(`${path}.part`, content);
+  renameSync(`${path}.part`, path);
+}

@@ -1,0 +1,184 @@
+/** A whole run of training over data: schedule, log, checkpoints, evaluation, and going on. */
+import { copyFileSync, renameSync } from 'node:fs';
+import { LexisegError } from '../errors.js';
+import type { TrainingBatch, TrainingData } from './batch.js';
+import type { StepEvent, TrainingEvent } from './event.js';
+import { Pace } from './pace.js';
+import { RunFolder } from './run-folder.js';
+import { type ParsedRunOptions, parseRunOptions, type RunOptions } from './run-options.js';
+import { learningRateSchedule } from './schedule.js';
+import type { Trainer } from './trainer.js';
+
+/**
+ * Trains for `options.steps` updates and tells what happens. A run in the same folder with the same
+ * options goes on where its latest checkpoint is; leaving the loop early stops it after a
+ * checkpoint.
+ *
+ * @throws LexisegError `ERR_NOT_FINITE` naming the batch whose loss is NaN; what `Trainer.step`
+ *   and the data throw.
+ */
+export async function* runTraining(
+  trainer: Trainer,
+  data: TrainingData,
+  options: RunOptions,
+): AsyncGenerator<TrainingEvent> {
+  const parsed = parseRunOptions(options);
+  const { steps, seed, accumulate, signal } = parsed;
+  const folder =
+    parsed.folder === undefined
+      ? undefined
+      : new RunFolder(parsed.folder, {
+          ...parsed.identity,
+          ...trainer.identity,
+          batchSize: data.batchSize,
+          samplesPerEpoch: data.samplesPerEpoch,
+        });
+  const history = await resume(trainer, folder, signal);
+  const watch = new Watch(parsed, history);
+  const schedule = learningRateSchedule(parsed.schedule, steps);
+  const { rank, worldSize } = trainer.info;
+  const keeps = folder !== undefined && rank === 0;
+  const pace = new Pace();
+  const tell = <Event extends TrainingEvent>(event: Event): Event => {
+    if (keeps) folder.record(event);
+    return event;
+  };
+  const save = async (): Promise<TrainingEvent | undefined> => {
+    if (!keeps) return undefined;
+    const path = folder.checkpointPath(trainer.stepCount);
+    await trainer.save(path);
+    folder.keepLatest(parsed.keepLast);
+    return tell({ type: 'checkpoint', step: trainer.stepCount, path });
+  };
+
+  const start = trainer.stepCount * accumulate;
+  const batches = data.batches({ start, seed, rank, worldSize, signal })[Symbol.asyncIterator]();
+  let reason: 'steps' | 'early-stop' | 'cancelled' = 'steps';
+  yield tell({
+    type: 'start',
+    step: trainer.stepCount,
+    steps,
+    batchSize: data.batchSize * accumulate,
+    worldSize,
+    device: trainer.info.device,
+    precision: trainer.info.precision,
+    trainedParameters: trainer.info.trainedParameters,
+  });
+  let saved = trainer.stepCount;
+  try {
+    while (trainer.stepCount < steps) {
+      if (signal?.aborted) break;
+      const began = performance.now();
+      const group = await take(batches, accumulate);
+      const waited = performance.now() - began;
+      const learningRate = parsed.learningRate * schedule(trainer.stepCount);
+      const result = await trainer.step(group, { learningRate, signal });
+      const samples = group.reduce((sum, batch) => sum + batch.samples, 0);
+      pace.add(samples, performance.now() - began, waited);
+      const event: StepEvent = {
+        type: 'step',
+        ...result,
+        ...pace.figures(steps - result.step),
+        memoryBytes: process.memoryUsage.rss(),
+      };
+      if (result.step % parsed.logEvery === 0 || result.step === steps) yield tell(event);
+      const due = watch.due(result.step);
+      if (due) {
+        const metrics = await watch.evaluate(trainer);
+        const best = watch.note(metrics);
+        if (best && keeps) await saveBest(trainer, folder);
+        yield tell({ type: 'evaluation', step: result.step, metrics, best });
+      }
+      if (result.step % parsed.checkpointEvery === 0 || result.step === steps) {
+        const written = await save();
+        saved = result.step;
+        if (written !== undefined) yield written;
+      }
+      if (due && watch.exhausted) {
+        reason = 'early-stop';
+        break;
+      }
+    }
+    if (signal?.aborted) reason = 'cancelled';
+  } catch (error) {
+    if (!(error instanceof LexisegError && error.code === 'ERR_ABORTED')) throw error;
+    reason = 'cancelled';
+  } finally {
+    await batches.return?.();
+    if (saved !== trainer.stepCount && !trainer.disposed) await save();
+  }
+  yield tell({ type: 'end', step: trainer.stepCount, reason, seconds: pace.seconds });
+}
+
+/** Restores the latest checkpoint that can be read, and gives the events before it. */
+async function resume(
+  trainer: Trainer,
+  folder: RunFolder | undefined,
+  signal: AbortSignal | undefined,
+): Promise<TrainingEvent[]> {
+  const latest = folder?.checkpoints()[0];
+  if (folder === undefined) return [];
+  if (latest === undefined) return folder.rewind(0);
+  await trainer.restore(latest.path, { signal });
+  return folder.rewind(latest.step);
+}
+
+async function saveBest(trainer: Trainer, folder: RunFolder): Promise<void> {
+  const there = folder.checkpoints().find(({ step }) => step === trainer.stepCount);
+  if (there === undefined) {
+    await trainer.save(folder.bestPath);
+    return;
+  }
+  copyFileSync(there.path, `${folder.bestPath}.part`);
+  renameSync(`${folder.bestPath}.part`, folder.bestPath);
+}
+
+async function take(
+  batches: AsyncIterator<TrainingBatch>,
+  count: number,
+): Promise<TrainingBatch[]> {
+  const group: TrainingBatch[] = [];
+  while (group.length < count) {
+    const next = await batches.next();
+    if (next.done) throw new LexisegError('ERR_DATA', 'The training data came to an end');
+    group.push(next.value);
+  }
+  return group;
+}
+
+/** When to evaluate, which result is the best, and when to give up. */
+class Watch {
+  readonly #options: ParsedRunOptions;
+  #best: number | undefined;
+  #worse = 0;
+
+  constructor(options: ParsedRunOptions, history: readonly TrainingEvent[]) {
+    this.#options = options;
+    for (const event of history) if (event.type === 'evaluation') this.note(event.metrics);
+  }
+
+  due(step: number): boolean {
+    const { evaluateEvery, evaluate, steps } = this.#options;
+    return evaluate !== undefined && (step % evaluateEvery === 0 || step === steps);
+  }
+
+  async evaluate(trainer: Trainer): Promise<Readonly<Record<string, number>>> {
+    return (await this.#options.evaluate?.(trainer)) ?? {};
+  }
+
+  /** Takes a result into account; true when it is the best so far. */
+  note(metrics: Readonly<Record<string, number>>): boolean {
+    const value = metrics[this.#options.watch ?? Object.keys(metrics)[0] ?? ''];
+    if (value === undefined || Number.isNaN(value)) return false;
+    const best = this.#best === undefined || value > this.#best;
+    if (best) this.#best = value;
+    this.#worse = best ? 0 : this.#worse + 1;
+    return best;
+  }
+
+  /** Whether the watched figure has not risen for `patience` evaluations. */
+  get exhausted(): boolean {
+    const { patience } = this.#options;
+    return patience > 0 && this.#worse >= patience;
+  }
+}

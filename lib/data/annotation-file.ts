@@ -1,0 +1,103 @@
+/** Reads JSON that someone else wrote, and says where it is wrong. */
+import { readFile } from 'node:fs/promises';
+import { LexisegError } from '../errors.js';
+
+/** Throws `ERR_DATA` that names a file and a place in it. */
+export function dataError(file: string, place: string, reason: string, cause?: unknown): never {
+  throw new LexisegError('ERR_DATA', `${file}: ${place}${place === '' ? '' : ' '}${reason}`, {
+    cause,
+    details: { file, place },
+  });
+}
+
+/** A file's JSON. A syntax error is told with its line. */
+export async function readJsonFile(file: string): Promise<Fields> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    return dataError(file, '', `cannot be read: ${(cause as Error).message}`, cause);
+  }
+  try {
+    return new Fields(file, '', JSON.parse(text));
+  } catch (cause) {
+    if (cause instanceof LexisegError) throw cause;
+    const position = Number(/position (\d+)/.exec((cause as Error).message)?.[1] ?? 0);
+    const line = text.slice(0, position).split('\n').length;
+    return dataError(`${file}:${line}`, '', `is not JSON: ${(cause as Error).message}`, cause);
+  }
+}
+
+/** An object in a JSON file, whose fields are checked as they are taken. */
+export class Fields {
+  readonly file: string;
+  readonly place: string;
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  constructor(file: string, place: string, value: unknown) {
+    this.file = file;
+    this.place = place;
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+      dataError(file, place, 'is no object');
+    }
+    this.#values = value as Record<string, unknown>;
+  }
+
+  has(key: string): boolean {
+    return this.#values[key] !== undefined;
+  }
+
+  raw(key: string): unknown {
+    return this.#values[key];
+  }
+
+  text(key: string): string {
+    const value = this.#values[key];
+    if (typeof value === 'string' && value !== '') return value;
+    return this.fail(key, 'is no text', value);
+  }
+
+  /** A whole number of 0 or more. */
+  count(key: string): number {
+    const value = this.#values[key];
+    if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+    return this.fail(key, 'is no whole number of 0 or more', value);
+  }
+
+  number(key: string): number {
+    const value = this.#values[key];
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    return this.fail(key, 'is no number', value);
+  }
+
+  /** 0 or 1, false or true; `usual` when it is not there. */
+  flag(key: string, usual: boolean): boolean {
+    const value = this.#values[key] ?? usual;
+    if (value === 0 || value === false) return false;
+    if (value === 1 || value === true) return true;
+    return this.fail(key, 'is neither 0 nor 1', value);
+  }
+
+  /** A list of objects. */
+  list(key: string): Fields[] {
+    const value = this.#values[key];
+    if (!Array.isArray(value)) return this.fail(key, 'is no list', value);
+    return value.map((item, i) => new Fields(this.file, `${this.#at(key)}[${i}]`, item));
+  }
+
+  /** A list of texts; empty when it is not there. */
+  texts(key: string): string[] {
+    const value = this.#values[key] ?? [];
+    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
+    return this.fail(key, 'is no list of texts', value);
+  }
+
+  fail(key: string, reason: string, value?: unknown): never {
+    const shown = value === undefined ? 'missing' : JSON.stringify(value)?.slice(0, 60);
+    return dataError(this.file, this.#at(key), `${reason} (${shown})`);
+  }
+
+  #at(key: string): string {
+    return this.place === '' ? key : `${this.place}.${key}`;
+  }
+}

@@ -1,0 +1,143 @@
+/** COCO panoptic: a JSON file, PNG maps of segment ids, and images. */
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { dataError, type Fields, readJsonFile } from './annotation-file.js';
+import { readIdMap } from './id-map.js';
+import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-dataset.js';
+
+/** Places where the parts of a data set lie below its folder; SPLIT is filled in. */
+const LAYOUTS = [
+  { json: 'panoptic.json', maps: 'panoptic', images: 'images' },
+  {
+    json: 'annotations/panoptic_SPLIT2017.json',
+    maps: 'annotations/panoptic_SPLIT2017',
+    images: 'SPLIT2017',
+  },
+  { json: 'annotations/panoptic_SPLIT2017.json', maps: 'panoptic_SPLIT2017', images: 'SPLIT2017' },
+  { json: 'ade20k_panoptic_SPLIT.json', maps: 'ade20k_panoptic_SPLIT', images: 'images/SPLIT' },
+];
+
+/**
+ * Opens a data set in COCO panoptic format.
+ *
+ * @param folder with `panoptic.json`, `panoptic/` and `images/`, or as COCO 2017 is unpacked
+ * @param split `train` or `val`, where a folder holds both
+ * @throws LexisegError `ERR_DATA` with the file and the place in it.
+ */
+export async function openCocoPanoptic(
+  folder: string,
+  split = 'val',
+): Promise<SegmentationDataset> {
+  const layouts = LAYOUTS.map(({ json, maps, images }) => ({
+    json: join(folder, json.replace('SPLIT', split)),
+    maps: join(folder, maps.replace('SPLIT', split)),
+    images: join(folder, images.replace('SPLIT', split)),
+  }));
+  const layout = layouts.find(({ json, maps }) => existsSync(json) && existsSync(maps));
+  if (layout === undefined) {
+    const tried = layouts.map(({ json }) => json).join(', ');
+    return dataError(folder, '', `holds no panoptic annotations; looked for ${tried}`);
+  }
+  const file = await readJsonFile(layout.json);
+  const categories = readCategories(file);
+  const images = new Map(file.list('images').map((image) => [image.count('id'), image]));
+  const records = file.list('annotations').map((annotation) => {
+    const id = annotation.count('image_id');
+    const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
+    return readRecord(annotation, image, categories.indexOf);
+  });
+  return {
+    name: basename(folder),
+    classes: categories.classes,
+    length: records.length,
+    image: (index) => {
+      const { image } = records[index] as Entry;
+      return { name: image, path: join(layout.images, image) };
+    },
+    truth: (index) =>
+      readTruth(join(layout.maps, (records[index] as Entry).map), records[index] as Entry),
+  };
+}
+
+interface Entry {
+  readonly image: string;
+  readonly map: string;
+  readonly width: number;
+  readonly height: number;
+  readonly segments: Truth['segments'];
+}
+
+/** Categories in their order, and their index by id. */
+function readCategories(file: Fields): {
+  classes: DatasetClass[];
+  indexOf: Map<number, number>;
+} {
+  const indexOf = new Map<number, number>();
+  const classes = file.list('categories').map((category, index) => {
+    const id = category.count('id');
+    if (indexOf.has(id)) category.fail('id', 'is there twice', id);
+    indexOf.set(id, index);
+    const { name, synonyms } = namesOf(category);
+    const thing = category.flag('isthing', true);
+    if (!category.has('seen')) return { name, synonyms, thing };
+    return { name, synonyms, thing, seen: category.flag('seen', true) };
+  });
+  return { classes, indexOf };
+}
+
+/** ADE20K's names hold their synonyms, `animal, animate being`. */
+function namesOf(category: Fields): { name: string; synonyms: string[] } {
+  const [name = '', ...rest] = category.text('name').split(/,\s*/);
+  return { name, synonyms: [...rest, ...category.texts('synonyms')] };
+}
+
+function readRecord(
+  annotation: Fields,
+  image: Fields,
+  categoryIndex: ReadonlyMap<number, number>,
+): Entry {
+  const ids = new Set<number>();
+  const segments = annotation.list('segments_info').map((segment) => {
+    const id = segment.count('id');
+    if (id === 0 || ids.has(id)) segment.fail('id', id === 0 ? 'is 0' : 'is there twice', id);
+    ids.add(id);
+    const category = segment.count('category_id');
+    const classIndex = categoryIndex.get(category);
+    if (classIndex === undefined) segment.fail('category_id', 'is no category', category);
+    return { id, classIndex: classIndex as number, crowd: segment.flag('iscrowd', false) };
+  });
+  return {
+    image: insideFolder(image, 'file_name'),
+    map: insideFolder(annotation, 'file_name'),
+    width: image.count('width'),
+    height: image.count('height'),
+    segments,
+  };
+}
+
+/** A file name that does not lead out of its folder. */
+function insideFolder(fields: Fields, key: string): string {
+  const name = fields.text(key);
+  if (/^[/\\]|(^|[/\\])\.\.([/\\]|$)/.test(name)) fields.fail(key, 'leads out of its folder', name);
+  return name;
+}
+
+async function readTruth(path: string, record: Entry): Promise<Truth> {
+  const { width, height, segments } = record;
+  const map = await readIdMap(path);
+  if (map.width !== width || map.height !== height) {
+    dataError(path, '', `is ${map.width} × ${map.height}, its image ${width} × ${height}`);
+  }
+  const known = new Set(segments.map(({ id }) => id));
+  let last = 0;
+  for (let at = 0; at < map.ids.length; at++) {
+    const id = map.ids[at] as number;
+    if (id === last || id === 0) continue;
+    if (!known.has(id)) {
+      const place = `pixel (${at % width}, ${Math.floor(at / width)})`;
+      dataError(path, place, `is of segment ${id}, which segments_info does not list`);
+    }
+    last = id;
+  }
+  return { ...map, segments };
+}

@@ -1,0 +1,182 @@
+/** Batches of images with masks and labels, for mask training. */
+import { availableParallelism } from 'node:os';
+import { LexisegError } from '../errors.js';
+import { checkOptions, integerIn, numberIn, type Size } from '../options.js';
+import { Tensor } from '../tensor.js';
+import type { TrainingData } from '../training/batch.js';
+import {
+  type ColorJitter,
+  jitterColors,
+  largeScaleJitter,
+  mirror,
+  parseColorJitter,
+  parseRange,
+} from './augment.js';
+import { Random } from './random.js';
+import { resampleIds } from './resample.js';
+import { batchesOf, indexedSource, type Placed } from './sample-stream.js';
+import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
+import { openImage } from './window-pixels.js';
+
+export interface PanopticOptions {
+  /** Images per step of one rank. */
+  readonly batchSize: number;
+  /** Of every image after scaling, cutting and padding, pixels. */
+  readonly imageSize: Size;
+  /** Class names in the order of the trainer's vocabulary; segments of others are left out. */
+  readonly classes: readonly string[];
+  /** Large-scale jitter: size of the image relative to `imageSize`. Default [0.1, 2]. */
+  readonly scale?: readonly [number, number] | undefined;
+  /** Probability of a mirrored image. Default 0.5. */
+  readonly flip?: number | undefined;
+  readonly colorJitter?: ColorJitter | undefined;
+}
+
+/** What padding looks like, before normalisation. */
+const PADDING = 128;
+
+function parseOptions(options: PanopticOptions) {
+  const keys = ['batchSize', 'imageSize', 'classes', 'scale', 'flip', 'colorJitter'];
+  checkOptions(options, keys, 'data');
+  const { imageSize } = options;
+  checkOptions(imageSize, ['width', 'height'], 'data.imageSize');
+  return {
+    batchSize: integerIn(options.batchSize, 1, 4_096, 'data.batchSize'),
+    imageSize: {
+      width: integerIn(imageSize.width, 32, 8_192, 'data.imageSize.width'),
+      height: integerIn(imageSize.height, 32, 8_192, 'data.imageSize.height'),
+    },
+    scale: parseRange(options.scale ?? [0.1, 2], 0.01, 100, 'data.scale'),
+    flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
+    colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
+  };
+}
+
+/**
+ * Training data of a segmentation data set. Crowds and void are not trained on; images without
+ * a segment of the classes take part as empty ones.
+ *
+ * @throws LexisegError `ERR_VOCABULARY` for a class that the data set does not have.
+ */
+export function panopticData(dataset: SegmentationDataset, options: PanopticOptions): TrainingData {
+  const parsed = parseOptions(options);
+  const labels = labelsOf(dataset, options.classes);
+  const recipe = {
+    batchSize: parsed.batchSize,
+    ahead: parsed.batchSize + availableParallelism(),
+    prepare: (placed: Placed<number>, seed: number) =>
+      prepare(dataset, labels, parsed, placed, seed),
+    collate: (samples: readonly Prepared[]) => collate(samples, parsed.imageSize),
+    nameOf: (index: number) => dataset.image(index).name,
+  };
+  const source = indexedSource(dataset.length, (index) => index);
+  return {
+    batchSize: parsed.batchSize,
+    samplesPerEpoch: dataset.length,
+    batches: (request) => batchesOf(source, recipe, request),
+    close: async () => {},
+  };
+}
+
+/** For each class of the data set its label, or −1. */
+function labelsOf(dataset: SegmentationDataset, names: readonly string[]): Int32Array {
+  const missing = names.filter((name) => !dataset.classes.some((one) => one.name === name));
+  if (missing.length > 0) {
+    throw new LexisegError(
+      'ERR_VOCABULARY',
+      `${dataset.name} has no class ${missing.slice(0, 5).join(', ')}`,
+      { details: { missing } },
+    );
+  }
+  return Int32Array.from(dataset.classes, ({ name }) => names.indexOf(name));
+}
+
+interface Prepared {
+  readonly rgb: Uint8Array;
+  /** [count, H, W] of 0 and 1. */
+  readonly masks: Uint8Array;
+  readonly labels: readonly number[];
+}
+
+async function prepare(
+  dataset: SegmentationDataset,
+  labels: Int32Array,
+  options: ReturnType<typeof parseOptions>,
+  { sample, position }: Placed<number>,
+  seed: number,
+): Promise<Prepared> {
+  const random = new Random(seed, position);
+  const { name, path } = dataset.image(sample);
+  const [image, truth] = await Promise.all([openImage(path, name), dataset.truth(sample)]);
+  if (image.width !== truth.width || image.height !== truth.height) {
+    const sizes = `${image.width} × ${image.height}, its truth ${truth.width} × ${truth.height}`;
+    throw new LexisegError('ERR_DATA', `${path} is ${sizes}`, { details: { path } });
+  }
+  const { width, height } = options.imageSize;
+  const window = largeScaleJitter(random, image, options.imageSize, options.scale);
+  const { outWidth, outHeight } = window;
+  const part = await image.pixels(window);
+  const ids = resampleIds(truth.ids, truth.width, window, new Uint32Array(outWidth * outHeight));
+  jitterColors(part, random, options.colorJitter);
+  const rgb = new Uint8Array(width * height * 3).fill(PADDING);
+  for (let y = 0; y < outHeight; y++) {
+    rgb.set(part.subarray(y * outWidth * 3, (y + 1) * outWidth * 3), y * width * 3);
+  }
+  const found = masksOf(ids, outWidth, truth, labels, options.imageSize);
+  if (random.chance(options.flip)) {
+    mirror(rgb, width, height, 3);
+    mirror(found.masks, width, found.masks.length / width, 1);
+  }
+  return { rgb, ...found };
+}
+
+/** A mask and a label for each segment that is seen and trained on. */
+function masksOf(
+  ids: Uint32Array,
+  idsWidth: number,
+  truth: Truth,
+  labels: Int32Array,
+  size: Size,
+): { masks: Uint8Array; labels: number[] } {
+  const present = new Set(ids);
+  const chosen = truth.segments.filter(
+    ({ id, classIndex, crowd }) => !crowd && present.has(id) && (labels[classIndex] as number) >= 0,
+  );
+  const area = size.width * size.height;
+  const offsets = new Map(chosen.map(({ id }, index) => [id, index * area]));
+  const masks = new Uint8Array(chosen.length * area);
+  let last = -1;
+  let offset: number | undefined;
+  for (let at = 0; at < ids.length; at++) {
+    const id = ids[at] as number;
+    if (id !== last) {
+      offset = offsets.get(id);
+      last = id;
+    }
+    if (offset === undefined) continue;
+    masks[offset + Math.floor(at / idsWidth) * size.width + (at % idsWidth)] = 1;
+  }
+  return { masks, labels: chosen.map(({ classIndex }) => labels[classIndex] as number) };
+}
+
+function collate(samples: readonly Prepared[], size: Size): Record<string, Tensor> {
+  const { width, height } = size;
+  const images = new Uint8Array(samples.length * width * height * 3);
+  const total = samples.reduce((sum, { labels }) => sum + labels.length, 0);
+  const masks = new Uint8Array(total * width * height);
+  const labels = new BigInt64Array(total);
+  const counts = new BigInt64Array(samples.length);
+  let row = 0;
+  for (const [index, sample] of samples.entries()) {
+    images.set(sample.rgb, index * width * height * 3);
+    masks.set(sample.masks, row * width * height);
+    for (const label of sample.labels) labels[row++] = BigInt(label);
+    counts[index] = BigInt(sample.labels.length);
+  }
+  return {
+    images: Tensor.from(images, [samples.length, height, width, 3]),
+    masks: Tensor.from(masks, [total, height, width]),
+    labels: Tensor.from(labels, [total]),
+    mask_counts: Tensor.from(counts, [samples.length]),
+  };
+}

@@ -1,0 +1,40 @@
+/** Images with the truth about their segments, whatever layout they are stored in. */
+import type { TrainingClass } from '../manifest.js';
+
+/** A class of a data set. */
+export interface DatasetClass extends TrainingClass {
+  /** Whether masks of it may be trained on, where the data set says so. */
+  readonly seen?: boolean | undefined;
+}
+
+export interface TruthSegment {
+  /** Its number in the map of ids, 1 or more. */
+  readonly id: number;
+  /** Index into the classes of the data set. */
+  readonly classIndex: number;
+  /** A region of many objects that are not told apart; neither right nor wrong to find. */
+  readonly crowd: boolean;
+}
+
+/** What is where in one image. */
+export interface Truth {
+  readonly width: number;
+  readonly height: number;
+  /** Segment id of each pixel, row-major; 0 is void: nobody says what is there. */
+  readonly ids: Uint32Array;
+  readonly segments: readonly TruthSegment[];
+}
+
+export interface SegmentationDataset {
+  /** What errors and reports call it. */
+  readonly name: string;
+  readonly classes: readonly DatasetClass[];
+  /** Images in it. */
+  readonly length: number;
+  /** A name for people and the path of an image file. */
+  image(index: number): { readonly name: string; readonly path: string };
+  /**
+   * @throws LexisegError `ERR_DATA` that names the file and what is wrong in it.
+   */
+  truth(index: number): Promise<Truth>;
+}

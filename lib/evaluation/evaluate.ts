@@ -1,0 +1,129 @@
+/** Runs a bundle over a data set and scores what it finds. */
+import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
+import { LexisegError } from '../errors.js';
+import {
+  type CallOptions,
+  checkCallback,
+  checkOptions,
+  integerIn,
+  type Progress,
+  type Task,
+  type Templates,
+} from '../options.js';
+import type { Segmenter } from '../segmenter.js';
+import type { ClassInput } from '../text/classes.js';
+import type { EvaluationReport } from './report.js';
+import { Scores } from './scores.js';
+
+export interface EvaluationOptions extends CallOptions {
+  /** What to score; default all that the bundle can do. */
+  readonly tasks?: readonly Task[] | undefined;
+  /** Names for the classes of the data set, in its order; default its own names and synonyms. */
+  readonly vocabulary?: readonly ClassInput[] | undefined;
+  /** What the report calls the vocabulary. */
+  readonly vocabularyName?: string | undefined;
+  readonly templates?: Templates | undefined;
+  /** Images to look at, from the first; default all. */
+  readonly limit?: number | undefined;
+  /** Also panoptic quality by the lesser of mask and boundary IoU. */
+  readonly boundary?: boolean | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+const KEYS = [
+  'tasks',
+  'vocabulary',
+  'vocabularyName',
+  'templates',
+  'limit',
+  'boundary',
+  'onProgress',
+  'signal',
+];
+
+/**
+ * Scores of a bundle on a data set: panoptic quality, mean IoU by both conventions, and COCO's
+ * average precision; over all classes, those seen in training, and those not.
+ *
+ * @throws LexisegError `ERR_DATA` for what the data set has wrong, `ERR_VOCABULARY` for a
+ *   vocabulary of another size than the data set's.
+ */
+export async function evaluate(
+  segmenter: Segmenter,
+  dataset: SegmentationDataset,
+  options: EvaluationOptions = {},
+): Promise<EvaluationReport> {
+  checkOptions(options, KEYS, 'options');
+  checkCallback(options.onProgress, 'options.onProgress');
+  const { signal } = options;
+  const tasks = options.tasks ?? segmenter.manifest.tasks;
+  const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
+  const count = Math.min(limit, dataset.length);
+  const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
+    templates: options.templates,
+    // A data set may name two classes alike; they differ by their place.
+    duplicates: 'keep',
+    signal,
+  });
+  const scores = new Scores(vocabulary.classes, options.boundary ?? false);
+  const seconds = { inference: 0, scoring: 0 };
+  const timed = async <Result>(
+    kind: keyof typeof seconds,
+    work: () => Result | Promise<Result>,
+  ): Promise<Result> => {
+    const began = performance.now();
+    const result = await work();
+    seconds[kind] += (performance.now() - began) / 1000;
+    return result;
+  };
+  try {
+    // The truth of the next image is read while the network looks at this one.
+    let next: Promise<Truth> | undefined = dataset.truth(0);
+    for (let index = 0; index < count; index++) {
+      const reading = next as Promise<Truth>;
+      next = index + 1 < count ? dataset.truth(index + 1) : undefined;
+      next?.catch(() => {});
+      const { name, path } = dataset.image(index);
+      const proposals = await timed('inference', () => segmenter.proposeMasks(path, { signal }));
+      try {
+        const truth = await timed('scoring', () => reading);
+        const size = { width: truth.width, height: truth.height };
+        for (const task of tasks) {
+          const found = await timed('inference', () =>
+            segmenter.segment(proposals, vocabulary, { task, outputSize: size, signal }),
+          );
+          await timed('scoring', () => scores.add(found, truth, { name, path, index }));
+          found.dispose();
+        }
+      } finally {
+        proposals.dispose();
+      }
+      options.onProgress?.({ done: index + 1, total: count });
+    }
+    return scores.report({
+      bundle: segmenter.path,
+      weights: segmenter.manifest.weights.source,
+      dataset: dataset.name,
+      vocabulary: options.vocabularyName ?? `names of ${dataset.name}`,
+      images: count,
+      seconds,
+    });
+  } finally {
+    vocabulary.dispose();
+  }
+}
+
+function classInputs(
+  dataset: SegmentationDataset,
+  given: readonly ClassInput[] | undefined,
+): readonly ClassInput[] {
+  if (given === undefined) {
+    return dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
+  }
+  if (given.length === dataset.classes.length) return given;
+  throw new LexisegError(
+    'ERR_VOCABULARY',
+    `The vocabulary has ${given.length} classes, ${dataset.name} has ${dataset.classes.length}`,
+    { details: { vocabulary: given.length, dataset: dataset.classes.length } },
+  );
+}

@@ -1,0 +1,61 @@
+/** What an evaluation found, as plain data. */
+import type { PrecisionScore } from './average-precision.js';
+import type { SemanticScore } from './confusion.js';
+import type { PanopticScore } from './panoptic-quality.js';
+
+/** Scores of a group of classes: all, seen while training, or not. */
+export interface GroupScores {
+  /** Classes in the group. */
+  readonly classes: number;
+  readonly panoptic?: PanopticScore & { readonly classes: number };
+  readonly boundaryPanoptic?: PanopticScore & { readonly classes: number };
+  readonly semantic?: SemanticScore;
+  readonly instance?: PrecisionScore;
+}
+
+/** Scores of one class. */
+export interface ClassScores {
+  readonly name: string;
+  readonly thing: boolean;
+  readonly seen: boolean;
+  /** Pixels of it in the truth. */
+  readonly pixels: number;
+  readonly pq?: number | undefined;
+  readonly sq?: number | undefined;
+  readonly rq?: number | undefined;
+  readonly iou?: number | undefined;
+  readonly ap?: number | undefined;
+}
+
+/** One image and how well it went: PQ over its segments, in [0, 1]. */
+export interface ImageScore {
+  readonly image: string;
+  readonly path: string;
+  readonly index: number;
+  readonly score: number;
+}
+
+export interface EvaluationReport {
+  readonly bundle: string;
+  readonly weights: string;
+  readonly dataset: string;
+  readonly vocabulary: string;
+  readonly images: number;
+  /** By group: `all`, `seen`, `unseen`, `things`, `stuff`. */
+  readonly groups: Readonly<Record<string, GroupScores>>;
+  /** Harmonic means of seen and unseen; NaN where either is missing. */
+  readonly harmonic: { readonly pq: number; readonly miou: number };
+  /** Share of all pixels that the semantic map has right. */
+  readonly pixelAccuracy?: number | undefined;
+  readonly perClass: readonly ClassScores[];
+  readonly confused: readonly {
+    readonly truth: string;
+    readonly predicted: string;
+    readonly pixels: number;
+    readonly share: number;
+  }[];
+  /** Images, the worst first. */
+  readonly worst: readonly ImageScore[];
+  /** Seconds spent by the network and by counting. */
+  readonly seconds: { readonly inference: number; readonly scoring: number };
+}

@@ -1,0 +1,173 @@
+/** Gathers the results of one image after another, and makes the report. */
+import type { Truth } from '../data/segmentation-dataset.js';
+import { objectsOfTruth } from '../data/true-objects.js';
+import { InstanceSegmentation } from '../results/instance.js';
+import { PanopticSegmentation } from '../results/panoptic.js';
+import type { Segmentation } from '../results/segmentation.js';
+import { SemanticSegmentation } from '../results/semantic.js';
+import type { VocabularyClass } from '../text/classes.js';
+import { AveragePrecision } from './average-precision.js';
+import { boundaryOf, boundaryWidth, maskIou } from './boundary.js';
+import { Confusion } from './confusion.js';
+import { Overlap } from './overlap.js';
+import { type ImageQuality, matchSegments, PanopticQuality } from './panoptic-quality.js';
+import type { EvaluationReport, GroupScores, ImageScore } from './report.js';
+import { type RunLengths, runIou } from './run-lengths.js';
+
+/** Confused pairs and worst images that a report lists. */
+const LISTED = 24;
+
+type Facts = Pick<
+  EvaluationReport,
+  'bundle' | 'weights' | 'dataset' | 'vocabulary' | 'images' | 'seconds'
+>;
+
+export class Scores {
+  readonly #classes: readonly VocabularyClass[];
+  readonly #panoptic: PanopticQuality;
+  readonly #boundary: PanopticQuality | undefined;
+  readonly #confusion: Confusion;
+  readonly #precision = new AveragePrecision<RunLengths>(runIou);
+  readonly #images: ImageScore[] = [];
+  readonly #tasks = new Set<Segmentation['task']>();
+
+  constructor(classes: readonly VocabularyClass[], boundary: boolean) {
+    this.#classes = classes;
+    this.#panoptic = new PanopticQuality(classes.length);
+    this.#boundary = boundary ? new PanopticQuality(classes.length) : undefined;
+    this.#confusion = new Confusion(classes.length);
+  }
+
+  /** Adds what was found in an image, of the truth's size. */
+  add(
+    found: Segmentation,
+    truth: Truth,
+    image: Omit<ImageScore, 'score' | 'image'> & { name: string },
+  ): void {
+    this.#tasks.add(found.task);
+    if (found instanceof PanopticSegmentation) this.#addPanoptic(found, truth, image);
+    else if (found instanceof SemanticSegmentation) this.#confusion.add(found.labelMap, truth);
+    else if (found instanceof InstanceSegmentation) this.#addInstances(found, truth);
+  }
+
+  #addPanoptic(
+    found: PanopticSegmentation,
+    truth: Truth,
+    image: { name: string; path: string; index: number },
+  ): void {
+    const map = found.segmentMap;
+    const classes = found.segments.map(({ classIndex }) => classIndex);
+    const overlap = new Overlap(map, classes.length, truth);
+    const quality = matchSegments(overlap, classes, truth);
+    this.#panoptic.add(quality, classes, truth);
+    this.#images.push({
+      image: image.name,
+      path: image.path,
+      index: image.index,
+      score: qualityOfImage(quality),
+    });
+    if (this.#boundary === undefined) return;
+    const distance = boundaryWidth(truth.width, truth.height);
+    const edge = (ids: Int32Array | Uint32Array, id: number): Uint8Array =>
+      boundaryOf(maskOf(ids, id), truth.width, truth.height, distance);
+    const lesser = matchSegments(overlap, classes, truth, (row, column, iou) => {
+      // A pair that fails by its masks fails by the lesser of the two as well.
+      if (iou <= 0.5) return iou;
+      const id = truth.segments[column]?.id as number;
+      return Math.min(iou, maskIou(edge(map, row), edge(truth.ids, id)));
+    });
+    this.#boundary.add(lesser, classes, truth);
+  }
+
+  #addInstances(found: InstanceSegmentation, truth: Truth): void {
+    const objects = objectsOfTruth(truth, (index) => this.#classes[index]?.thing ?? false);
+    const detections = found.segments.map((segment) => ({
+      classIndex: segment.classIndex,
+      shape: found.runLengths(segment),
+      score: segment.score,
+      area: segment.area,
+    }));
+    const present = new Set([...objects, ...detections].map(({ classIndex }) => classIndex));
+    for (const classIndex of present) {
+      this.#precision.add(
+        classIndex,
+        detections.filter((one) => one.classIndex === classIndex),
+        objects
+          .filter((one) => one.classIndex === classIndex)
+          .map(({ runs, area, crowd }) => ({ shape: runs, area, crowd })),
+      );
+    }
+  }
+
+  report(facts: Facts): EvaluationReport {
+    const indices = [...this.#classes.keys()];
+    const where = (holds: (one: VocabularyClass) => boolean): number[] =>
+      indices.filter((index) => holds(this.#classes[index] as VocabularyClass));
+    const groups = {
+      all: this.#group(indices),
+      seen: this.#group(where(({ seen }) => seen)),
+      unseen: this.#group(where(({ seen }) => !seen)),
+      things: this.#group(where(({ thing }) => thing)),
+      stuff: this.#group(where(({ thing }) => !thing)),
+    };
+    const { seen, unseen } = groups;
+    return {
+      ...facts,
+      groups,
+      harmonic: {
+        pq: harmonicMean(seen.panoptic?.pq, unseen.panoptic?.pq),
+        miou: harmonicMean(seen.semantic?.miou, unseen.semantic?.miou),
+      },
+      ...(this.#tasks.has('semantic') ? { pixelAccuracy: this.#confusion.pixelAccuracy() } : {}),
+      perClass: this.#perClass(),
+      confused: this.#confusion.worstPairs(LISTED).map((pair) => ({
+        ...pair,
+        truth: this.#classes[pair.truth]?.name as string,
+        predicted: this.#classes[pair.predicted]?.name as string,
+      })),
+      worst: [...this.#images].sort((a, b) => a.score - b.score).slice(0, LISTED),
+    };
+  }
+
+  #group(classes: readonly number[]): GroupScores {
+    const has = (task: Segmentation['task']): boolean => this.#tasks.has(task);
+    const things = classes.filter((index) => this.#classes[index]?.thing);
+    return {
+      classes: classes.length,
+      ...(has('panoptic') ? { panoptic: this.#panoptic.mean(classes) } : {}),
+      ...(has('panoptic') && this.#boundary
+        ? { boundaryPanoptic: this.#boundary.mean(classes) }
+        : {}),
+      ...(has('semantic') ? { semantic: this.#confusion.mean(classes) } : {}),
+      ...(has('instance') ? { instance: this.#precision.mean(things) } : {}),
+    };
+  }
+
+  #perClass(): EvaluationReport['perClass'] {
+    const ious = this.#confusion.ious();
+    const { truth } = this.#confusion.totals();
+    return this.#classes.map(({ name, thing, seen }, index) => ({
+      name,
+      thing,
+      seen,
+      pixels: truth[index] as number,
+      ...this.#panoptic.scoreOf(index),
+      iou: this.#tasks.has('semantic') ? ious[index] : undefined,
+      ap: this.#tasks.has('instance') && thing ? this.#precision.scoreOf(index).ap : undefined,
+    }));
+  }
+}
+
+/** PQ over the segments of one image, whatever their classes; 1 for an empty one. */
+function qualityOfImage({ matches, falsePositives, falseNegatives }: ImageQuality): number {
+  const total = matches.length + (falsePositives.length + falseNegatives.length) / 2;
+  return total === 0 ? 1 : matches.reduce((sum, { iou }) => sum + iou, 0) / total;
+}
+
+const harmonicMean = (a = Number.NaN, b = Number.NaN): number => (2 * a * b) / (a + b);
+
+function maskOf(ids: Int32Array | Uint32Array, id: number): Uint8Array {
+  const mask = new Uint8Array(ids.length);
+  for (let at = 0; at < ids.length; at++) if (ids[at] === id) mask[at] = 1;
+  return mask;
+}

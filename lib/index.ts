@@ -2,7 +2,32 @@
 export { type BundleLabel, readManifest } from './bundle.js';
 export type { ColorJitter, CropRange } from './data/augment.js';
 export { type ImageTextOptions, openImageText } from './data/image-text.js';
+export { DATASET_KINDS, type DatasetKind, openDataset } from './data/open-dataset.js';
+export { type PanopticOptions, panopticData } from './data/panoptic.js';
+export type {
+  DatasetClass,
+  SegmentationDataset,
+  Truth,
+  TruthSegment,
+} from './data/segmentation-dataset.js';
 export { ERROR_CODES, type ErrorCode, LexisegError } from './errors.js';
+export type { PrecisionScore } from './evaluation/average-precision.js';
+export type { SemanticScore } from './evaluation/confusion.js';
+export { type EvaluationOptions, evaluate } from './evaluation/evaluate.js';
+export type { PanopticScore } from './evaluation/panoptic-quality.js';
+export type {
+  ClassScores,
+  EvaluationReport,
+  GroupScores,
+  ImageScore,
+} from './evaluation/report.js';
+export { type ReportPicture, reportHtml } from './evaluation/report-html.js';
+export { type PictureOptions, reportPictures } from './evaluation/report-pictures.js';
+export {
+  readVocabulary,
+  shippedVocabularies,
+  type VocabularyFile,
+} from './evaluation/vocabulary-file.js';
 export type { ImageInput, RawImage } from './image.js';
 export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';

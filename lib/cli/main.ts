@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { packageFolder } from '../binaries.js';
 import { addBenchCommand } from './bench.js';
 import { addDoctorCommand } from './doctor.js';
+import { addEvalCommand } from './eval.js';
 import { EXIT, exitCodeOf, interruptible, printError, UsageError } from './exit.js';
 import { addInspectCommand } from './inspect.js';
 import { addLibTorchCommand } from './libtorch.js';
@@ -50,6 +51,7 @@ function createProgram(): Command {
     .exitOverride()
     .addHelpText('after', HELP);
   addSegmentCommand(program, signal);
+  addEvalCommand(program, signal);
   addInspectCommand(program, signal);
   addBenchCommand(program, signal);
   addLibTorchCommand(program, signal);

@@ -1,0 +1,93 @@
+/** Vocabularies of published data sets, as files that come with the package, and users' own. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageFolder } from '../binaries.js';
+import { expected, LexisegError } from '../errors.js';
+import type { ClassDefinition } from '../text/classes.js';
+
+const folder = join(packageFolder, 'models', 'vocabularies');
+const LARGEST_FILE = 16 * 1024 * 1024;
+
+/** Names for the classes of a data set, in its order. */
+export interface VocabularyFile {
+  readonly name: string;
+  /** Who wrote the names. */
+  readonly source: string;
+  readonly licence: string;
+  readonly classes: readonly ClassDefinition[];
+}
+
+/** Names of the vocabularies that come with the package. */
+export function shippedVocabularies(): string[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.json') && !name.startsWith('templates'))
+    .map((name) => name.replace(/\.json$/, ''))
+    .sort();
+}
+
+/**
+ * A vocabulary by the name of a shipped one, or from a JSON file of the same form.
+ *
+ * @param names `engineered` gives every class its synonyms, `plain` its name alone
+ * @throws LexisegError `ERR_VOCABULARY` when there is none, or it is no vocabulary.
+ */
+export function readVocabulary(
+  nameOrPath: string,
+  names: 'engineered' | 'plain' = 'engineered',
+): VocabularyFile {
+  if (typeof nameOrPath !== 'string' || nameOrPath === '') {
+    throw expected('a name or a path', 'vocabulary', nameOrPath);
+  }
+  const shipped = shippedVocabularies().includes(nameOrPath);
+  const path = shipped ? join(folder, `${nameOrPath}.json`) : nameOrPath;
+  const value = readJson(path, shipped);
+  const { name, source, licence, classes } = value as Partial<Record<string, unknown>>;
+  if (!Array.isArray(classes) || classes.length === 0) refuse(path, 'it has no "classes"');
+  return {
+    name: `${typeof name === 'string' ? name : path} (${names} names)`,
+    source: typeof source === 'string' ? source : path,
+    licence: typeof licence === 'string' ? licence : 'not stated',
+    classes: (classes as unknown[]).map((item, index) => classOf(item, index, path, names)),
+  };
+}
+
+function classOf(
+  item: unknown,
+  index: number,
+  path: string,
+  names: 'engineered' | 'plain',
+): ClassDefinition {
+  const { name, synonyms = [], thing } = (item ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof name !== 'string' || name === '') refuse(path, `class ${index} has no name`);
+  if (!Array.isArray(synonyms) || !synonyms.every((one) => typeof one === 'string')) {
+    refuse(path, `the synonyms of class ${index} are no list of texts`);
+  }
+  return {
+    name,
+    ...(names === 'engineered' && synonyms.length > 0 ? { synonyms } : {}),
+    ...(typeof thing === 'boolean' ? { thing } : {}),
+  };
+}
+
+function readJson(path: string, shipped: boolean): object {
+  try {
+    const text = readFileSync(path, 'utf8');
+    if (text.length > LARGEST_FILE) throw new Error(`it has ${text.length} characters`);
+    const value: unknown = JSON.parse(text);
+    if (value === null || typeof value !== 'object') throw new Error('its JSON is no object');
+    return value;
+  } catch (cause) {
+    const hint = shipped ? '' : `; shipped: ${shippedVocabularies().join(', ')}`;
+    throw new LexisegError(
+      'ERR_VOCABULARY',
+      `Cannot read the vocabulary ${path}: ${(cause as Error).message}${hint}`,
+      { cause, details: { path } },
+    );
+  }
+}
+
+function refuse(path: string, reason: string): never {
+  throw new LexisegError('ERR_VOCABULARY', `${path} is no vocabulary: ${reason}`, {
+    details: { path },
+  });
+}

@@ -1,7 +1,7 @@
 /** Batches of images with captions, for contrastive training. */
 import { stat } from 'node:fs/promises';
 import { LexisegError } from '../errors.js';
-import { checkOptions, integerIn, numberIn } from '../options.js';
+import { booleanValue, checkOptions, integerIn, numberIn } from '../options.js';
 import { Tensor } from '../tensor.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import type { TrainingData } from '../training/batch.js';
@@ -30,9 +30,11 @@ export interface ImageTextOptions {
   /** Probability of a mirrored image. Default 0.5. */
   readonly flip?: number | undefined;
   readonly colorJitter?: ColorJitter | undefined;
+  /** Give two captions of each image, so that texts also learn from each other. Default false. */
+  readonly pairedCaptions?: boolean | undefined;
 }
 
-const IMAGE_TEXT_KEYS = ['batchSize', 'imageSize', 'crop', 'flip', 'colorJitter'];
+const IMAGE_TEXT_KEYS = ['batchSize', 'imageSize', 'crop', 'flip', 'colorJitter', 'pairedCaptions'];
 
 function parseOptions(options: ImageTextOptions) {
   checkOptions(options, IMAGE_TEXT_KEYS, 'data');
@@ -47,6 +49,7 @@ function parseOptions(options: ImageTextOptions) {
     },
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
+    pairedCaptions: booleanValue(options.pairedCaptions ?? false, 'data.pairedCaptions'),
   };
 }
 
@@ -83,7 +86,8 @@ export async function openImageText(
 
 interface Prepared {
   readonly rgb: Uint8Array;
-  readonly tokens: readonly number[];
+  /** One or two captions. */
+  readonly tokens: readonly (readonly number[])[];
 }
 
 async function prepare(
@@ -94,27 +98,44 @@ async function prepare(
 ): Promise<Prepared> {
   const random = new Random(seed, position);
   const { imageSize } = options;
-  const caption = sample.captions[random.below(sample.captions.length)] as string;
+  const captions = draw(random, sample.captions, options.pairedCaptions ? 2 : 1);
   const image = await openImage(sample.image, sample.name);
   const size = { width: imageSize, height: imageSize };
   const rgb = await image.pixels(randomResizedCrop(random, image, size, options.crop));
   if (random.chance(options.flip)) mirror(rgb, imageSize, imageSize, 3);
   jitterColors(rgb, random, options.colorJitter);
-  return { rgb, tokens: tokenizer.encode(caption) };
+  return { rgb, tokens: captions.map((caption) => tokenizer.encode(caption)) };
+}
+
+/** Different captions at random, or the same again where there are too few. */
+function draw(random: Random, captions: readonly string[], count: number): string[] {
+  const order = random.permutation(captions.length);
+  return Array.from(
+    { length: count },
+    (_, i) => captions[order[i % order.length] as number] as string,
+  );
 }
 
 function collate(samples: readonly Prepared[], imageSize: number): Record<string, Tensor> {
   const count = samples.length;
   const bytes = imageSize * imageSize * 3;
   const images = new Uint8Array(count * bytes);
-  const length = Math.max(...samples.map(({ tokens }) => tokens.length));
-  const tokenIds = new BigInt64Array(count * length);
-  for (const [index, { rgb, tokens }] of samples.entries()) {
-    images.set(rgb, index * bytes);
-    for (const [column, id] of tokens.entries()) tokenIds[index * length + column] = BigInt(id);
-  }
+  for (const [index, { rgb }] of samples.entries()) images.set(rgb, index * bytes);
+  const texts = (which: number) => samples.map(({ tokens }) => tokens[which] as readonly number[]);
+  const paired = (samples[0]?.tokens.length ?? 1) > 1;
   return {
     images: Tensor.from(images, [count, imageSize, imageSize, 3]),
-    token_ids: Tensor.from(tokenIds, [count, length]),
+    token_ids: tokenTensor(texts(0)),
+    ...(paired ? { paired_token_ids: tokenTensor(texts(1)) } : {}),
   };
+}
+
+/** int64 [N, L] with L the longest text; zeros after the end. */
+function tokenTensor(texts: readonly (readonly number[])[]): Tensor {
+  const length = Math.max(...texts.map((ids) => ids.length));
+  const tokenIds = new BigInt64Array(texts.length * length);
+  for (const [row, ids] of texts.entries()) {
+    for (const [column, id] of ids.entries()) tokenIds[row * length + column] = BigInt(id);
+  }
+  return Tensor.from(tokenIds, [texts.length, length]);
 }

@@ -9,6 +9,8 @@ interface InputSpec {
   readonly dtype: DType;
   /** Letters stand for sizes that must agree, numbers for themselves. */
   readonly shape: readonly (string | number)[];
+  /** A batch may do without it. */
+  readonly optional?: boolean;
 }
 
 const IMAGES: InputSpec = { dtype: 'uint8', shape: ['B', 'H', 'W', 3] };
@@ -23,7 +25,11 @@ export const BATCH_INPUTS: Readonly<
     labels: { dtype: 'int64', shape: ['M'] },
     mask_counts: { dtype: 'int64', shape: ['B'] },
   },
-  'image-text': { images: IMAGES, token_ids: { dtype: 'int64', shape: ['B', 'L'] } },
+  'image-text': {
+    images: IMAGES,
+    token_ids: { dtype: 'int64', shape: ['B', 'L'] },
+    paired_token_ids: { dtype: 'int64', shape: ['B', 'M'], optional: true },
+  },
 };
 
 /**
@@ -35,6 +41,7 @@ export function checkBatch(kind: TrainingInfo['batch'], batch: TrainingBatch): n
   const sizes = new Map<string, number>();
   for (const [name, spec] of Object.entries(BATCH_INPUTS[kind])) {
     const tensor = batch.inputs[name];
+    if (tensor === undefined && spec.optional) continue;
     if (tensor === undefined) refuse(batch, name, `${kind} batches need it`);
     checkInput(batch, name, tensor as Tensor, spec, sizes);
   }

@@ -10,24 +10,25 @@ export const SCENES = { training: 9_000, checking: 300 };
 export const CLIP_PHASES = [
   {
     name: 'coarse',
-    steps: 2_400,
-    learningRate: 2e-3,
-    schedule: { kind: 'cosine', warmUpSteps: 200, final: 0.25 },
-    data: { batchSize: 192, imageSize: 64 },
+    steps: 3_600,
+    learningRate: 1e-3,
+    schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.35 },
+    data: { batchSize: 144, imageSize: 64 },
   },
   {
     name: 'fine',
-    steps: 1_700,
-    learningRate: 8e-4,
-    schedule: { kind: 'cosine', warmUpSteps: 50, final: 0.005 },
-    data: { batchSize: 192, imageSize: 96 },
+    steps: 1_500,
+    learningRate: 6e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.003 },
+    data: { batchSize: 144, imageSize: 96 },
   },
 ];
 
 export const CLIP_DATA = {
-  crop: { area: [0.55, 1], aspect: [0.8, 1.25] },
+  crop: { area: [0.6, 1], aspect: [0.8, 1.25] },
   flip: 0.5,
-  colorJitter: { brightness: 0.25, contrast: 0.25, saturation: 0.5, hue: 0.06 },
+  colorJitter: { brightness: 0.2, contrast: 0.2, saturation: 0.3, hue: 0.03 },
+  pairedCaptions: true,
 };
 
 export const CLIP_TRAINER = {

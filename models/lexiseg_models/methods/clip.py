@@ -90,12 +90,19 @@ class TrainableClip(Clip):
         """Weighted losses by name; their sum is what training makes small.
 
         Args:
-            batch: `images` uint8 [B, H, W, 3] of the size the network sees, and `token_ids`
-                int64 [B, L] of a caption of each.
+            batch: `images` uint8 [B, H, W, 3] of the size the network sees, `token_ids` int64
+                [B, L] of a caption of each, and optionally `paired_token_ids` int64 [B, L'] of
+                another caption of the same images, which must then agree with the first
+                (text supervision as in DeCLIP, arXiv 2110.05208, sec. 3.2).
         """
         image = self.embed_images(self.preprocess.normalise(batch["images"]))
         text = self.text_encoder(batch["token_ids"])
-        return self.objective(image, text, self.classifier.scale())
+        losses = self.objective(image, text, self.classifier.scale())
+        if "paired_token_ids" in batch:
+            paired = self.text_encoder(batch["paired_token_ids"])
+            both_ways = self.objective(paired, text, self.classifier.scale())
+            losses["text_to_text"] = both_ways["image_to_text"] + both_ways["text_to_image"]
+        return losses
 
 
 def parse_config(data: Mapping[str, Any]) -> ClipConfig:

@@ -72,6 +72,14 @@ describe('arrows in lib', () => {
     }
   });
 
+  it('has data sets know nothing of networks, and training nothing of data sets', () => {
+    const of = (folder: string) => sources.filter((name) => name.startsWith(`lib/${folder}/`));
+    const into = (folder: string, pattern: RegExp) =>
+      of(folder).flatMap((name) => importsOf(name, true).filter((path) => pattern.test(path)));
+    expect(into('data', /^lib\/(segmenter|evaluation\/|training\/(?!batch))/)).toEqual([]);
+    expect(into('training', /^lib\/(segmenter|data\/|evaluation\/)/)).toEqual([]);
+  });
+
   it('has index.ts hold exports and nothing else', () => {
     const code = text('lib/index.ts').replace(/\/\*[\s\S]*?\*\//g, '');
     const statements = code.split(';').map((statement) => statement.trim());
@@ -90,12 +98,17 @@ describe('arrows in lib', () => {
     const { dependencies } = JSON.parse(text('package.json'));
     const foreign = sources.flatMap((name) =>
       specifiersOf(name)
-        .filter((specifier) => !/^(\.|node:)/.test(specifier) && !(specifier in dependencies))
+        .filter((specifier) => !/^(\.|node:)/.test(specifier))
+        .filter((specifier) => !(packageOf(specifier) in dependencies))
         .map((specifier) => `${name}: ${specifier}`),
     );
     expect(foreign).toEqual([]);
   });
 });
+
+/** `name` or `@scope/name` of `name/some/file`. */
+const packageOf = (specifier: string): string =>
+  specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
 
 /** A chain of imports that returns to where it began, or null. */
 function findCircle(graph: ReadonlyMap<string, readonly string[]>): string[] | null {

@@ -82,7 +82,7 @@ describe('the tarball', () => {
 
   it('holds nothing else, and nothing heavy', () => {
     const known =
-      /^(dist\/.+\.(js|d\.ts)|prebuilds\/(README\.md|[a-z0-9]+-[a-z0-9]+\/.+)|models\/bundles\/[^/]+\.pt|examples\/[^/]+|[A-Z_]+(\.md)?|package\.json)$/;
+      /^(dist\/.+\.(js|d\.ts)|prebuilds\/(README\.md|[a-z0-9]+-[a-z0-9]+\/.+)|models\/bundles\/[^/]+\.(pt|md)|models\/vocabularies\/[^/]+\.json|examples\/[^/]+|[A-Z_]+(\.md)?|package\.json)$/;
     expect(packed.files.map(({ path }) => path).filter((path) => !known.test(path))).toEqual([]);
     expect(packed.size).toBeLessThan(15e6);
     const sources = packed.files.filter(({ path }) => /(^|\/)(libtorch_|libc10)|\.map$/.test(path));

@@ -1,11 +1,15 @@
 /** Everything a user of the package may import. */
 export { type BundleLabel, readManifest } from './bundle.js';
+export type { OnProblem } from './data/annotation-file.js';
 export type { ColorJitter, CropRange } from './data/augment.js';
+export { checkDataset, type DatasetCheck, type DatasetCheckOptions } from './data/check-dataset.js';
+export { DATASET_KINDS, type DatasetKind } from './data/dataset-kinds.js';
 export { type ImageTextOptions, openImageText } from './data/image-text.js';
-export { DATASET_KINDS, type DatasetKind, openDataset } from './data/open-dataset.js';
+export { openDataset } from './data/open-dataset.js';
 export { type PanopticOptions, panopticData } from './data/panoptic.js';
 export type {
   DatasetClass,
+  ObjectMask,
   SegmentationDataset,
   Truth,
   TruthSegment,
@@ -23,11 +27,6 @@ export type {
 } from './evaluation/report.js';
 export { type ReportPicture, reportHtml } from './evaluation/report-html.js';
 export { type PictureOptions, reportPictures } from './evaluation/report-pictures.js';
-export {
-  readVocabulary,
-  shippedVocabularies,
-  type VocabularyFile,
-} from './evaluation/vocabulary-file.js';
 export type { ImageInput, RawImage } from './image.js';
 export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';
@@ -64,6 +63,11 @@ export {
 export { SemanticSegmentation } from './results/semantic.js';
 export { type SegmentationOf, Segmenter, type SegmentInput } from './segmenter.js';
 export { type DType, Tensor, type TensorData, type TensorFromOptions } from './tensor.js';
+export {
+  readVocabulary,
+  shippedVocabularies,
+  type VocabularyFile,
+} from './text/vocabulary-file.js';
 export type { BatchRequest, TrainingBatch, TrainingData } from './training/batch.js';
 export type { BundleExport } from './training/bundle-export.js';
 export type { StepEvent, TrainingEvent } from './training/event.js';

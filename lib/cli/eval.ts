@@ -1,5 +1,6 @@
 /** `lexiseg eval`: scores of a bundle on a data set, as a table, JSON and HTML. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { DATASET_KINDS, type DatasetKind } from '../data/dataset-kinds.js';
 import type { EvaluationReport, GroupScores, LoadOptions, Task } from '../index.js';
 import {
   addBundleOptions,
@@ -12,10 +13,9 @@ import { OutputFolder } from './output-folder.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 
 const TASKS: readonly Task[] = ['panoptic', 'semantic', 'instance'];
-const KINDS = ['coco-panoptic'];
 
 interface EvalFlags extends BundleFlags {
-  dataset: string;
+  dataset: DatasetKind;
   data: string;
   split: 'train' | 'val';
   task?: Task[];
@@ -42,7 +42,9 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
     .description('score a bundle on a data set with known masks')
     .argument('[bundle]', 'bundle to score')
     .addOption(
-      new Option('--dataset <kind>', 'layout of the data').choices(KINDS).makeOptionMandatory(),
+      new Option('--dataset <kind>', 'layout of the data')
+        .choices(DATASET_KINDS)
+        .makeOptionMandatory(),
     )
     .requiredOption('--data <folder>', 'where the data set is')
     .addOption(new Option('--split <name>', 'part of it').choices(['train', 'val']).default('val'))
@@ -80,7 +82,7 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   const { evaluate, openDataset, readVocabulary, reportHtml, reportPictures, Segmenter } =
     await import('../index.js');
   progress.step(`reading ${flags.data}`);
-  const dataset = await openDataset(flags.dataset as 'coco-panoptic', flags.data, flags.split);
+  const dataset = await openDataset(flags.dataset, flags.data, flags.split);
   const words = flags.vocab === undefined ? undefined : readVocabulary(flags.vocab, flags.names);
   const path = bundlePath(flags);
   progress.step(`loading ${path}`);

@@ -1,6 +1,8 @@
 /** Reads JSON that someone else wrote, and says where it is wrong. */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { LexisegError } from '../errors.js';
+import { pathOfPlace, placeInJson } from './json-place.js';
 
 /** Throws `ERR_DATA` that names a file and a place in it. */
 export function dataError(file: string, place: string, reason: string, cause?: unknown): never {
@@ -8,6 +10,40 @@ export function dataError(file: string, place: string, reason: string, cause?: u
     cause,
     details: { file, place },
   });
+}
+
+/** Takes what is wrong with one record of many, so that the next can be looked at. */
+export type OnProblem = (problem: LexisegError) => void;
+
+/**
+ * Reads records one by one. Without `onProblem` the first that is wrong throws; with it each is
+ * told, and left out.
+ */
+export function readRecords<Item, Result>(
+  items: readonly Item[],
+  read: (item: Item, index: number) => Result,
+  onProblem: OnProblem | undefined,
+): Result[] {
+  const results: Result[] = [];
+  for (const [index, item] of items.entries()) {
+    try {
+      results.push(read(item, index));
+    } catch (problem) {
+      if (onProblem === undefined || !(problem instanceof LexisegError)) throw problem;
+      onProblem(problem);
+    }
+  }
+  return results;
+}
+
+/** `file:line:column` of a place in a JSON file, or the file when it cannot be read again. */
+function whereInFile(file: string, place: string): string {
+  try {
+    const { line, column } = placeInJson(readFileSync(file, 'utf8'), pathOfPlace(place));
+    return `${file}:${line}:${column}`;
+  } catch {
+    return file;
+  }
 }
 
 /** A file's JSON. A syntax error is told with its line. */
@@ -94,7 +130,8 @@ export class Fields {
 
   fail(key: string, reason: string, value?: unknown): never {
     const shown = value === undefined ? 'missing' : JSON.stringify(value)?.slice(0, 60);
-    return dataError(this.file, this.#at(key), `${reason} (${shown})`);
+    const place = this.#at(key);
+    return dataError(whereInFile(this.file, place), place, `${reason} (${shown})`);
   }
 
   #at(key: string): string {

@@ -1,9 +1,16 @@
 /** COCO panoptic: a JSON file, PNG maps of segment ids, and images. */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { dataError, type Fields, readJsonFile } from './annotation-file.js';
+import {
+  dataError,
+  type Fields,
+  type OnProblem,
+  readJsonFile,
+  readRecords,
+} from './annotation-file.js';
+import { type Categories, classOf, insideFolder, readCategories } from './coco-categories.js';
 import { readIdMap } from './id-map.js';
-import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-dataset.js';
+import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
 
 /** Places where the parts of a data set lie below its folder; SPLIT is filled in. */
 const LAYOUTS = [
@@ -26,7 +33,8 @@ const LAYOUTS = [
  */
 export async function openCocoPanoptic(
   folder: string,
-  split = 'val',
+  split: string,
+  onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
   const layouts = LAYOUTS.map(({ json, maps, images }) => ({
     json: join(folder, json.replace('SPLIT', split)),
@@ -41,14 +49,16 @@ export async function openCocoPanoptic(
   const file = await readJsonFile(layout.json);
   const categories = readCategories(file);
   const images = new Map(file.list('images').map((image) => [image.count('id'), image]));
-  const records = file.list('annotations').map((annotation) => {
+  const read = (annotation: Fields): Entry => {
     const id = annotation.count('image_id');
     const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
-    return readRecord(annotation, image, categories.indexOf);
-  });
+    return readRecord(annotation, image, categories);
+  };
+  const records = readRecords(file.list('annotations'), read, onProblem);
   return {
     name: basename(folder),
     classes: categories.classes,
+    tasks: ['panoptic', 'semantic', 'instance'],
     length: records.length,
     image: (index) => {
       const { image } = records[index] as Entry;
@@ -67,44 +77,13 @@ interface Entry {
   readonly segments: Truth['segments'];
 }
 
-/** Categories in their order, and their index by id. */
-function readCategories(file: Fields): {
-  classes: DatasetClass[];
-  indexOf: Map<number, number>;
-} {
-  const indexOf = new Map<number, number>();
-  const classes = file.list('categories').map((category, index) => {
-    const id = category.count('id');
-    if (indexOf.has(id)) category.fail('id', 'is there twice', id);
-    indexOf.set(id, index);
-    const { name, synonyms } = namesOf(category);
-    const thing = category.flag('isthing', true);
-    if (!category.has('seen')) return { name, synonyms, thing };
-    return { name, synonyms, thing, seen: category.flag('seen', true) };
-  });
-  return { classes, indexOf };
-}
-
-/** ADE20K's names hold their synonyms, `animal, animate being`. */
-function namesOf(category: Fields): { name: string; synonyms: string[] } {
-  const [name = '', ...rest] = category.text('name').split(/,\s*/);
-  return { name, synonyms: [...rest, ...category.texts('synonyms')] };
-}
-
-function readRecord(
-  annotation: Fields,
-  image: Fields,
-  categoryIndex: ReadonlyMap<number, number>,
-): Entry {
+function readRecord(annotation: Fields, image: Fields, categories: Categories): Entry {
   const ids = new Set<number>();
   const segments = annotation.list('segments_info').map((segment) => {
     const id = segment.count('id');
     if (id === 0 || ids.has(id)) segment.fail('id', id === 0 ? 'is 0' : 'is there twice', id);
     ids.add(id);
-    const category = segment.count('category_id');
-    const classIndex = categoryIndex.get(category);
-    if (classIndex === undefined) segment.fail('category_id', 'is no category', category);
-    return { id, classIndex: classIndex as number, crowd: segment.flag('iscrowd', false) };
+    return { id, classIndex: classOf(segment, categories), crowd: segment.flag('iscrowd', false) };
   });
   return {
     image: insideFolder(image, 'file_name'),
@@ -113,13 +92,6 @@ function readRecord(
     height: image.count('height'),
     segments,
   };
-}
-
-/** A file name that does not lead out of its folder. */
-function insideFolder(fields: Fields, key: string): string {
-  const name = fields.text(key);
-  if (/^[/\\]|(^|[/\\])\.\.([/\\]|$)/.test(name)) fields.fail(key, 'leads out of its folder', name);
-  return name;
 }
 
 async function readTruth(path: string, record: Entry): Promise<Truth> {

@@ -1,32 +1,44 @@
 /** Segmentation data sets by the name of their layout. */
 import { LexisegError } from '../errors.js';
 import { oneOf } from '../options.js';
+import { openAde150, openAde847 } from './ade20k.js';
+import type { OnProblem } from './annotation-file.js';
+import { openCityscapes } from './cityscapes.js';
+import { openCocoInstances } from './coco-instances.js';
 import { openCocoPanoptic } from './coco-panoptic.js';
-import type { SegmentationDataset } from './segmentation-dataset.js';
+import { DATASET_KINDS, type DatasetKind } from './dataset-kinds.js';
+import { openContext59, openContext459, openVoc20, openVoc21 } from './pascal.js';
+import type { DatasetOpener, SegmentationDataset } from './segmentation-dataset.js';
 
-type Opener = (folder: string, split?: string) => Promise<SegmentationDataset>;
-
-const OPENERS: Readonly<Record<'coco-panoptic', Opener>> = {
+const OPENERS: Readonly<Record<DatasetKind, DatasetOpener>> = {
   'coco-panoptic': openCocoPanoptic,
+  'coco-instance': openCocoInstances,
+  'ade20k-150': openAde150,
+  'ade20k-847': openAde847,
+  'voc-21': openVoc21,
+  'voc-20': openVoc20,
+  'context-59': openContext59,
+  'context-459': openContext459,
+  cityscapes: openCityscapes,
 };
-
-/** Names of the layouts that can be read. */
-export type DatasetKind = keyof typeof OPENERS;
-export const DATASET_KINDS = Object.keys(OPENERS) as readonly DatasetKind[];
 
 /**
  * Opens a data set and reads its index; images and masks are read when they are needed.
  *
  * @param split `train` or `val`, where a layout has both; default `val`
+ * @param onProblem takes what is wrong with single records, which are then left out; without it
+ *   the first one throws
  * @throws LexisegError `ERR_DATA` with the file and what is wrong in it.
  */
 export async function openDataset(
   kind: DatasetKind,
   folder: string,
   split: 'train' | 'val' = 'val',
+  onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
-  const opener: Opener = OPENERS[oneOf(kind, DATASET_KINDS, 'kind')];
-  const dataset = await opener(folder, split);
+  const opener: DatasetOpener = OPENERS[oneOf(kind, DATASET_KINDS, 'kind')];
+  oneOf(split, ['train', 'val'], 'split');
+  const dataset = await opener(folder, split, onProblem);
   if (dataset.length > 0) return dataset;
   throw new LexisegError('ERR_DATA', `${folder} holds no annotated image`, { details: { folder } });
 }

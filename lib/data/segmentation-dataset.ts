@@ -1,5 +1,7 @@
 /** Images with the truth about their segments, whatever layout they are stored in. */
 import type { TrainingClass } from '../manifest.js';
+import type { Task } from '../options.js';
+import type { OnProblem } from './annotation-file.js';
 
 /** A class of a data set. */
 export interface DatasetClass extends TrainingClass {
@@ -16,6 +18,16 @@ export interface TruthSegment {
   readonly crowd: boolean;
 }
 
+/** One object, which may lie behind or in front of others. */
+export interface ObjectMask {
+  readonly classIndex: number;
+  readonly crowd: boolean;
+  /** COCO run lengths: column-major, zeros first. */
+  readonly runs: Uint32Array;
+  /** What decides whether it is small or large, pixels. */
+  readonly area: number;
+}
+
 /** What is where in one image. */
 export interface Truth {
   readonly width: number;
@@ -23,12 +35,16 @@ export interface Truth {
   /** Segment id of each pixel, row-major; 0 is void: nobody says what is there. */
   readonly ids: Uint32Array;
   readonly segments: readonly TruthSegment[];
+  /** Where the layout has objects that overlap: each whole. */
+  readonly objects?: readonly ObjectMask[] | undefined;
 }
 
 export interface SegmentationDataset {
   /** What errors and reports call it. */
   readonly name: string;
   readonly classes: readonly DatasetClass[];
+  /** What its truth can score: a map of classes does not tell objects apart. */
+  readonly tasks: readonly Task[];
   /** Images in it. */
   readonly length: number;
   /** A name for people and the path of an image file. */
@@ -38,3 +54,10 @@ export interface SegmentationDataset {
    */
   truth(index: number): Promise<Truth>;
 }
+
+/** Reads the index of a layout below a folder. */
+export type DatasetOpener = (
+  folder: string,
+  split: 'train' | 'val',
+  onProblem?: OnProblem,
+) => Promise<SegmentationDataset>;

@@ -1,22 +1,14 @@
 /** The objects of an image one by one, as masks in COCO run lengths. */
 import { callNative } from '../job.js';
 import { native } from '../native.js';
-import type { Truth } from './segmentation-dataset.js';
+import type { ObjectMask, Truth } from './segmentation-dataset.js';
 
-export interface ObjectMask {
-  readonly classIndex: number;
-  readonly crowd: boolean;
-  /** COCO run lengths: column-major, zeros first. */
-  readonly runs: Uint32Array;
-  /** Pixels inside. */
-  readonly area: number;
-}
-
-/** The segments of thing classes. */
+/** Objects as the data set gives them, or else its segments of thing classes. */
 export function objectsOfTruth(
   truth: Truth,
   isThing: (classIndex: number) => boolean,
-): ObjectMask[] {
+): readonly ObjectMask[] {
+  if (truth.objects !== undefined) return truth.objects;
   const { width, height, ids } = truth;
   return truth.segments.flatMap(({ id, classIndex, crowd }) => {
     if (!isThing(classIndex)) return [];

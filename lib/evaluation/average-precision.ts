@@ -27,8 +27,13 @@ export interface PrecisionScore {
   readonly apLarge: number;
 }
 
-const IOU_THRESHOLDS = Array.from({ length: 10 }, (_, i) => 0.5 + 0.05 * i);
-const RECALL_POINTS = Array.from({ length: 101 }, (_, i) => i / 100);
+/** As numpy spaces them: the last bit decides about overlaps that are exactly a threshold. */
+const spaced = (from: number, to: number, count: number): number[] =>
+  Array.from({ length: count }, (_, i) =>
+    i === count - 1 ? to : from + i * ((to - from) / (count - 1)),
+  );
+const IOU_THRESHOLDS = spaced(0.5, 0.95, 10);
+const RECALL_POINTS = spaced(0, 1, 101);
 const AREAS = {
   all: [0, 1e10],
   small: [0, 32 ** 2],

@@ -56,7 +56,7 @@ export async function evaluate(
   checkOptions(options, KEYS, 'options');
   checkCallback(options.onProgress, 'options.onProgress');
   const { signal } = options;
-  const tasks = options.tasks ?? segmenter.manifest.tasks;
+  const tasks = tasksOf(segmenter, dataset, options.tasks);
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const count = Math.min(limit, dataset.length);
   const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
@@ -111,6 +111,22 @@ export async function evaluate(
   } finally {
     vocabulary.dispose();
   }
+}
+
+function tasksOf(
+  segmenter: Segmenter,
+  dataset: SegmentationDataset,
+  wanted: readonly Task[] | undefined,
+): readonly Task[] {
+  const unknown = wanted?.find((task) => !dataset.tasks.includes(task));
+  const can = segmenter.manifest.tasks.filter((task) => dataset.tasks.includes(task));
+  if (unknown === undefined && (wanted !== undefined || can.length > 0)) return wanted ?? can;
+  throw new LexisegError(
+    'ERR_UNSUPPORTED',
+    `${dataset.name} has the truth of ${dataset.tasks.join(', ')} segmentation, ` +
+      `not of ${unknown ?? segmenter.manifest.tasks.join(', ')}`,
+    { details: { dataset: dataset.tasks, wanted, bundle: segmenter.manifest.tasks } },
+  );
 }
 
 function classInputs(

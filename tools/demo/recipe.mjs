@@ -37,3 +37,25 @@ export const CLIP_TRAINER = {
   gradientClip: 1,
   ema: 0.995,
 };
+
+/** Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. */
+export const MASK_RUN = {
+  steps: 4_000,
+  learningRate: 4e-4,
+  schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
+};
+
+export const MASK_DATA = {
+  batchSize: 8,
+  imageSize: { width: 384, height: 384 },
+  scale: [0.8, 1.3],
+  flip: 0.5,
+  colorJitter: { brightness: 0.25, contrast: 0.25, saturation: 0.4, hue: 0.05 },
+};
+
+export const MASK_TRAINER = {
+  precision: 'bfloat16',
+  optimizer: { kind: 'adamw', weightDecay: 0.05 },
+  gradientClip: 0.1,
+  ema: 0.998,
+};

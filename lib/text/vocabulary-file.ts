@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageFolder } from '../binaries.js';
 import { expected, LexisegError } from '../errors.js';
-import type { ClassDefinition } from '../text/classes.js';
+import type { ClassDefinition } from './classes.js';
 
 const folder = join(packageFolder, 'models', 'vocabularies');
 const LARGEST_FILE = 16 * 1024 * 1024;

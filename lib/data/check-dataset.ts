@@ -1,0 +1,92 @@
+/** Looks at every file of a data set and lists what is wrong. */
+import sharp from 'sharp';
+import { LexisegError } from '../errors.js';
+import { throwIfAborted } from '../job.js';
+import {
+  type CallOptions,
+  checkCallback,
+  checkOptions,
+  LIMITS,
+  type Progress,
+} from '../options.js';
+import type { DatasetKind } from './dataset-kinds.js';
+import { openDataset } from './open-dataset.js';
+import type { SegmentationDataset } from './segmentation-dataset.js';
+
+export interface DatasetCheckOptions extends CallOptions {
+  readonly split?: 'train' | 'val' | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+export interface DatasetCheck {
+  readonly images: number;
+  readonly segments: number;
+  /** Images that hold each class, in the order of the classes. */
+  readonly classes: readonly { readonly name: string; readonly images: number }[];
+  /** What is wrong, each with the file and the place in it. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Reads every record, map and image of a data set.
+ *
+ * @throws LexisegError `ERR_DATA` only when there is no data set to look at.
+ */
+export async function checkDataset(
+  kind: DatasetKind,
+  folder: string,
+  options: DatasetCheckOptions = {},
+): Promise<DatasetCheck> {
+  checkOptions(options, ['split', 'onProgress', 'signal'], 'options');
+  checkCallback(options.onProgress, 'options.onProgress');
+  const { split = 'val', onProgress, signal } = options;
+  const problems: string[] = [];
+  const note = (problem: unknown): void => {
+    if (!(problem instanceof LexisegError) || problem.code === 'ERR_ABORTED') throw problem;
+    problems.push(problem.message);
+  };
+  const dataset = await openDataset(kind, folder, split, note);
+  const counts = new Uint32Array(dataset.classes.length);
+  let segments = 0;
+  for (let index = 0; index < dataset.length; index++) {
+    throwIfAborted(signal);
+    try {
+      const present = await checkImage(dataset, index);
+      segments += present.length;
+      for (const classIndex of new Set(present)) {
+        counts[classIndex] = (counts[classIndex] as number) + 1;
+      }
+    } catch (problem) {
+      note(problem);
+    }
+    onProgress?.({ done: index + 1, total: dataset.length });
+  }
+  const classes = dataset.classes.map(({ name }, i) => ({ name, images: counts[i] as number }));
+  return { images: dataset.length, segments, classes, problems };
+}
+
+/** Classes of an image's segments. */
+async function checkImage(dataset: SegmentationDataset, index: number): Promise<number[]> {
+  const { path } = dataset.image(index);
+  const [size, truth] = await Promise.all([decodedSize(path), dataset.truth(index)]);
+  if (size.width !== truth.width || size.height !== truth.height) {
+    const sizes = `${size.width} × ${size.height}, its truth ${truth.width} × ${truth.height}`;
+    throw new LexisegError('ERR_DATA', `${path}: is ${sizes}`, { details: { path } });
+  }
+  return truth.segments.map(({ classIndex }) => classIndex);
+}
+
+/** Decodes the whole image, so that one cut short is found. */
+async function decodedSize(path: string): Promise<{ width: number; height: number }> {
+  try {
+    const image = sharp(path, { limitInputPixels: LIMITS.imagePixels, failOn: 'truncated' });
+    const { info } = await image.autoOrient().raw().toBuffer({ resolveWithObject: true });
+    return info;
+  } catch (cause) {
+    const reason = (cause as Error).message?.split('\n')[0] ?? String(cause);
+    throw new LexisegError('ERR_DATA', `${path}: cannot be decoded: ${reason}`, {
+      cause,
+      details: { path },
+    });
+  }
+}

@@ -1,0 +1,124 @@
+/** COCO instances: a JSON file of objects with polygons or run lengths, and images. */
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import {
+  dataError,
+  type Fields,
+  type OnProblem,
+  readJsonFile,
+  readRecords,
+} from './annotation-file.js';
+import { type Categories, classOf, insideFolder, readCategories } from './coco-categories.js';
+import { forEachRun, readMask } from './coco-mask.js';
+import type { ObjectMask, SegmentationDataset, Truth } from './segmentation-dataset.js';
+
+const LAYOUTS = [
+  { json: 'instances.json', images: 'images' },
+  { json: 'annotations/instances_SPLIT2017.json', images: 'SPLIT2017' },
+  { json: 'annotations/instances_SPLIT2014.json', images: 'SPLIT2014' },
+];
+
+interface ImageRecord {
+  readonly file: string;
+  readonly width: number;
+  readonly height: number;
+  readonly annotations: Fields[];
+}
+
+/**
+ * Opens a data set in COCO's format for instances. What lies outside every object is void.
+ *
+ * @param folder with `instances.json` and `images/`, or as COCO 2014 or 2017 is unpacked
+ * @throws LexisegError `ERR_DATA` with the file and the place in it.
+ */
+export async function openCocoInstances(
+  folder: string,
+  split: string,
+  onProblem?: OnProblem,
+): Promise<SegmentationDataset> {
+  const layouts = LAYOUTS.map(({ json, images }) => ({
+    json: join(folder, json.replace('SPLIT', split)),
+    images: join(folder, images.replace('SPLIT', split)),
+  }));
+  const layout = layouts.find(({ json }) => existsSync(json));
+  if (layout === undefined) {
+    const tried = layouts.map(({ json }) => json).join(', ');
+    return dataError(folder, '', `holds no instance annotations; looked for ${tried}`);
+  }
+  const file = await readJsonFile(layout.json);
+  const categories = readCategories(file);
+  const records = readImages(file, onProblem);
+  const images = [...records.values()];
+  return {
+    name: basename(folder),
+    classes: categories.classes,
+    tasks: ['instance'],
+    length: images.length,
+    image: (index) => {
+      const { file: name } = images[index] as ImageRecord;
+      return { name, path: join(layout.images, name) };
+    },
+    truth: async (index) => readTruth(images[index] as ImageRecord, categories),
+  };
+}
+
+/** Images by id, each with its annotations; images without one are kept. */
+function readImages(file: Fields, onProblem: OnProblem | undefined): Map<number, ImageRecord> {
+  const images = new Map<number, ImageRecord>();
+  const read = (image: Fields): void => {
+    const id = image.count('id');
+    if (images.has(id)) image.fail('id', 'is there twice', id);
+    images.set(id, {
+      file: insideFolder(image, 'file_name'),
+      width: image.count('width'),
+      height: image.count('height'),
+      annotations: [],
+    });
+  };
+  readRecords(file.list('images'), read, onProblem);
+  const place = (annotation: Fields): void => {
+    const id = annotation.count('image_id');
+    const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
+    image.annotations.push(annotation);
+  };
+  readRecords(file.list('annotations'), place, onProblem);
+  return images;
+}
+
+function readTruth({ width, height, annotations }: ImageRecord, categories: Categories): Truth {
+  const objects = annotations.map((annotation): ObjectMask => {
+    const runs = readMask(annotation, width, height);
+    return {
+      classIndex: classOf(annotation, categories),
+      crowd: annotation.flag('iscrowd', false),
+      runs,
+      area: annotation.has('area') ? annotation.number('area') : areaOf(runs),
+    };
+  });
+  const segments = objects.map(({ classIndex, crowd }, i) => ({ id: i + 1, classIndex, crowd }));
+  return { width, height, ids: paint(objects, width, height), segments, objects };
+}
+
+function areaOf(runs: Uint32Array): number {
+  let area = 0;
+  forEachRun(runs, (start, end) => {
+    area += end - start;
+  });
+  return area;
+}
+
+/** Every object's number where it is, smaller objects over larger ones. */
+function paint(objects: readonly ObjectMask[], width: number, height: number): Uint32Array {
+  const ids = new Uint32Array(width * height);
+  const order = [...objects.keys()].sort(
+    (a, b) => (objects[b] as ObjectMask).area - (objects[a] as ObjectMask).area,
+  );
+  for (const index of order) {
+    forEachRun((objects[index] as ObjectMask).runs, (start, end) => {
+      for (let at = start; at < end; at++) {
+        ids[(at % height) * width + Math.floor(at / height)] = index + 1;
+      }
+    });
+  }
+  return ids;
+}

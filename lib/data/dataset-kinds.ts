@@ -1,0 +1,15 @@
+/** Names of the layouts of segmentation data that can be read. */
+
+export const DATASET_KINDS = [
+  'coco-panoptic',
+  'coco-instance',
+  'ade20k-150',
+  'ade20k-847',
+  'voc-21',
+  'voc-20',
+  'context-59',
+  'context-459',
+  'cityscapes',
+] as const;
+
+export type DatasetKind = (typeof DATASET_KINDS)[number];

@@ -1,0 +1,92 @@
+/** Pascal VOC 2012 with its background or without, and Pascal Context with 59 or 459 classes. */
+import { basename, join } from 'node:path';
+import { readVocabulary } from '../text/vocabulary-file.js';
+import type { OnProblem } from './annotation-file.js';
+import { firstFolder, listedImages, pairedImages } from './folders.js';
+import { classesFrom, labelMapDataset, type SegmentOfValue } from './label-maps.js';
+import type { DatasetClass, DatasetOpener, SegmentationDataset } from './segmentation-dataset.js';
+
+const PARTS = { train: 'training', val: 'validation' };
+
+function classesOf(vocabulary: string): DatasetClass[] {
+  return readVocabulary(vocabulary).classes.map(({ name, synonyms = [], thing = true }) => ({
+    name,
+    synonyms,
+    thing,
+  }));
+}
+
+/** 21 classes: 0 is the background. */
+export const openVoc21: DatasetOpener = (folder, split, onProblem) =>
+  openVoc(folder, split, 'pascal_voc_21', classesFrom(0, 21), onProblem);
+
+/** 20 classes: the background is void. */
+export const openVoc20: DatasetOpener = (folder, split, onProblem) =>
+  openVoc(folder, split, 'pascal_voc_20', classesFrom(1, 20), onProblem);
+
+async function openVoc(
+  folder: string,
+  split: string,
+  vocabulary: string,
+  segmentOf: SegmentOfValue,
+  onProblem: OnProblem | undefined,
+): Promise<SegmentationDataset> {
+  const root = firstFolder(
+    folder,
+    ['VOCdevkit/VOC2012', 'VOC2012', '.'],
+    'folder of Pascal VOC 2012',
+  );
+  const list = firstFolder(root, [`ImageSets/Segmentation/${split}.txt`], 'list of images');
+  const pathsOf = (name: string) => ({
+    image: join(root, 'JPEGImages', `${name}.jpg`),
+    map: join(root, 'SegmentationClass', `${name}.png`),
+  });
+  return labelMapDataset({
+    name: `${basename(folder)}, ${vocabulary}`,
+    classes: classesOf(vocabulary),
+    tasks: ['semantic'],
+    images: listedImages(list, pathsOf, onProblem),
+    segmentOf,
+  });
+}
+
+/** 59 classes from 1 in 8-bit maps; 0 is void. */
+export const openContext59: DatasetOpener = (folder, split, onProblem) =>
+  openContext(
+    folder,
+    split,
+    { vocabulary: 'pascal_context_59', maps: '59', ending: 'png' },
+    onProblem,
+  );
+
+/** 459 classes from 1 in 16-bit maps. */
+export const openContext459: DatasetOpener = (folder, split, onProblem) =>
+  openContext(
+    folder,
+    split,
+    { vocabulary: 'pascal_context_459', maps: '459', ending: 'tif' },
+    onProblem,
+  );
+
+async function openContext(
+  folder: string,
+  split: 'train' | 'val',
+  kind: { vocabulary: string; maps: string; ending: string },
+  onProblem: OnProblem | undefined,
+): Promise<SegmentationDataset> {
+  const part = PARTS[split];
+  const classes = classesOf(kind.vocabulary);
+  const paired = {
+    images: firstFolder(folder, [`images/${part}`, 'images'], 'images'),
+    maps: firstFolder(folder, [`annotations_ctx${kind.maps}/${part}`], 'maps of classes'),
+    imageEnding: /\.jpg$/i,
+    mapOf: (stem: string) => `${stem}.${kind.ending}`,
+  };
+  return labelMapDataset({
+    name: `${basename(folder)}, ${kind.vocabulary}`,
+    classes,
+    tasks: ['semantic'],
+    images: pairedImages(paired, onProblem),
+    segmentOf: classesFrom(1, classes.length),
+  });
+}

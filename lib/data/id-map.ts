@@ -19,9 +19,9 @@ export async function readIdMap(path: string): Promise<IdMap> {
   try {
     const file = await readFile(path);
     const image = sharp(file, { limitInputPixels: LIMITS.imagePixels });
-    const { depth, isPalette } = await image.metadata();
+    const { depth, isPalette, channels } = await image.metadata();
     if (depth === 'ushort') return await readWords(image);
-    const map = await readBytes(image);
+    const map = await readBytes(image, isPalette || channels >= 3);
     return isPalette ? { ...map, ids: indicesOf(map.ids, file) } : map;
   } catch (cause) {
     const reason = (cause as Error).message?.split('\n')[0] ?? String(cause);
@@ -29,16 +29,16 @@ export async function readIdMap(path: string): Promise<IdMap> {
   }
 }
 
-async function readBytes(image: Sharp): Promise<IdMap> {
+/** A grey image is given in colour as well: its values are one byte. */
+async function readBytes(image: Sharp, colour: boolean): Promise<IdMap> {
   const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
   const { width, height, channels } = info;
   const ids = new Uint32Array(width * height);
   for (let at = 0, from = 0; at < ids.length; at++, from += channels) {
     const red = data[from] as number;
-    ids[at] =
-      channels < 3
-        ? red
-        : red + 256 * (data[from + 1] as number) + 65_536 * (data[from + 2] as number);
+    ids[at] = colour
+      ? red + 256 * (data[from + 1] as number) + 65_536 * (data[from + 2] as number)
+      : red;
   }
   return { width, height, ids };
 }

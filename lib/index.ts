@@ -72,9 +72,11 @@ export type { BatchRequest, TrainingBatch, TrainingData } from './training/batch
 export type { BundleExport } from './training/bundle-export.js';
 export type { StepEvent, TrainingEvent } from './training/event.js';
 export type { GroupOptions, OptimizerOptions } from './training/optimizer.js';
+export { trainingReportHtml } from './training/report-html.js';
 export type { RunOptions } from './training/run-options.js';
 export type { ScheduleOptions } from './training/schedule.js';
 export type { StepOptions, StepResult, TrainerInfo } from './training/step.js';
+export { TensorBoardLog } from './training/tensorboard.js';
 export { Trainer } from './training/trainer.js';
 export type { TrainerOptions } from './training/trainer-options.js';
 export {

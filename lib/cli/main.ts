@@ -5,18 +5,22 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageFolder } from '../binaries.js';
 import { addBenchCommand } from './bench.js';
+import { addDataCommand } from './data.js';
 import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
 import { EXIT, exitCodeOf, interruptible, printError, UsageError } from './exit.js';
 import { addInspectCommand } from './inspect.js';
 import { addLibTorchCommand } from './libtorch.js';
 import { addSegmentCommand } from './segment.js';
+import { addTrainCommand } from './train.js';
 
 const HELP = `
 Examples:
   lexiseg libtorch install
   lexiseg segment street.jpg --bundle model.pt --classes "car|taxi, person, road" --overlay
   lexiseg inspect model.pt
+  lexiseg train fine-tune.json --out runs/first
+  lexiseg eval model.pt --dataset coco-panoptic --data coco --out report
 
 Exit status:
   0    success
@@ -51,7 +55,9 @@ function createProgram(): Command {
     .exitOverride()
     .addHelpText('after', HELP);
   addSegmentCommand(program, signal);
+  addTrainCommand(program, signal);
   addEvalCommand(program, signal);
+  addDataCommand(program, signal);
   addInspectCommand(program, signal);
   addBenchCommand(program, signal);
   addLibTorchCommand(program, signal);

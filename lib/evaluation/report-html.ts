@@ -1,4 +1,5 @@
 /** An evaluation as one HTML page that needs nothing beside itself. */
+import { htmlPage, htmlTable, rawTable } from '../results/html-page.js';
 import { escapeXml } from '../results/svg-text.js';
 import type { ClassScores, EvaluationReport, GroupScores } from './report.js';
 
@@ -13,18 +14,6 @@ export interface ReportPicture {
 const percent = (value: number | undefined): string =>
   value === undefined || Number.isNaN(value) ? '–' : (100 * value).toFixed(1);
 
-const STYLE = `
-  :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-  body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-  table { border-collapse: collapse; margin: 1rem 0; }
-  th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #8884; }
-  th:first-child, td:first-child { text-align: left; }
-  thead th { position: sticky; top: 0; background: Canvas; }
-  .bar { display: inline-block; height: .6em; background: #4a7fd6; vertical-align: baseline; }
-  figure { display: inline-block; margin: .5rem; width: 22rem; vertical-align: top; }
-  figure img { width: 49%; } figcaption { font-size: 13px; overflow-wrap: anywhere; }
-  .scroll { max-height: 32rem; overflow: auto; }`;
-
 /** The page; `pictures` of the worst images come last. */
 export function reportHtml(
   report: EvaluationReport,
@@ -32,7 +21,6 @@ export function reportHtml(
 ): string {
   const title = `${report.dataset}: ${report.images} images`;
   const parts = [
-    `<h1>${escapeXml(title)}</h1>`,
     facts(report),
     '<h2>Groups of classes</h2>',
     groupTable(report.groups),
@@ -44,12 +32,7 @@ export function reportHtml(
     confusedTable(report),
   ];
   if (pictures.length > 0) parts.push('<h2>The worst images</h2>', ...pictures.map(figure));
-  return (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8">' +
-    '<meta name="viewport" content="width=device-width, initial-scale=1">' +
-    `<title>${escapeXml(title)}</title><style>${STYLE}</style></head>` +
-    `<body>${parts.join('\n')}</body></html>\n`
-  );
+  return htmlPage(title, parts);
 }
 
 function facts(report: EvaluationReport): string {
@@ -61,7 +44,7 @@ function facts(report: EvaluationReport): string {
     ['pixels right', `${percent(report.pixelAccuracy)} %`],
     ['time', `${inference.toFixed(1)} s in the network, ${scoring.toFixed(1)} s in scoring`],
   ];
-  return table(['', ''], rows);
+  return htmlTable(['', ''], rows);
 }
 
 function groupTable(groups: EvaluationReport['groups']): string {
@@ -78,7 +61,7 @@ function groupTable(groups: EvaluationReport['groups']): string {
     'AP',
     'AP50',
   ];
-  return table(head, Object.entries(groups).map(groupRow));
+  return htmlTable(head, Object.entries(groups).map(groupRow));
 }
 
 const groupRow = ([name, scores]: [string, GroupScores]): string[] => [
@@ -118,25 +101,9 @@ function confusedTable({ confused }: EvaluationReport): string {
     pixels.toLocaleString('en'),
     `${percent(share)} %`,
   ]);
-  return table(['is', 'was called', 'pixels', 'of the class'], rows);
+  return htmlTable(['is', 'was called', 'pixels', 'of the class'], rows);
 }
 
 const figure = ({ image, score, found, truth }: ReportPicture): string =>
   `<figure><img src="${found}" alt="found"> <img src="${truth}" alt="truth">` +
   `<figcaption>${escapeXml(image)}: PQ ${percent(score)}; found, truth</figcaption></figure>`;
-
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  rawTable(
-    head,
-    rows.map((row) => row.map(escapeXml)),
-  );
-
-/** Cells are HTML already. */
-function rawTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = (row: readonly string[], tag: string): string =>
-    `<tr>${row.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
-  return (
-    `<table><thead>${cells(head.map(escapeXml), 'th')}</thead>` +
-    `<tbody>${rows.map((row) => cells(row, 'td')).join('')}</tbody></table>`
-  );
-}

@@ -1,0 +1,116 @@
+/** The JSON file of `lexiseg train`: what is read, what is trained, for how long. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type {
+  BundleExport,
+  ClassInput,
+  DatasetKind,
+  ImageTextOptions,
+  PanopticOptions,
+  RunOptions,
+  TrainerOptions,
+} from '../index.js';
+import { checkOptions } from '../options.js';
+import { UsageError } from './exit.js';
+
+/** Where segmentation data lies. */
+export interface SegmentationSource {
+  readonly dataset: DatasetKind;
+  readonly folder: string;
+  readonly split?: 'train' | 'val';
+}
+
+/** Where captions lie: a JSONL or CSV file, or a folder of tar shards. */
+export interface CaptionSource {
+  readonly captions: string;
+}
+
+export interface TrainConfig {
+  readonly bundle: string;
+  readonly data:
+    | (SegmentationSource & Omit<PanopticOptions, 'classes'>)
+    | (CaptionSource & ImageTextOptions);
+  /** Classes that are trained; default those of the data, less those that it calls unseen. */
+  readonly vocabulary?: readonly ClassInput[];
+  readonly trainer?: Omit<TrainerOptions, 'vocabulary' | 'signal'>;
+  readonly run: Omit<RunOptions, 'evaluate' | 'folder' | 'signal'>;
+  /** Scored while training, by the moving average of the weights where one is kept. */
+  readonly evaluate?: SegmentationSource & { readonly limit?: number };
+  readonly export?: BundleExport;
+}
+
+/** Flags that take the place of what the file says. */
+export interface TrainFlags {
+  readonly bundle?: string;
+  readonly steps?: number;
+  readonly learningRate?: number;
+  readonly batchSize?: number;
+  readonly device?: string;
+  readonly precision?: 'float32' | 'bfloat16';
+  readonly threads?: number;
+  readonly seed?: number;
+}
+
+const KEYS = ['bundle', 'data', 'vocabulary', 'trainer', 'run', 'evaluate', 'export'];
+
+/** Reads the file; paths in it are relative to it. */
+export function readTrainConfig(path: string, flags: TrainFlags): TrainConfig {
+  const value = readJson(path);
+  checkOptions(value, KEYS, path);
+  for (const key of ['data', 'run'] as const) {
+    if (value[key] === null || typeof value[key] !== 'object') {
+      throw new UsageError(`${path} has no object "${key}"`);
+    }
+  }
+  const base = dirname(path);
+  const at = <Part extends object>(part: Part, ...keys: string[]): Part =>
+    Object.fromEntries(
+      Object.entries(part).map(([key, one]) =>
+        keys.includes(key) && typeof one === 'string' ? [key, resolve(base, one)] : [key, one],
+      ),
+    ) as Part;
+  const config = value as unknown as TrainConfig;
+  const bundle =
+    flags.bundle ?? (config.bundle === undefined ? undefined : resolve(base, config.bundle));
+  if (typeof bundle !== 'string')
+    throw new UsageError(`${path} names no "bundle", nor does --bundle`);
+  return {
+    ...config,
+    bundle,
+    data: { ...at(config.data, 'folder', 'captions'), ...given({ batchSize: flags.batchSize }) },
+    trainer: {
+      ...config.trainer,
+      ...given({
+        device: flags.device as NonNullable<TrainerOptions['device']> | undefined,
+        precision: flags.precision,
+        threads: flags.threads,
+        seed: flags.seed,
+      }),
+    },
+    run: {
+      ...config.run,
+      ...given({ steps: flags.steps, learningRate: flags.learningRate, seed: flags.seed }),
+    },
+    ...(config.evaluate ? { evaluate: at(config.evaluate, 'folder') } : {}),
+  };
+}
+
+/** Without what is undefined. */
+const given = <Values extends object>(values: Values): Partial<Values> =>
+  Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as Partial<Values>;
+
+function readJson(path: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`Cannot read ${path}: ${(error as Error).message}`);
+  }
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new UsageError(`${path} is not JSON: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,174 @@
+/** `lexiseg train`: a whole run from a JSON file. */
+import { readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Device, PanopticOptions, Trainer, TrainingData, TrainingEvent } from '../index.js';
+import { Dashboard } from './dashboard.js';
+import { UsageError } from './exit.js';
+import { OutputFolder } from './output-folder.js';
+import { print } from './terminal.js';
+import {
+  readTrainConfig,
+  type SegmentationSource,
+  type TrainConfig,
+  type TrainFlags,
+} from './train-config.js';
+
+const HELP = `
+The file, here for masks; paths in it are relative to it:
+  {
+    "bundle": "to-train.pt",
+    "data": { "dataset": "coco-panoptic", "folder": "coco", "split": "train",
+              "batchSize": 8, "imageSize": { "width": 512, "height": 512 } },
+    "trainer": { "precision": "bfloat16", "gradientClip": 0.01, "ema": 0.999 },
+    "run": { "steps": 20000, "learningRate": 1e-4,
+             "schedule": { "kind": "cosine", "warmUpSteps": 500 }, "evaluateEvery": 2000 },
+    "evaluate": { "dataset": "coco-panoptic", "folder": "coco", "split": "val", "limit": 500 },
+    "export": { "dtype": "bfloat16" }
+  }
+For images with captions, "data" is { "captions": "captions.jsonl", "batchSize": 256, "imageSize": 224 }:
+a JSONL or CSV file, or a folder of tar shards.
+
+Written to --out: checkpoints, events.jsonl, tensorboard/, report.html, and at the end trained.pt.
+The same command goes on with a run that was stopped. Where output is no terminal, each event is a
+line of JSON on stdout.
+
+Examples:
+  lexiseg train fine-tune.json --out runs/first
+  lexiseg train fine-tune.json --out runs/short --steps 100 --device cpu --json > events.jsonl`;
+
+export function addTrainCommand(program: Command, signal: AbortSignal): void {
+  program
+    .command('train')
+    .description('train a bundle on masks or captions, and write the bundle that comes out')
+    .argument('<config>', 'JSON file that says what and how')
+    .requiredOption('-o, --out <folder>', 'folder of the run')
+    .option('-b, --bundle <file>', 'bundle to begin with, exported with --trainable')
+    .option('--steps <n>', 'updates of the whole run', positive)
+    .option('--learning-rate <x>', 'base learning rate', positive)
+    .option('--batch-size <n>', 'images in a batch', positive)
+    .option('--device <name>', 'cpu, cuda, cuda:N or auto')
+    .addOption(new Option('--precision <name>', 'of products').choices(['float32', 'bfloat16']))
+    .option('--threads <n>', 'threads; 0 takes every processor', Number)
+    .option('--seed <n>', 'of the order of the data and everything random', Number)
+    .option('--json', 'a line of JSON for each event, also on a terminal')
+    .addHelpText('after', HELP)
+    .action((config: string, flags: TrainFlags & { out: string; json?: boolean }) =>
+      train(config, flags, signal),
+    );
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('a number above 0 is needed');
+  return value;
+}
+
+async function train(
+  path: string,
+  flags: TrainFlags & { out: string; json?: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const config = readTrainConfig(path, flags);
+  const folder = resolve(flags.out);
+  const { TensorBoardLog, trainingReportHtml } = await import('../index.js');
+  const { trainer, data } = await openRun(config, signal);
+  const live = process.stderr.isTTY === true && flags.json !== true;
+  const view = live ? new Dashboard(`${path} → ${folder}`) : undefined;
+  let log: InstanceType<typeof TensorBoardLog> | undefined;
+  let reason: string | undefined;
+  try {
+    const evaluate = config.evaluate && scorer(config.evaluate, folder, signal);
+    for await (const event of trainer.run(data, { ...config.run, folder, evaluate, signal })) {
+      if (trainer.info.rank === 0) {
+        // The folder of the run exists once the run has begun.
+        log ??= new TensorBoardLog(join(folder, 'tensorboard'));
+        log.add(event);
+        if (view === undefined) print(JSON.stringify(event));
+        else view.add(event);
+      }
+      if (event.type === 'end') reason = event.reason;
+    }
+    if (trainer.info.rank === 0) {
+      const output = new OutputFolder(folder);
+      const report = await output.write(
+        'report.html',
+        trainingReportHtml(path, readEvents(folder)),
+      );
+      process.stderr.write(`wrote ${report}\n`);
+      if (reason !== 'cancelled') {
+        const bundle = join(folder, 'trained.pt');
+        await trainer.exportBundle(bundle, { ...config.export });
+        process.stderr.write(`wrote ${bundle}\n`);
+      }
+    }
+    if (reason === 'cancelled') process.stderr.write('the same command goes on from here\n');
+  } finally {
+    log?.close();
+    await data.close();
+    await trainer.dispose();
+  }
+}
+
+const readEvents = (folder: string): TrainingEvent[] =>
+  readFileSync(join(folder, 'events.jsonl'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as TrainingEvent);
+
+async function openRun(
+  config: TrainConfig,
+  signal: AbortSignal,
+): Promise<{ trainer: Trainer; data: TrainingData }> {
+  const { openDataset, openImageText, panopticData, Trainer } = await import('../index.js');
+  const { bundle, data, trainer: options } = config;
+  if ('captions' in data) {
+    const { captions, ...rest } = data;
+    const trainer = await Trainer.open(bundle, { ...options, signal });
+    return { trainer, data: await openImageText(captions, trainer.tokenizer, rest) };
+  }
+  const { dataset: kind, folder, split = 'train', ...rest } = data;
+  if (typeof kind !== 'string' || typeof folder !== 'string') {
+    throw new UsageError('"data" has neither "captions" nor "dataset" and "folder"');
+  }
+  const dataset = await openDataset(kind, folder, split);
+  const vocabulary =
+    config.vocabulary ??
+    dataset.classes
+      .filter(({ seen }) => seen !== false)
+      .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
+  const trainer = await Trainer.open(bundle, { ...options, vocabulary, signal });
+  const classes = vocabulary.map((one) => (typeof one === 'string' ? one.split('|')[0] : one.name));
+  const recipe = { ...rest, classes } as PanopticOptions;
+  return { trainer, data: panopticData(dataset, recipe) };
+}
+
+/** Exports the weights as they are and scores them, as `lexiseg eval` would. */
+function scorer(
+  source: SegmentationSource & { readonly limit?: number },
+  folder: string,
+  signal: AbortSignal,
+): (trainer: Trainer) => Promise<Record<string, number>> {
+  return async (trainer) => {
+    const { evaluate, openDataset, Segmenter } = await import('../index.js');
+    const path = join(folder, 'evaluating.pt');
+    await trainer.exportBundle(path);
+    const segmenter = await Segmenter.load(path, {
+      device: trainer.info.device as Device,
+      signal,
+    });
+    try {
+      const dataset = await openDataset(source.dataset, source.folder, source.split ?? 'val');
+      const { groups } = await evaluate(segmenter, dataset, { limit: source.limit, signal });
+      const figures = Object.entries(groups).flatMap(([name, scores]) => [
+        [`pq ${name}`, scores.panoptic?.pq],
+        [`miou ${name}`, scores.semantic?.miou],
+        [`ap ${name}`, scores.instance?.ap],
+      ]);
+      return Object.fromEntries(figures.filter(([, value]) => Number.isFinite(value)));
+    } finally {
+      await segmenter.dispose();
+      rmSync(path, { force: true });
+    }
+  };
+}

@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   ERR_INFERENCE: 'The network failed while running.',
   ERR_TRAINING: 'The network failed while training.',
   ERR_DATA: 'A data set lacks a file, or holds an annotation that cannot be right.',
+  ERR_DISTRIBUTED: 'Processes that train together did not meet, or one of them died.',
   ERR_CHECKPOINT: 'A checkpoint is broken, or belongs to another network or run.',
   ERR_DISPOSED: 'The object was used after dispose.',
   ERR_ABORTED: 'The call was cancelled.',

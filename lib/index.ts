@@ -70,6 +70,7 @@ export {
 } from './text/vocabulary-file.js';
 export type { BatchRequest, TrainingBatch, TrainingData } from './training/batch.js';
 export type { BundleExport } from './training/bundle-export.js';
+export type { DistributedOptions } from './training/environment.js';
 export type { StepEvent, TrainingEvent } from './training/event.js';
 export type { GroupOptions, OptimizerOptions } from './training/optimizer.js';
 export { trainingReportHtml } from './training/report-html.js';

@@ -1,5 +1,7 @@
 /** The whole native boundary, typed: no prompts, options or files of images are known below it. */
+
 import { loadBinding } from './loader.js';
+import type { NativeTrainer } from './native-trainer.js';
 
 /** Element types a native tensor may have. `bfloat16` and `float16` are seen as `Uint16Array`. */
 export type DType =
@@ -87,53 +89,6 @@ export interface NativeParameterGroup {
   parameters: readonly string[];
   learningRateMultiplier: number;
   weightDecay: number;
-}
-
-/** A bundle in training. Every method rejects with `ERR_DISPOSED` after `dispose`. */
-export interface NativeTrainer {
-  info(): {
-    device: string;
-    reason: string;
-    precision: 'float32' | 'bfloat16';
-    /** Numbers that change, and that do not. */
-    trainedParameters: number;
-    frozenParameters: number;
-  };
-  /** Adds the gradients of `scale` × the sum of the losses; `ERR_NOT_FINITE` drops them all. */
-  accumulate(
-    job: NativeJob,
-    names: readonly string[],
-    tensors: readonly NativeTensor[],
-    scale: number,
-  ): Promise<Record<string, number>>;
-  /** One step of the optimiser; `gradNorm` is the L2 norm before clipping to `maxNorm` (0: none). */
-  update(
-    job: NativeJob,
-    learningRate: number,
-    maxNorm: number,
-  ): Promise<{ gradNorm: number; step: number }>;
-  /** int64 [N, L] → float32 [N, D], with the weights as they are. */
-  encodeText(job: NativeJob, tokenIds: NativeTensor): Promise<NativeTensor>;
-  /** Writes weights, optimiser, average and step; whole or not at all. */
-  save(job: NativeJob, path: string): Promise<void>;
-  /** Reads what `save` wrote; resolves to its step. Rejects with `ERR_CHECKPOINT`. */
-  restore(job: NativeJob, path: string): Promise<number>;
-  /**
-   * Writes a bundle; resolves to the SHA-256 of its weights, which takes the place of the 64 zeros
-   * in `manifest`.
-   */
-  writeBundle(
-    job: NativeJob,
-    path: string,
-    movingAverage: boolean,
-    dtype: string,
-    keepFloat32: readonly string[],
-    manifest: string,
-    extraNames: readonly string[],
-    extraTexts: readonly string[],
-  ): Promise<string>;
-  /** Waits for work in flight, then frees the weights. Idempotent. */
-  dispose(): Promise<void>;
 }
 
 /**

@@ -10,6 +10,7 @@ import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
 import { EXIT, exitCodeOf, interruptible, printError, UsageError } from './exit.js';
 import { addInspectCommand } from './inspect.js';
+import { addLaunchCommand } from './launch.js';
 import { addLibTorchCommand } from './libtorch.js';
 import { addSegmentCommand } from './segment.js';
 import { addTrainCommand } from './train.js';
@@ -56,6 +57,7 @@ function createProgram(): Command {
     .addHelpText('after', HELP);
   addSegmentCommand(program, signal);
   addTrainCommand(program, signal);
+  addLaunchCommand(program, signal);
   addEvalCommand(program, signal);
   addDataCommand(program, signal);
   addInspectCommand(program, signal);

@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Device, PanopticOptions, Trainer, TrainingData, TrainingEvent } from '../index.js';
+import { launched } from '../training/environment.js';
 import { Dashboard } from './dashboard.js';
 import { UsageError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
@@ -30,11 +31,13 @@ For images with captions, "data" is { "captions": "captions.jsonl", "batchSize":
 a JSONL or CSV file, or a folder of tar shards.
 
 Written to --out: checkpoints, events.jsonl, tensorboard/, report.html, and at the end trained.pt.
+Started by torchrun or lexiseg launch, the processes train one model on the batches of all.
 The same command goes on with a run that was stopped. Where output is no terminal, each event is a
 line of JSON on stdout.
 
 Examples:
   lexiseg train fine-tune.json --out runs/first
+  lexiseg launch --nproc 2 -- train fine-tune.json --out runs/two
   lexiseg train fine-tune.json --out runs/short --steps 100 --device cpu --json > events.jsonl`;
 
 export function addTrainCommand(program: Command, signal: AbortSignal): void {
@@ -121,10 +124,11 @@ async function openRun(
   signal: AbortSignal,
 ): Promise<{ trainer: Trainer; data: TrainingData }> {
   const { openDataset, openImageText, panopticData, Trainer } = await import('../index.js');
+  const distributed = launched();
   const { bundle, data, trainer: options } = config;
   if ('captions' in data) {
     const { captions, ...rest } = data;
-    const trainer = await Trainer.open(bundle, { ...options, signal });
+    const trainer = await Trainer.open(bundle, { ...options, distributed, signal });
     return { trainer, data: await openImageText(captions, trainer.tokenizer, rest) };
   }
   const { dataset: kind, folder, split = 'train', ...rest } = data;
@@ -137,7 +141,7 @@ async function openRun(
     dataset.classes
       .filter(({ seen }) => seen !== false)
       .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
-  const trainer = await Trainer.open(bundle, { ...options, vocabulary, signal });
+  const trainer = await Trainer.open(bundle, { ...options, vocabulary, distributed, signal });
   const classes = vocabulary.map((one) => (typeof one === 'string' ? one.split('|')[0] : one.name));
   const recipe = { ...rest, classes } as PanopticOptions;
   return { trainer, data: panopticData(dataset, recipe) };

@@ -22,15 +22,18 @@ export type RunIdentity = Readonly<Record<string, unknown>>;
 export class RunFolder {
   readonly folder: string;
   readonly #log: string;
+  readonly #writes: boolean;
 
   /**
    * Opens a folder for a run, or for going on with the run that is in it.
    *
+   * @param writes false for a process beside the one that keeps log and checkpoints
    * @throws LexisegError `ERR_CHECKPOINT` when another run is in it.
    */
-  constructor(folder: string, identity: RunIdentity) {
+  constructor(folder: string, identity: RunIdentity, writes = true) {
     this.folder = folder;
     this.#log = join(folder, 'events.jsonl');
+    this.#writes = writes;
     try {
       mkdirSync(folder, { recursive: true });
       this.#checkIdentity(identity);
@@ -47,6 +50,7 @@ export class RunFolder {
   #checkIdentity(identity: RunIdentity): void {
     const path = join(this.folder, 'run.json');
     if (!existsSync(path)) {
+      if (!this.#writes) return;
       writeWhole(path, `${JSON.stringify(identity, null, 2)}\n`);
       return;
     }
@@ -74,6 +78,7 @@ export class RunFolder {
 
   /** Checkpoints, the latest first. */
   checkpoints(): { step: number; path: string }[] {
+    if (!existsSync(this.folder)) return [];
     return readdirSync(this.folder)
       .flatMap((name) => {
         const step = CHECKPOINT.exec(name)?.[1];
@@ -107,7 +112,7 @@ export class RunFolder {
       events.push(event);
       bytes += Buffer.byteLength(line) + 1;
     }
-    truncateSync(this.#log, bytes);
+    if (this.#writes) truncateSync(this.#log, bytes);
     return events;
   }
 }

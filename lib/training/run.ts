@@ -24,19 +24,19 @@ export async function* runTraining(
 ): AsyncGenerator<TrainingEvent> {
   const parsed = parseRunOptions(options);
   const { steps, seed, accumulate, signal } = parsed;
+  const { rank, worldSize } = trainer.info;
+  const identity = {
+    ...parsed.identity,
+    ...trainer.identity,
+    worldSize,
+    batchSize: data.batchSize,
+    samplesPerEpoch: data.samplesPerEpoch,
+  };
   const folder =
-    parsed.folder === undefined
-      ? undefined
-      : new RunFolder(parsed.folder, {
-          ...parsed.identity,
-          ...trainer.identity,
-          batchSize: data.batchSize,
-          samplesPerEpoch: data.samplesPerEpoch,
-        });
+    parsed.folder === undefined ? undefined : new RunFolder(parsed.folder, identity, rank === 0);
   const history = await resume(trainer, folder, signal);
   const watch = new Watch(parsed, history);
   const schedule = learningRateSchedule(parsed.schedule, steps);
-  const { rank, worldSize } = trainer.info;
   const keeps = folder !== undefined && rank === 0;
   const pace = new Pace();
   const tell = <Event extends TrainingEvent>(event: Event): Event => {
@@ -51,8 +51,11 @@ export async function* runTraining(
     return tell({ type: 'checkpoint', step: trainer.stepCount, path });
   };
 
+  // A step that only some processes leave would keep the others waiting: all stop between two.
+  const stepSignal = worldSize > 1 ? undefined : signal;
   const start = trainer.stepCount * accumulate;
-  const batches = data.batches({ start, seed, rank, worldSize, signal })[Symbol.asyncIterator]();
+  const request = { start, seed, rank, worldSize, signal: stepSignal };
+  const batches = data.batches(request)[Symbol.asyncIterator]();
   let reason: 'steps' | 'early-stop' | 'cancelled' = 'steps';
   yield tell({
     type: 'start',
@@ -65,14 +68,18 @@ export async function* runTraining(
     trainedParameters: trainer.info.trainedParameters,
   });
   let saved = trainer.stepCount;
+  const wantsToStop = (): Promise<boolean> => anyRank(trainer, signal?.aborted === true);
   try {
     while (trainer.stepCount < steps) {
-      if (signal?.aborted) break;
+      if (await wantsToStop()) {
+        reason = 'cancelled';
+        break;
+      }
       const began = performance.now();
       const group = await take(batches, accumulate);
       const waited = performance.now() - began;
       const learningRate = parsed.learningRate * schedule(trainer.stepCount);
-      const result = await trainer.step(group, { learningRate, signal });
+      const result = await trainer.step(group, { learningRate, signal: stepSignal });
       const samples = group.reduce((sum, batch) => sum + batch.samples, 0);
       pace.add(samples, performance.now() - began, waited);
       const event: StepEvent = {
@@ -83,7 +90,7 @@ export async function* runTraining(
       };
       if (result.step % parsed.logEvery === 0 || result.step === steps) yield tell(event);
       const due = watch.due(result.step);
-      if (due) {
+      if (due && rank === 0) {
         const metrics = await watch.evaluate(trainer);
         const best = watch.note(metrics);
         if (best && keeps) await saveBest(trainer, folder);
@@ -94,12 +101,11 @@ export async function* runTraining(
         saved = result.step;
         if (written !== undefined) yield written;
       }
-      if (due && watch.exhausted) {
+      if (due && (await anyRank(trainer, rank === 0 && watch.exhausted))) {
         reason = 'early-stop';
         break;
       }
     }
-    if (signal?.aborted) reason = 'cancelled';
   } catch (error) {
     if (!(error instanceof LexisegError && error.code === 'ERR_ABORTED')) throw error;
     reason = 'cancelled';
@@ -110,17 +116,29 @@ export async function* runTraining(
   yield tell({ type: 'end', step: trainer.stepCount, reason, seconds: pace.seconds });
 }
 
+/** Whether it holds on any process; all of them must ask. */
+async function anyRank(trainer: Trainer, own: boolean): Promise<boolean> {
+  const [count = 0] = await trainer.sumOverRanks([own ? 1 : 0]);
+  return count > 0;
+}
+
 /** Restores the latest checkpoint that can be read, and gives the events before it. */
 async function resume(
   trainer: Trainer,
   folder: RunFolder | undefined,
   signal: AbortSignal | undefined,
 ): Promise<TrainingEvent[]> {
-  const latest = folder?.checkpoints()[0];
   if (folder === undefined) return [];
-  if (latest === undefined) return folder.rewind(0);
-  await trainer.restore(latest.path, { signal });
-  return folder.rewind(latest.step);
+  const latest = folder.checkpoints()[0];
+  if (latest !== undefined) await trainer.restore(latest.path, { signal });
+  const { stepCount: step, info } = trainer;
+  const [sum = 0] = await trainer.sumOverRanks([step]);
+  if (sum === step * info.worldSize) return folder.rewind(step);
+  throw new LexisegError(
+    'ERR_DISTRIBUTED',
+    `The processes found different checkpoints in ${folder.folder}: share the folder between them`,
+    { details: { folder: folder.folder, step } },
+  );
 }
 
 async function saveBest(trainer: Trainer, folder: RunFolder): Promise<void> {

@@ -1,5 +1,5 @@
 /** What one update takes and gives. */
-import type { NativeTrainer } from '../native.js';
+import type { NativeTrainer } from '../native-trainer.js';
 import type { CallOptions } from '../options.js';
 
 /** What one step gives. */

@@ -11,6 +11,7 @@ import {
   oneOf,
 } from '../options.js';
 import type { ClassInput } from '../text/classes.js';
+import { type DistributedOptions, parseDistributed, type Rank } from './environment.js';
 import {
   type GroupOptions,
   type Optimizer,
@@ -34,6 +35,11 @@ export interface TrainerOptions extends CallOptions {
   readonly groups?: Readonly<Record<string, GroupOptions>> | undefined;
   /** Classes of the labels, in their order; needed where masks are trained. */
   readonly vocabulary?: readonly ClassInput[] | undefined;
+  /**
+   * Train together with the processes that torchrun or `lexiseg launch` started beside this one.
+   * Default false.
+   */
+  readonly distributed?: boolean | DistributedOptions | undefined;
 }
 
 const KEYS = [
@@ -46,6 +52,7 @@ const KEYS = [
   'ema',
   'groups',
   'vocabulary',
+  'distributed',
   'signal',
 ];
 
@@ -58,6 +65,7 @@ export function parseTrainerOptions(options: TrainerOptions): {
   readonly gradientClip: number;
   readonly ema: number;
   readonly groups: Readonly<Record<string, GroupOptions>>;
+  readonly rank: Rank | undefined;
 } {
   checkOptions(options, KEYS, 'options');
   const device: unknown = options.device ?? DEFAULTS.device;
@@ -76,5 +84,6 @@ export function parseTrainerOptions(options: TrainerOptions): {
     gradientClip: numberIn(options.gradientClip ?? 0, 0, 1e9, 'options.gradientClip'),
     ema: numberIn(options.ema ?? 0, 0, 0.999999, 'options.ema'),
     groups: groups as Readonly<Record<string, GroupOptions>>,
+    rank: parseDistributed(options.distributed),
   };
 }

@@ -1,42 +1,23 @@
 /** Trains a bundle: one step after another, checkpoints, and the bundle that comes out. */
-import { checkBundleFile, readManifest, readMerges, tokenizerOf } from '../bundle.js';
 import { expected, LexisegError } from '../errors.js';
-import { callNative, runJob, throwIfAborted } from '../job.js';
+import { callNative, runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
-import type { TrainingInfo } from '../manifest-training.js';
-import { type NativeTrainer, native } from '../native.js';
+import { native } from '../native.js';
 import { type CallOptions, checkOptions, numberIn } from '../options.js';
 import { Tensor } from '../tensor.js';
-import type { TextEncoder } from '../text/text-encoder.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import type { TrainingBatch, TrainingData } from './batch.js';
 import { type BundleExport, trainedManifest } from './bundle-export.js';
+import { sumOverRanks } from './distributed.js';
 import type { TrainingEvent } from './event.js';
 import { checkBatch, completeInputs } from './objective.js';
-import { trainedGroups } from './optimizer.js';
 import { runTraining } from './run.js';
 import type { RunOptions } from './run-options.js';
 import { sampleSeeds } from './seed.js';
 import type { StepOptions, StepResult, TrainerInfo } from './step.js';
-import { parseTrainerOptions, type TrainerOptions } from './trainer-options.js';
-import {
-  embedVocabulary,
-  type TrainingVocabulary,
-  textEncoderInTraining,
-  trainingClasses,
-} from './training-vocabulary.js';
-
-interface TrainerParts {
-  readonly path: string;
-  readonly manifest: Manifest;
-  readonly training: TrainingInfo;
-  readonly merges: string;
-  readonly tokenizer: ClipTokenizer;
-  readonly native: NativeTrainer;
-  readonly encoder: TextEncoder;
-  readonly vocabulary: TrainingVocabulary | undefined;
-  readonly options: ReturnType<typeof parseTrainerOptions>;
-}
+import type { TrainerOptions } from './trainer-options.js';
+import { openTrainerParts, type TrainerParts } from './trainer-parts.js';
+import { trainingClasses } from './training-vocabulary.js';
 
 /**
  * A bundle in training. Steps run one after another on a thread of the addon; the weights stay
@@ -59,59 +40,18 @@ export class Trainer implements AsyncDisposable {
     this.path = parts.path;
     this.tokenizer = parts.tokenizer;
     const info = callNative(() => parts.native.info());
-    this.info = Object.freeze({ ...info, rank: 0, worldSize: 1 });
+    const { rank = 0, worldSize = 1 } = parts.rank ?? {};
+    this.info = Object.freeze({ ...info, rank, worldSize });
   }
 
   /**
    * Opens a bundle that was exported with its loss.
    *
-   * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without a loss, and what
-   *   `Segmenter.load` throws.
+   * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without a loss, `ERR_DISTRIBUTED` when
+   *   other processes were to be met and were not, and what `Segmenter.load` throws.
    */
   static async open(path: string, options: TrainerOptions = {}): Promise<Trainer> {
-    const parsed = parseTrainerOptions(options);
-    const { signal } = options;
-    throwIfAborted(signal);
-    const file = await checkBundleFile(path);
-    const manifest = await readManifest(file, { signal });
-    const { training } = manifest;
-    if (training === undefined) {
-      throw new LexisegError(
-        'ERR_UNSUPPORTED',
-        `${file} holds no training loss: export it with --trainable`,
-        { details: { path: file } },
-      );
-    }
-    const merges = await readMerges(file, manifest, signal);
-    const tokenizer = tokenizerOf(merges, manifest);
-    const groups = trainedGroups(training.groups, parsed.groups, parsed.optimizer);
-    const handle = await runJob(signal, (job) =>
-      native().openTrainer(
-        job,
-        file,
-        parsed.device,
-        parsed.precision,
-        parsed.threads,
-        manifest.keepFloat32,
-        groups,
-        parsed.optimizer.kind,
-        parsed.optimizer.numbers,
-        parsed.ema,
-      ),
-    );
-    const shared = { path: file, manifest, training, merges, tokenizer };
-    const parts = { ...shared, native: handle, options: parsed };
-    try {
-      const encoder = textEncoderInTraining(handle, manifest, tokenizer);
-      const vocabulary =
-        options.vocabulary === undefined
-          ? undefined
-          : await embedVocabulary(options.vocabulary, manifest, encoder, signal);
-      return new Trainer({ ...parts, encoder, vocabulary });
-    } catch (error) {
-      await handle.dispose();
-      throw error;
-    }
+    return new Trainer(await openTrainerParts(path, options));
   }
 
   /** Updates made so far, those before a restored checkpoint included. */
@@ -182,6 +122,16 @@ export class Trainer implements AsyncDisposable {
       trainer: { precision, seed, optimizer, gradientClip, ema, groups },
       classes: trainingClasses(vocabulary) ?? [],
     };
+  }
+
+  /**
+   * Sums numbers over the processes of the run; every one of them must call it. On its own a
+   * process gets its numbers back.
+   */
+  async sumOverRanks(values: readonly number[]): Promise<number[]> {
+    this.#checkAlive();
+    if (this.#parts.rank === undefined || values.length === 0) return [...values];
+    return sumOverRanks(this.#parts.native, values);
   }
 
   /** float32 [N, D] unit text embeddings with the weights as they are. */
@@ -264,12 +214,13 @@ export class Trainer implements AsyncDisposable {
     const { rank, worldSize } = this.info;
     const places = Array.from({ length: size }, (_, i) => (index * size + i) * worldSize + rank);
     const seeds = Tensor.from(sampleSeeds(options.seed, this.#step, places), [size]);
+    const last = index === count - 1;
     const inputs = completeInputs(training.batch, batch, seeds, vocabulary);
     try {
       const handles = Object.entries(inputs).map(([name, tensor]) => Tensor.unwrap(tensor, name));
       return await this.#naming(batch.name, () =>
         runJob(signal, (job) =>
-          this.#parts.native.accumulate(job, Object.keys(inputs), handles, 1 / count),
+          this.#parts.native.accumulate(job, Object.keys(inputs), handles, 1 / count, last),
         ),
       );
     } finally {

@@ -1,6 +1,6 @@
 /** The classes a run trains on, with their embeddings. */
 import type { Manifest, TrainingClass } from '../manifest.js';
-import type { NativeTrainer } from '../native.js';
+import type { NativeTrainer } from '../native-trainer.js';
 import { DEFAULTS } from '../options.js';
 import { Tensor } from '../tensor.js';
 import { type ClassInput, type ParsedClass, parseClasses } from '../text/classes.js';

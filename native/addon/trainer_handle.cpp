@@ -13,6 +13,8 @@ namespace lexiseg {
 namespace {
 
 constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxRanks = 1 << 20;
+constexpr int64_t kMaxWait = 1000LL * 3600 * 24 * 7;  // milliseconds
 
 at::ScalarType weight_dtype(const std::string& name) {
   if (name == "float32") return at::kFloat;
@@ -41,15 +43,17 @@ void free_trainer(std::shared_ptr<Trainer>& trainer) {
 }  // namespace
 
 Napi::Function TrainerHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeTrainer",
-                     {InstanceMethod<&TrainerHandle::info>("info"),
-                      InstanceMethod<&TrainerHandle::accumulate>("accumulate"),
-                      InstanceMethod<&TrainerHandle::update>("update"),
-                      InstanceMethod<&TrainerHandle::encode_text>("encodeText"),
-                      InstanceMethod<&TrainerHandle::save>("save"),
-                      InstanceMethod<&TrainerHandle::restore>("restore"),
-                      InstanceMethod<&TrainerHandle::write_bundle>("writeBundle"),
-                      InstanceMethod<&TrainerHandle::dispose>("dispose")});
+  return DefineClass(
+      env, "NativeTrainer",
+      {InstanceMethod<&TrainerHandle::info>("info"), InstanceMethod<&TrainerHandle::join>("join"),
+       InstanceMethod<&TrainerHandle::sum_over_ranks>("sumOverRanks"),
+       InstanceMethod<&TrainerHandle::accumulate>("accumulate"),
+       InstanceMethod<&TrainerHandle::update>("update"),
+       InstanceMethod<&TrainerHandle::encode_text>("encodeText"),
+       InstanceMethod<&TrainerHandle::save>("save"),
+       InstanceMethod<&TrainerHandle::restore>("restore"),
+       InstanceMethod<&TrainerHandle::write_bundle>("writeBundle"),
+       InstanceMethod<&TrainerHandle::dispose>("dispose")});
 }
 
 Napi::Object TrainerHandle::wrap(Napi::Env env, std::shared_ptr<Trainer> trainer) {
@@ -100,6 +104,45 @@ Napi::Value TrainerHandle::info(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value TrainerHandle::join(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    const auto trainer = live();
+    JobHandle& job = arguments.job(0);
+    Rendezvous rendezvous;
+    rendezvous.host = arguments.text(1, "host");
+    rendezvous.port = static_cast<int>(arguments.integer(2, "port", 1, 65535));
+    rendezvous.rank = static_cast<int>(arguments.integer(3, "rank", 0, kMaxRanks - 1));
+    rendezvous.size = static_cast<int>(arguments.integer(4, "size", 1, kMaxRanks));
+    rendezvous.serves = arguments.flag(5, "serves");
+    rendezvous.prefix = arguments.text(6, "prefix");
+    rendezvous.timeout = std::chrono::milliseconds(arguments.integer(7, "timeout", 1, kMaxWait));
+    return start_call(
+        env, {job, executor(env), trainer->threads(), {}},
+        [trainer, rendezvous] {
+          trainer->join(ProcessGroup::join(rendezvous));
+          return true;
+        },
+        [](Napi::Env inner, bool) { return inner.Undefined(); });
+  });
+}
+
+Napi::Value TrainerHandle::sum_over_ranks(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    std::vector<Pin> pins;
+    const auto trainer = live();
+    JobHandle& job = arguments.job(0);
+    const auto own = arguments.tensor(1, "own", pins);
+    return start_call(
+        env, {job, executor(env), trainer->threads(), std::move(pins)},
+        [trainer, own] { return trainer->sum_over_ranks(own).clone(); },
+        [](Napi::Env inner, at::Tensor& result) { return TensorHandle::wrap(inner, result); });
+  });
+}
+
 Napi::Value TrainerHandle::accumulate(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
@@ -110,6 +153,7 @@ Napi::Value TrainerHandle::accumulate(const Napi::CallbackInfo& info) {
     const auto names = arguments.texts(1, "names");
     const auto tensors = arguments.tensors(2, "tensors", pins);
     const double scale = arguments.number(3, "scale");
+    const bool last = arguments.flag(4, "last");
     if (names.size() != tensors.size()) {
       throw Error(code::kArgument, "Expected as many tensors as names");
     }
@@ -117,8 +161,10 @@ Napi::Value TrainerHandle::accumulate(const Napi::CallbackInfo& info) {
     for (size_t i = 0; i < names.size(); ++i) batch.emplace(names[i], tensors[i]);
     return start_call(
         env, {job, executor(env), trainer->threads(), std::move(pins)},
-        [trainer, batch = std::move(batch), scale] { return trainer->accumulate(batch, scale); },
-        [](Napi::Env inner, const std::vector<std::pair<std::string, double>>& losses) {
+        [trainer, batch = std::move(batch), scale, last] {
+          return trainer->accumulate(batch, scale, last);
+        },
+        [](Napi::Env inner, const Losses& losses) {
           auto object = Napi::Object::New(inner);
           for (const auto& [name, value] : losses) object[name] = Napi::Number::New(inner, value);
           return object;

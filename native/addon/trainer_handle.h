@@ -20,6 +20,8 @@ class TrainerHandle : public Napi::ObjectWrap<TrainerHandle> {
 
  private:
   Napi::Value info(const Napi::CallbackInfo& info);
+  Napi::Value join(const Napi::CallbackInfo& info);
+  Napi::Value sum_over_ranks(const Napi::CallbackInfo& info);
   Napi::Value accumulate(const Napi::CallbackInfo& info);
   Napi::Value update(const Napi::CallbackInfo& info);
   Napi::Value encode_text(const Napi::CallbackInfo& info);

@@ -29,6 +29,7 @@ inline constexpr const char* kArgument = "ERR_ARGUMENT";
 inline constexpr const char* kNotFinite = "ERR_NOT_FINITE";
 inline constexpr const char* kInference = "ERR_INFERENCE";
 inline constexpr const char* kTraining = "ERR_TRAINING";
+inline constexpr const char* kDistributed = "ERR_DISTRIBUTED";
 inline constexpr const char* kCheckpoint = "ERR_CHECKPOINT";
 inline constexpr const char* kOutput = "ERR_OUTPUT";
 inline constexpr const char* kDisposed = "ERR_DISPOSED";

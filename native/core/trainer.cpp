@@ -90,7 +90,9 @@ std::unique_ptr<torch::optim::OptimizerOptions> group_options(const OptimizerReq
 Trainer::Trainer(std::unique_ptr<TrainingProgram> program, TrainerInfo info)
     : program_(std::move(program)), info_(std::move(info)) {}
 
-Trainer::~Trainer() = default;
+Trainer::~Trainer() {
+  if (group_) ops::set_collective(nullptr);
+}
 
 std::shared_ptr<Trainer> Trainer::open(const TrainerRequest& request) {
   if (request.precision != "float32" && request.precision != "bfloat16") {
@@ -139,12 +141,51 @@ void Trainer::adopt(const TrainerRequest& request) {
   ema_decay_ = request.ema_decay;
 }
 
+void Trainer::join(std::shared_ptr<ProcessGroup> group) {
+  std::vector<Tensor> values;
+  for (const Parameter& parameter : trained_) values.push_back(parameter.value);
+  buckets_ = std::make_unique<GradientBuckets>(std::move(values), group);
+  group_ = std::move(group);
+  ops::set_collective(group_);
+}
+
+Tensor Trainer::sum_over_ranks(const Tensor& own) {
+  const c10::InferenceMode off(false);
+  return group_ ? group_->all_reduce(own) : own;
+}
+
 void Trainer::drop_gradients() {
+  if (buckets_) buckets_->disarm();
   for (Parameter& parameter : trained_) parameter.value.mutable_grad().reset();
 }
 
-std::vector<std::pair<std::string, double>> Trainer::accumulate(const NamedTensors& batch,
-                                                                double scale) {
+// Means over the ranks, so that all of them see what one process would, and stop together.
+Losses Trainer::read_losses(const NamedTensors& losses) const {
+  std::vector<double> own;
+  for (const auto& [name, loss] : losses) {
+    if (loss.numel() != 1) {
+      throw Error(code::kBundleContract, "Expected a scalar for the loss " + name);
+    }
+    own.push_back(loss.detach().to(at::kDouble).item<double>());
+  }
+  const Tensor mean =
+      group_ ? group_->all_reduce(at::tensor(own, at::kDouble)).div(group_->size()) : Tensor();
+  Losses values;
+  for (const auto& [name, loss] : losses) {
+    const size_t i = values.size();
+    const double value = mean.defined() ? mean[static_cast<int64_t>(i)].item<double>() : own[i];
+    if (!std::isfinite(value)) {
+      const bool elsewhere = std::isfinite(own[i]);
+      throw Error(code::kNotFinite, "The loss " + name + " is " +
+                                        (std::isnan(value) ? "NaN" : "infinite") +
+                                        (elsewhere ? " on another rank" : ""));
+    }
+    values.emplace_back(name, value);
+  }
+  return values;
+}
+
+Losses Trainer::accumulate(const NamedTensors& batch, double scale, bool last) {
   const TrainingMode mode;
   try {
     NamedTensors inputs;
@@ -156,22 +197,13 @@ std::vector<std::pair<std::string, double>> Trainer::accumulate(const NamedTenso
       const Autocast autocast(info_.device.type(), info_.autocast);
       losses = program_->losses(inputs);
     }
-    std::vector<std::pair<std::string, double>> values;
+    const Losses values = read_losses(losses);
     Tensor total;
-    for (const auto& [name, loss] : losses) {
-      if (loss.numel() != 1) {
-        throw Error(code::kBundleContract, "Expected a scalar for the loss " + name);
-      }
-      values.emplace_back(name, loss.detach().to(at::kDouble).item<double>());
-      if (!std::isfinite(values.back().second)) {
-        throw Error(code::kNotFinite, "The loss " + name + " is " +
-                                          (std::isnan(values.back().second) ? "NaN" : "infinite"));
-      }
-      total = total.defined() ? total + loss : loss;
-    }
+    for (const auto& [name, loss] : losses) total = total.defined() ? total + loss : loss;
     if (!total.requires_grad()) {
       throw Error(code::kTraining, "The losses depend on nothing that is trained");
     }
+    if (buckets_ && last) buckets_->arm();
     torch::autograd::backward({total * scale}, {});
     return values;
   } catch (const c10::OutOfMemoryError&) {
@@ -189,6 +221,7 @@ std::vector<std::pair<std::string, double>> Trainer::accumulate(const NamedTenso
 double Trainer::update(double learning_rate, double max_norm) {
   const TrainingMode mode;
   const at::NoGradGuard no_grad;
+  if (buckets_) buckets_->finish();
   std::vector<Tensor> squares;
   for (const Parameter& parameter : trained_) {
     const Tensor& gradient = parameter.value.grad();

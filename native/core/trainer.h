@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/distributed/gradient_buckets.h"
 #include "core/training_program.h"
 
 namespace lexiseg {
@@ -57,6 +58,9 @@ struct BundleRequest {
   std::map<std::string, std::string> extra_files;
 };
 
+// By name, in the order of the names.
+using Losses = std::vector<std::pair<std::string, double>>;
+
 class Trainer {
  public:
   static std::shared_ptr<Trainer> open(const TrainerRequest& request);
@@ -66,9 +70,16 @@ class Trainer {
   int threads() const { return threads_; }
   int64_t step() const { return step_; }
 
+  // From now on every call but encode_text, save and write_bundle is made by all processes of the
+  // group, and trains on the batches of all of them.
+  void join(std::shared_ptr<ProcessGroup> group);
+  // The sum over the processes of the group; without one the tensor itself.
+  at::Tensor sum_over_ranks(const at::Tensor& own);
+
   // Adds the gradients of scale * (sum of the losses) and gives the losses, in the order of their
-  // names. A loss that is not finite is ERR_NOT_FINITE, and all gradients are dropped.
-  std::vector<std::pair<std::string, double>> accumulate(const NamedTensors& batch, double scale);
+  // names; `last` says that update comes next. A loss that is not finite is ERR_NOT_FINITE, and
+  // all gradients are dropped.
+  Losses accumulate(const NamedTensors& batch, double scale, bool last);
 
   // One step of the optimiser from the gradients gathered so far; gives their L2 norm before
   // clipping to `max_norm` (0: none). A norm that is not finite is ERR_NOT_FINITE and no step.
@@ -94,6 +105,7 @@ class Trainer {
   Trainer(std::unique_ptr<TrainingProgram> program, TrainerInfo info);
   void adopt(const TrainerRequest& request);
   void drop_gradients();
+  Losses read_losses(const NamedTensors& losses) const;
   NamedTensors weights(bool moving_average) const;
 
   std::unique_ptr<TrainingProgram> program_;
@@ -106,6 +118,8 @@ class Trainer {
   std::string optimizer_kind_;
   double ema_decay_ = 0;
   int64_t step_ = 0;
+  std::shared_ptr<ProcessGroup> group_;       // null for a process on its own
+  std::unique_ptr<GradientBuckets> buckets_;  // with a group; goes before what it watches
 };
 
 }  // namespace lexiseg

@@ -1,23 +1,29 @@
 /**
  * Trains a bundle on pictures with captions, as a run in a folder.
  *
- *   node train-run.mjs BUNDLE DATA FOLDER STEPS
+ *   node train-run.mjs BUNDLE DATA FOLDER STEPS [BATCH]
+ *
+ * With torchrun's variables it is one of several processes. Prints its process id, then a dot for
+ * each step.
  */
 import { openImageText, Trainer } from '../../dist/index.js';
 
-const [bundle, captions, folder, steps] = process.argv.slice(2);
+const [bundle, captions, folder, steps, batchSize = '4'] = process.argv.slice(2);
 const trainer = await Trainer.open(bundle, {
   device: 'cpu',
   threads: 1,
   ema: 0.9,
   gradientClip: 1,
   optimizer: { kind: 'adamw', weightDecay: 0.1 },
+  distributed: process.env.RANK !== undefined,
 });
 const data = await openImageText(captions, trainer.tokenizer, {
-  batchSize: 4,
+  batchSize: Number(batchSize),
   imageSize: 64,
   colorJitter: { brightness: 0.2 },
+  pairedCaptions: process.env.PAIRED === '1',
 });
+if (process.env.RANK !== undefined) console.log(`rank ${trainer.info.rank} is ${process.pid}`);
 for await (const { type } of trainer.run(data, {
   steps: Number(steps),
   learningRate: 1e-3,
@@ -28,5 +34,5 @@ for await (const { type } of trainer.run(data, {
   if (type === 'step') process.stdout.write('.');
 }
 await data.close();
-await trainer.exportBundle(`${folder}/trained.pt`);
+if (trainer.info.rank === 0) await trainer.exportBundle(`${folder}/trained.pt`);
 await trainer.dispose();

@@ -17,8 +17,8 @@ export const CLIP_PHASES = [
   },
   {
     name: 'fine',
-    steps: 1_500,
-    learningRate: 6e-4,
+    steps: 3_000,
+    learningRate: 8e-4,
     schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.003 },
     data: { batchSize: 144, imageSize: 96 },
   },

@@ -1,0 +1,110 @@
+#include "core/distributed/process_group.h"
+
+#define USE_C10D_GLOO
+#include <ATen/ATen.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <utility>
+
+#include "core/error.h"
+
+namespace lexiseg {
+namespace {
+
+// Runs a call of c10d, whose errors carry no code.
+template <typename Call>
+auto coded(const char* what, Call&& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::Error& error) {
+    throw Error(code::kDistributed, std::string(what) + ": " + error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    throw Error(code::kDistributed, std::string(what) + ": " + error.what());
+  }
+}
+
+constexpr const char* kLost = "Another process of the run has died or does not answer";
+
+c10::intrusive_ptr<c10d::Backend> gloo_group(const c10::intrusive_ptr<c10d::Store>& store,
+                                             const char* name, const Rendezvous& rendezvous) {
+  auto options = c10d::ProcessGroupGloo::Options::create(rendezvous.timeout);
+  // One machine needs no name that the network resolves.
+  const bool local = rendezvous.host == "127.0.0.1" || rendezvous.host == "localhost";
+  options->devices.push_back(local ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
+                                   : c10d::ProcessGroupGloo::createDefaultDevice());
+  auto named = c10::make_intrusive<c10d::PrefixStore>(name, store);
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(named, rendezvous.rank, rendezvous.size,
+                                                     std::move(options));
+}
+
+// Gloo moves memory of the host.
+at::Tensor on_host(const at::Tensor& tensor) { return tensor.cpu().contiguous(); }
+
+}  // namespace
+
+PendingSum::PendingSum(c10::intrusive_ptr<c10d::Work> work) : work_(std::move(work)) {}
+PendingSum::~PendingSum() = default;
+PendingSum::PendingSum(PendingSum&&) noexcept = default;
+PendingSum& PendingSum::operator=(PendingSum&&) noexcept = default;
+
+void PendingSum::wait() {
+  coded(kLost, [&] { work_->wait(); });
+}
+
+std::shared_ptr<ProcessGroup> ProcessGroup::join(const Rendezvous& rendezvous) {
+  const std::string place = rendezvous.host + ":" + std::to_string(rendezvous.port);
+  const std::string what = "The processes of the run did not meet at " + place;
+  return coded(what.c_str(),
+               [&] { return std::shared_ptr<ProcessGroup>(new ProcessGroup(rendezvous)); });
+}
+
+ProcessGroup::ProcessGroup(const Rendezvous& rendezvous)
+    : rank_(rendezvous.rank), size_(rendezvous.size) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(rendezvous.port);
+  options.isServer = rendezvous.serves;
+  options.numWorkers = static_cast<std::size_t>(rendezvous.size);
+  // The group's own rendezvous waits for everybody; a launcher's store has no such count.
+  options.waitWorkers = false;
+  options.timeout = rendezvous.timeout;
+  auto store = c10::make_intrusive<c10d::TCPStore>(rendezvous.host, options);
+  store_ = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, std::move(store));
+  calls_ = gloo_group(store_, "calls", rendezvous);
+  sums_ = gloo_group(store_, "sums", rendezvous);
+}
+
+ProcessGroup::~ProcessGroup() = default;
+
+at::Tensor ProcessGroup::all_gather(const at::Tensor& own) {
+  return coded(kLost, [&] {
+    std::vector<at::Tensor> inputs{on_host(own)};
+    std::vector<int64_t> shape = own.sizes().vec();
+    shape[0] *= size_;
+    const at::Tensor all = at::empty(shape, inputs[0].options());
+    std::vector<std::vector<at::Tensor>> outputs{all.chunk(size_, 0)};
+    calls_->allgather(outputs, inputs)->wait();
+    return all.to(own.device());
+  });
+}
+
+at::Tensor ProcessGroup::all_reduce(const at::Tensor& own) {
+  return coded(kLost, [&] {
+    std::vector<at::Tensor> tensors{own.is_cpu() ? own.clone(at::MemoryFormat::Contiguous)
+                                                 : on_host(own)};
+    calls_->allreduce(tensors)->wait();
+    return tensors[0].to(own.device());
+  });
+}
+
+PendingSum ProcessGroup::start_sum(at::Tensor tensor) {
+  return coded(kLost, [&] {
+    std::vector<at::Tensor> tensors{std::move(tensor)};
+    return PendingSum(sums_->allreduce(tensors));
+  });
+}
+
+}  // namespace lexiseg

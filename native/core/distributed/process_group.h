@@ -1,0 +1,73 @@
+// The processes of one run of training, joined by LibTorch's c10d: TCPStore and Gloo.
+#pragma once
+
+#include <c10/util/intrusive_ptr.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "ops/collective.h"
+
+namespace c10d {
+class Backend;
+class Store;
+class Work;
+}  // namespace c10d
+
+namespace lexiseg {
+
+// Where the processes meet, in torchrun's words.
+struct Rendezvous {
+  std::string host;    // MASTER_ADDR
+  int port;            // MASTER_PORT
+  int rank;            // RANK
+  int size;            // WORLD_SIZE
+  bool serves;         // this process keeps the store; another does when a launcher has one already
+  std::string prefix;  // differs from one attempt of the run to the next
+  std::chrono::milliseconds timeout;  // of joining, and of waiting for the others in a call
+};
+
+// An all-reduce under way.
+class PendingSum {
+ public:
+  explicit PendingSum(c10::intrusive_ptr<c10d::Work> work);
+  ~PendingSum();
+  PendingSum(PendingSum&&) noexcept;
+  PendingSum& operator=(PendingSum&&) noexcept;
+
+  // Returns when the tensor holds the sum. Throws Error(ERR_DISTRIBUTED).
+  void wait();
+
+ private:
+  c10::intrusive_ptr<c10d::Work> work_;
+};
+
+// Calls are made by all ranks in the same order, from one thread at a time. Any of them throws
+// Error(ERR_DISTRIBUTED) when another rank has died or does not answer.
+class ProcessGroup final : public ops::Collective {
+ public:
+  // Returns when all ranks have joined.
+  static std::shared_ptr<ProcessGroup> join(const Rendezvous& rendezvous);
+  ~ProcessGroup() override;
+
+  int64_t rank() const override { return rank_; }
+  int64_t size() const override { return size_; }
+  at::Tensor all_gather(const at::Tensor& own) override;
+  at::Tensor all_reduce(const at::Tensor& own) override;
+
+  // Sums into the tensor itself, which must live and stay unread until the wait is over. Has an
+  // order of its own, so that it may overlap with the calls above.
+  PendingSum start_sum(at::Tensor tensor);
+
+ private:
+  ProcessGroup(const Rendezvous& rendezvous);
+
+  int64_t rank_;
+  int64_t size_;
+  c10::intrusive_ptr<c10d::Store> store_;
+  c10::intrusive_ptr<c10d::Backend> calls_;
+  c10::intrusive_ptr<c10d::Backend> sums_;
+};
+
+}  // namespace lexiseg

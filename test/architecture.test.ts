@@ -183,7 +183,10 @@ describe('words', () => {
 
   it('has no file that is named for holding whatever is left over', () => {
     const vague = /(^|[/._-])(utils?|helpers?|misc|common|legacy|v2)([/._-]|$)/i;
-    const code = matching(/\.(ts|mjs|py|h|cpp|cu|cuh|sh)$/);
+    // Declarations of a library's headers bear its own names.
+    const code = matching(/\.(ts|mjs|py|h|cpp|cu|cuh|sh)$/).filter(
+      (name) => !name.includes('/declared/'),
+    );
     expect(code.filter((name) => vague.test(name))).toEqual([]);
   });
 });

@@ -1,10 +1,15 @@
 /** Every number of the demo's training, stated once. */
 
-/** Seeds of the drawn data: what is trained on, and what is looked at while training. */
-export const SEEDS = { training: 1, checking: 900_001 };
+/** What is drawn: the training data, and pictures with a seed that training never saw. */
+export const DRAWN = {
+  crops: { kind: 'crops', count: 145_656, seed: 1, classes: 'all' },
+  'crops-check': { kind: 'crops', count: 4_046, seed: 900_001, classes: 'all' },
+  scenes: { kind: 'scenes', count: 9_000, seed: 1, classes: 'seen' },
+  'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
+};
 
-export const CROPS = { training: 145_656, checking: 4_046 };
-export const SCENES = { training: 9_000, checking: 300 };
+/** Share of icons that are drawn as their artist did; the others are restyled. */
+export const PLAIN = 0.3;
 
 /** Contrastive training of the image and text towers: coarse pictures first, then fine ones. */
 export const CLIP_PHASES = [
@@ -59,3 +64,10 @@ export const MASK_TRAINER = {
   gradientClip: 0.1,
   ema: 0.998,
 };
+
+/** The weaker runs that show what freezing the image tower is good for; both of the same length. */
+export const FREEZING_RUNS = {
+  'masks-frozen': {},
+  'masks-tuned': { image_tower: { frozen: false, learningRateMultiplier: 0.3 } },
+};
+export const FREEZING_STEPS = 500;

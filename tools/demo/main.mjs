@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+/**
+ * Makes the demo bundle from nothing: draws its world, trains CLIP, trains the decoders, measures.
+ * Every stage goes on where it was stopped.
+ *
+ *   npm run train:demo
+ *   npm run train:demo -- --work /data/demo --icons @iconify-json/openmoji
+ *   npm run train:demo -- --only freezing
+ */
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { trainClip } from './clip.mjs';
+import { drawData } from './draw-data.mjs';
+import { trainMasks } from './masks.mjs';
+import { measure, score } from './measure.mjs';
+import { FREEZING_RUNS, FREEZING_STEPS, MASK_RUN } from './recipe.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { values } = parseArgs({
+  options: {
+    work: { type: 'string', default: join(root, 'out/train-demo') },
+    icons: { type: 'string' },
+    only: { type: 'string' },
+  },
+});
+const stages = ['draw', 'clip', 'masks', 'measure', 'freezing', 'ship'];
+if (values.only !== undefined && !stages.includes(values.only)) {
+  throw new Error(`--only takes one of ${stages.join(', ')}`);
+}
+// What shows the worth of freezing is no part of making the bundle.
+const wanted = (stage) => (values.only ? values.only === stage : stage !== 'freezing');
+
+const controller = new AbortController();
+process.once('SIGINT', () => controller.abort(new Error('stopped; the same command goes on')));
+const { signal } = controller;
+const { work } = values;
+mkdirSync(work, { recursive: true });
+const place = (name) => join(work, name);
+
+if (wanted('draw')) await drawData(work, signal, values.icons);
+if (wanted('clip')) await trainClip(work, place('crops'), signal);
+if (wanted('masks')) await trainMasks(work, place('clip-fine.pt'), place('scenes'), { signal });
+if (wanted('measure')) {
+  await measure(work, place('clip-fine.pt'), place('masks.pt'), place('report'));
+}
+if (wanted('freezing')) {
+  for (const [name, groups] of Object.entries(FREEZING_RUNS)) {
+    const run = { ...MASK_RUN, steps: FREEZING_STEPS };
+    const options = { name, groups, run, signal };
+    const bundle = await trainMasks(work, place('clip-fine.pt'), place('scenes'), options);
+    const { figures } = await score(bundle, place('scenes-check'));
+    console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);
+  }
+}
+if (wanted('ship')) {
+  const bundle = join(root, 'models/bundles/demo-fc-clip.pt');
+  copyFileSync(place('masks.pt'), bundle);
+  console.log(`wrote ${bundle}`);
+}

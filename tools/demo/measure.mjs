@@ -1,0 +1,90 @@
+/** Measures the demo's bundles on pictures whose seed training never saw. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  evaluate,
+  openDataset,
+  reportHtml,
+  reportPictures,
+  Segmenter,
+  trainingReportHtml,
+} from '../../dist/index.js';
+import { zeroShotAccuracy } from './zero-shot.mjs';
+
+const TASKS = ['panoptic', 'semantic'];
+const PICTURES = 6;
+
+const round = (value) => Math.round(1e4 * value) / 1e4;
+
+/** PQ and mIoU of seen and unseen classes. */
+const figuresOf = ({ groups: { all, seen, unseen } }) =>
+  Object.fromEntries(
+    Object.entries({ all, seen, unseen }).map(([name, { panoptic, semantic }]) => [
+      name,
+      { pq: round(panoptic.pq), ...(semantic ? { miou: round(semantic.miou) } : {}) },
+    ]),
+  );
+
+/** The scores of a bundle on a folder of scenes. */
+export async function score(bundle, scenes, { ensemble, tasks = TASKS, limit, pictures = 0 } = {}) {
+  const segmenter = await Segmenter.load(bundle, { ensemble });
+  try {
+    const dataset = await openDataset('coco-panoptic', scenes);
+    const report = await evaluate(segmenter, dataset, { tasks, limit });
+    const shown =
+      pictures > 0 ? await reportPictures(segmenter, dataset, report, { limit: pictures }) : [];
+    return { report, pictures: shown, figures: figuresOf(report) };
+  } finally {
+    await segmenter.dispose();
+  }
+}
+
+/** Each classifier by itself beside the ensemble. */
+async function classifiers(bundle, scenes) {
+  const kinds = {
+    ensemble: undefined,
+    'in-vocabulary alone': { alpha: 0, beta: 0 },
+    'out-of-vocabulary alone': { alpha: 1, beta: 1 },
+  };
+  const rows = {};
+  for (const [name, ensemble] of Object.entries(kinds)) {
+    rows[name] = (await score(bundle, scenes, { ensemble, tasks: ['panoptic'] })).figures;
+  }
+  return rows;
+}
+
+/**
+ * Writes `report.json` and pages beside it, and returns what is in it.
+ *
+ * @param {string} work folder of the data and the runs
+ * @param {string} clip bundle of the towers
+ * @param {string} masks bundle of the segmenter
+ * @param {string} out folder of the report
+ */
+export async function measure(work, clip, masks, out) {
+  mkdirSync(out, { recursive: true });
+  const report = { zeroShot: {}, segmentation: {} };
+  for (const suffix of ['', '-style']) {
+    const crops = join(work, `crops-check${suffix}`);
+    const scenes = join(work, `scenes-check${suffix}`);
+    if (!existsSync(crops)) continue;
+    const name = suffix === '' ? 'trained styles' : 'another style';
+    report.zeroShot[name] = await zeroShotAccuracy(clip, crops);
+    const { report: full, pictures, figures } = await score(masks, scenes, { pictures: PICTURES });
+    report.segmentation[name] = { ...figures, classifiers: await classifiers(masks, scenes) };
+    writeFileSync(join(out, `evaluation${suffix}.html`), reportHtml(full, pictures));
+    console.log(`[measure] ${name}: ${JSON.stringify(figures)}`);
+  }
+  for (const run of ['clip-coarse', 'clip-fine', 'masks']) {
+    const log = join(work, run, 'events.jsonl');
+    if (!existsSync(log)) continue;
+    const lines = readFileSync(log, 'utf8').split('\n').filter(Boolean);
+    const page = trainingReportHtml(
+      `demo: ${run}`,
+      lines.map((line) => JSON.parse(line)),
+    );
+    writeFileSync(join(out, `${run}.html`), page);
+  }
+  writeFileSync(join(out, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
+  return report;
+}

@@ -1,7 +1,14 @@
 /** `lexiseg eval`: scores of a bundle on a data set, as a table, JSON and HTML. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DATASET_KINDS, type DatasetKind } from '../data/dataset-kinds.js';
-import type { EvaluationReport, GroupScores, LoadOptions, Task } from '../index.js';
+import type {
+  ClassDefinition,
+  EvaluationReport,
+  GroupScores,
+  LoadOptions,
+  SegmentationDataset,
+  Task,
+} from '../index.js';
 import {
   addBundleOptions,
   type BundleFlags,
@@ -14,13 +21,15 @@ import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 
 const TASKS: readonly Task[] = ['panoptic', 'semantic', 'instance'];
 
+type Naming = 'engineered' | 'plain';
+
 interface EvalFlags extends BundleFlags {
   dataset: DatasetKind;
   data: string;
   split: 'train' | 'val';
   task?: Task[];
   vocab?: string;
-  names: 'engineered' | 'plain';
+  names: Naming | 'both';
   templates: 'bundle' | 'photo' | 'bare';
   limit?: number;
   boundary?: boolean;
@@ -29,12 +38,13 @@ interface EvalFlags extends BundleFlags {
 }
 
 const HELP = `
-Files written to --out: report.json, and report.html with the worst images shown.
+Files written to --out: report.json, and report.html with the worst images shown; with
+--names both, one of each for either kind of names.
 
 Examples:
   lexiseg eval model.pt --dataset coco-panoptic --data coco --vocab coco_panoptic --out report
   lexiseg eval model.pt --dataset coco-panoptic --data scenes --task panoptic --limit 200
-  lexiseg eval model.pt --dataset coco-panoptic --data coco --vocab coco_panoptic --names plain --json`;
+  lexiseg eval model.pt --dataset coco-panoptic --data coco --vocab coco_panoptic --names both`;
 
 export function addEvalCommand(program: Command, signal: AbortSignal): void {
   const command = program
@@ -51,8 +61,11 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
     .option('-t, --task <names>', `of ${TASKS.join(',')} (default: all)`, readTasks)
     .option('--vocab <name>', 'shipped vocabulary or JSON file (default: the names of the data)')
     .addOption(
-      new Option('--names <kind>', 'with the synonyms of the vocabulary, or names alone')
-        .choices(['engineered', 'plain'])
+      new Option(
+        '--names <kind>',
+        'with the synonyms of the vocabulary, names alone, or both and the gap between',
+      )
+        .choices(['engineered', 'plain', 'both'])
         .default('engineered'),
     )
     .addOption(
@@ -79,11 +92,14 @@ function readTasks(text: string): Task[] {
 
 async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
-  const { evaluate, openDataset, readVocabulary, reportHtml, reportPictures, Segmenter } =
-    await import('../index.js');
+  const { evaluate, openDataset, reportHtml, reportPictures, Segmenter } = await import(
+    '../index.js'
+  );
   progress.step(`reading ${flags.data}`);
   const dataset = await openDataset(flags.dataset, flags.data, flags.split);
-  const words = flags.vocab === undefined ? undefined : readVocabulary(flags.vocab, flags.names);
+  const namings: readonly Naming[] =
+    flags.names === 'both' ? ['engineered', 'plain'] : [flags.names];
+  const vocabularies = await Promise.all(namings.map((naming) => wordsFor(dataset, flags, naming)));
   const path = bundlePath(flags);
   progress.step(`loading ${path}`);
   const segmenter = await Segmenter.load(path, {
@@ -96,29 +112,73 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   });
   try {
     warnOfRandomWeights(segmenter.label, progress);
-    const options = { vocabulary: words?.classes, templates: flags.templates, signal };
-    const report = await evaluate(segmenter, dataset, {
-      ...options,
-      tasks: flags.task,
-      vocabularyName: words?.name,
-      limit: flags.limit,
-      boundary: flags.boundary,
-      onProgress: ({ done, total }) => progress.fraction('scoring', done, total),
-    });
-    progress.clear();
-    if (flags.json === true) printJson(report);
-    else print(summary(report));
-    if (flags.out === undefined) return;
-    const folder = new OutputFolder(flags.out);
-    const pictures = await reportPictures(segmenter, dataset, report, options);
-    const written = [
-      await folder.write('report.json', `${JSON.stringify(report, null, 1)}\n`),
-      await folder.write('report.html', reportHtml(report, pictures)),
-    ];
-    for (const file of written) progress.step(`wrote ${file}`);
+    const reports: EvaluationReport[] = [];
+    for (const [index, words] of vocabularies.entries()) {
+      const options = { vocabulary: words.classes, templates: flags.templates, signal };
+      const report = await evaluate(segmenter, dataset, {
+        ...options,
+        tasks: flags.task,
+        vocabularyName: words.name,
+        limit: flags.limit,
+        boundary: flags.boundary,
+        onProgress: ({ done, total }) => progress.fraction('scoring', done, total),
+      });
+      progress.clear();
+      reports.push(report);
+      if (flags.json !== true) print(`${summary(report)}\n`);
+      if (flags.out === undefined) continue;
+      const folder = new OutputFolder(flags.out);
+      const stem = namings.length > 1 ? `report-${namings[index]}` : 'report';
+      const pictures = await reportPictures(segmenter, dataset, report, options);
+      const written = [
+        await folder.write(`${stem}.json`, `${JSON.stringify(report, null, 1)}\n`),
+        await folder.write(`${stem}.html`, reportHtml(report, pictures)),
+      ];
+      for (const file of written) progress.step(`wrote ${file}`);
+    }
+    const [first, second] = reports as [EvaluationReport, EvaluationReport?];
+    if (flags.json === true) printJson(second === undefined ? first : reports);
+    else if (second !== undefined) print(gap(first, second));
   } finally {
     await segmenter.dispose();
   }
+}
+
+/** The words for the classes of the data: a vocabulary's, or the data's own. */
+async function wordsFor(
+  dataset: SegmentationDataset,
+  { vocab }: EvalFlags,
+  naming: Naming,
+): Promise<{ name: string; classes: readonly ClassDefinition[] }> {
+  if (vocab !== undefined) {
+    const { readVocabulary } = await import('../index.js');
+    return readVocabulary(vocab, naming);
+  }
+  const classes = dataset.classes.map(({ name, synonyms, thing }) => ({
+    name,
+    thing,
+    ...(naming === 'engineered' ? { synonyms } : {}),
+  }));
+  return { name: `names of ${dataset.name} (${naming} names)`, classes };
+}
+
+/** What the synonyms are worth. */
+function gap(engineered: EvaluationReport, plain: EvaluationReport): string {
+  const difference = (a: number | undefined, b: number | undefined): string =>
+    a === undefined || b === undefined || Number.isNaN(a - b) ? '–' : (100 * (a - b)).toFixed(1);
+  const names = Object.keys(engineered.groups) as (keyof EvaluationReport['groups'])[];
+  const rows = names.map((name) => {
+    const { panoptic, semantic, instance } = engineered.groups[name] as GroupScores;
+    const other = plain.groups[name] as GroupScores;
+    return [
+      name,
+      difference(panoptic?.pq, other.panoptic?.pq),
+      difference(semantic?.miou, other.semantic?.miou),
+      difference(instance?.ap, other.instance?.ap),
+    ];
+  });
+  const table = formatTable(['classes', 'PQ', 'mIoU', 'AP'], rows);
+  return `engineered names less plain names\n\n${table}`;
 }
 
 const percent = (value: number | undefined): string =>

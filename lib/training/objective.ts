@@ -51,7 +51,8 @@ export function checkBatch(kind: TrainingInfo['batch'], batch: TrainingBatch): n
 /**
  * The batch with what the run adds to it: seeds for everything random, and the vocabulary.
  *
- * @throws LexisegError `ERR_VOCABULARY` when masks are trained without one.
+ * @throws LexisegError `ERR_VOCABULARY` when masks are trained without one, `ERR_TENSOR` for a
+ *   label that is none of its classes.
  */
 export function completeInputs(
   kind: TrainingInfo['batch'],
@@ -64,6 +65,12 @@ export function completeInputs(
     throw new LexisegError('ERR_VOCABULARY', 'Training on masks needs options.vocabulary');
   }
   const { classEmbeddings, synonymCounts } = vocabulary;
+  const count = synonymCounts.shape[0] as number;
+  const labels = batch.inputs.labels?.data as BigInt64Array;
+  const beyond = labels.find((label) => label < 0n || label >= BigInt(count));
+  if (beyond !== undefined) {
+    refuse(batch, 'labels', `${beyond} is no index of the ${count} classes of the vocabulary`);
+  }
   return {
     seeds,
     ...batch.inputs,

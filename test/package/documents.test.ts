@@ -35,10 +35,12 @@ describe('README', () => {
   });
 
   it('links to files that exist', () => {
-    for (const name of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'THIRD_PARTY.md']) {
+    const pages = readdirSync(join(root, 'docs')).map((name) => `docs/${name}`);
+    const top = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'THIRD_PARTY.md'];
+    for (const name of [...top, ...pages.filter((page) => page.endsWith('.md'))]) {
       const links = [...read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path]) => path);
       for (const path of links) {
-        const parent = join(root, String(path), '..');
+        const parent = join(root, name, '..', String(path), '..');
         expect(readdirSync(parent)).toContain(String(path).split('/').filter(Boolean).pop());
       }
     }
@@ -83,5 +85,24 @@ describe('examples', () => {
     const { status } = await runNode([segment, picture, bundle], { cwd: folder });
     expect(status).toBe(0);
     expect(readdirSync(folder)).toEqual(['overlay.png']);
+  });
+
+  it('train and score, as docs/training.md and docs/evaluation.md say', async () => {
+    const scenes = join(folder, 'scenes');
+    const drawn = await runNode(['tools/scenes/main.mjs', 'scenes', scenes, '--count', '3']);
+    expect(drawn.status).toBe(0);
+    const bundle = join(root, 'models/bundles/tiny-fc-clip.pt');
+    const run = join(folder, 'run');
+    const trained = await runNode(['examples/train.mjs', bundle, scenes, run]);
+    expect(trained).toMatchObject({ status: 0, stderr: '' });
+    expect(trained.stdout).toMatch(/^6 /m);
+    const loop = await runNode(['examples/train-loop.mjs', bundle]);
+    expect(loop.stdout.trim().split('\n')).toHaveLength(3);
+    const page = join(folder, 'report.html');
+    const model = join(run, 'trained.pt');
+    const scored = await runNode(['examples/evaluate.mjs', model, scenes, page]);
+    expect(scored).toMatchObject({ status: 0 });
+    expect(scored.stdout).toMatch(/PQ with names alone/);
+    expect(read('docs/training.md')).toContain('../examples/train-loop.mjs');
   });
 });

@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         help="random weights, but CLIP's where --clip is given",
     )
     export.add_argument(
-        "--trainable", action="store_true", help="with the loss, so that Node can train it"
+        "--trainable",
+        action="store_true",
+        help="with the loss, so that Node can train it; training widens stored weights to float32",
     )
     export.add_argument("--seed", type=int, default=0, help="of --random-init (default: 0)")
     export.add_argument(
@@ -145,10 +147,6 @@ def _export(args: argparse.Namespace) -> None:
         raise ConfigError("Expected either --checkpoint or --random-init")
     if args.out.suffix != ".pt":
         raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
-    if args.trainable and args.dtype != "float32":
-        raise ConfigError(
-            "Expected --dtype float32 with --trainable: training keeps float32 weights"
-        )
     if not 0 <= args.seed < 2**53:
         raise ConfigError(f"Expected 0 to 2^53 - 1 for --seed but received {args.seed}")
     progress = _progress()

@@ -1,0 +1,20 @@
+// Scores a bundle on a data set, and the gap that names alone make.
+import { writeFile } from 'node:fs/promises';
+import { evaluate, openDataset, reportHtml, Segmenter } from 'lexiseg';
+
+const [bundle, folder, page = 'report.html'] = process.argv.slice(2);
+
+const segmenter = await Segmenter.load(bundle);
+const dataset = await openDataset('coco-panoptic', folder);
+const report = await evaluate(segmenter, dataset, { tasks: ['panoptic', 'semantic'] });
+const plain = await evaluate(segmenter, dataset, {
+  tasks: ['panoptic'],
+  vocabulary: dataset.classes.map(({ name }) => name),
+  vocabularyName: 'plain names',
+});
+for (const [name, { panoptic, semantic }] of Object.entries(report.groups)) {
+  console.log(name, 'PQ', panoptic.pq, 'mIoU', semantic.miou);
+}
+console.log('PQ with names alone', plain.groups.all.panoptic.pq);
+await writeFile(page, reportHtml(report));
+await segmenter.dispose();

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "core/error.h"
+#include "ops/linear_sum_assignment.h"
 
 namespace lexiseg {
 namespace {
@@ -30,6 +31,12 @@ class ArchiveAdapter final : public caffe2::serialize::ReadAdapterInterface {
 std::string first_line(const std::string& text) {
   const size_t begin = text.find_first_not_of(" \n\t");
   return begin == std::string::npos ? text : text.substr(begin, text.find('\n', begin) - begin);
+}
+
+// The interpreter turns the errors of operators into texts.
+Error failed(const std::string& method, const std::string& what, const char* failure) {
+  const bool not_finite = what.find(ops::kCostNotFinite) != std::string::npos;
+  return {not_finite ? code::kNotFinite : failure, method + ": " + last_line(what)};
 }
 
 }  // namespace
@@ -86,9 +93,9 @@ void interpret(const jit::Code& code, const std::string& method, const char* fai
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const c10::Error& error) {
-    throw Error(failure, method + ": " + last_line(error.what_without_backtrace()));
+    throw failed(method, error.what_without_backtrace(), failure);
   } catch (const std::exception& error) {
-    throw Error(failure, method + ": " + last_line(error.what()));
+    throw failed(method, error.what(), failure);
   }
 }
 

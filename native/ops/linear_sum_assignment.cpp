@@ -84,8 +84,8 @@ std::tuple<at::Tensor, at::Tensor> linear_sum_assignment(const at::Tensor& cost)
       cost.detach().to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true).contiguous();
   const double* values = dense.const_data_ptr<double>();
   for (int64_t i = 0; i < dense.numel(); ++i) {
-    TORCH_CHECK(std::isfinite(values[i]), "Expected finite values for cost but received ",
-                values[i], " at row ", i / dense.size(1), ", column ", i % dense.size(1));
+    TORCH_CHECK(std::isfinite(values[i]), kCostNotFinite, " but received ", values[i], " at row ",
+                i / dense.size(1), ", column ", i % dense.size(1));
   }
   normalise(dense.mutable_data_ptr<double>(), dense.numel());
   const bool tall = dense.size(0) > dense.size(1);

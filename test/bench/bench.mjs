@@ -3,7 +3,7 @@
  *
  *   npm run bench                                 speed at 640×640 and 1024×1024 (minutes, 12 GB of disk)
  *   npm run bench -- speed --sizes 640 --repeats 5
- *   npm run bench -- classes | event-loop | leak | all
+ *   npm run bench -- classes | event-loop | training | leak | all
  *
  * Options: --network convnext_large_d --sizes 640,1024 --repeats 4 --threads 2 --dtype bfloat16
  * --calls 1000. Results also go to out/bench/WHAT.json.
@@ -18,6 +18,7 @@ const BENCHES = {
   speed: async (options) => (await import('./speed.mjs')).speed(options),
   classes: async (options) => (await import('./classes.mjs')).classes(options),
   'event-loop': async (options) => (await import('./event-loop.mjs')).eventLoop(options),
+  training: async (options) => (await import('./training.mjs')).training(options),
   leak: async (options) => (await import('./leak.mjs')).leak(options),
 };
 

@@ -1,0 +1,201 @@
+/** Images with captions from JSONL, CSV and tar shards: what is read, in which order, what is refused. */
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import tar from 'tar-stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readManifest, readMerges, tokenizerOf } from '../../lib/bundle.js';
+import { type ImageTextOptions, LexisegError, openImageText } from '../../lib/index.js';
+import type { ClipTokenizer } from '../../lib/text/tokenizer.js';
+import { temporaryFolder, writeFiles } from '../cli/places.js';
+import { TINY_BUNDLE } from '../e2e/bundle-file.js';
+
+let root: string;
+let tokenizer: ClipTokenizer;
+beforeEach(async () => {
+  root = temporaryFolder();
+  if (tokenizer !== undefined) return;
+  const manifest = await readManifest(TINY_BUNDLE);
+  tokenizer = tokenizerOf(await readMerges(TINY_BUNDLE, manifest, undefined), manifest);
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const picture = (shade: number): Promise<Buffer> =>
+  sharp({ create: { width: 20, height: 16, channels: 3, background: { r: shade, g: 0, b: 0 } } })
+    .png()
+    .toBuffer();
+
+const SHADES = [10, 60, 110, 160, 210];
+
+async function writeJsonl(lines = SHADES.map((shade) => ({ caption: `shade ${shade}` }))) {
+  const rows = await Promise.all(
+    lines.map(async (line, i) => {
+      writeFileSync(join(root, `${i}.png`), await picture(SHADES[i] as number));
+      return JSON.stringify({ image: `${i}.png`, ...line });
+    }),
+  );
+  writeFileSync(join(root, 'captions.jsonl'), `${rows.join('\n')}\n`);
+  return join(root, 'captions.jsonl');
+}
+
+async function writeShard(name: string, shades: readonly number[]): Promise<string> {
+  const pack = tar.pack();
+  for (const shade of shades) {
+    pack.entry({ name: `${shade}.png` }, await picture(shade));
+    pack.entry({ name: `${shade}.txt` }, `shade ${shade}`);
+  }
+  pack.finalize();
+  const chunks: Buffer[] = [];
+  for await (const chunk of pack) chunks.push(chunk as Buffer);
+  writeFileSync(join(root, name), Buffer.concat(chunks));
+  return join(root, name);
+}
+
+interface Look {
+  readonly start?: number;
+  readonly seed?: number;
+  readonly rank?: number;
+  readonly worldSize?: number;
+  readonly batches?: number;
+}
+
+/** The shades of pictures and the captions, batch by batch. */
+async function look(path: string, options: Partial<ImageTextOptions> = {}, request: Look = {}) {
+  const data = await openImageText(path, tokenizer, { batchSize: 2, imageSize: 16, ...options });
+  const { batches: count = 3, ...where } = request;
+  const seen: { shades: number[]; texts: string[] }[] = [];
+  const stream = data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1, ...where });
+  for await (const { inputs } of stream) {
+    const { images, token_ids } = inputs;
+    const [batch = 0, length = 0] = token_ids?.shape ?? [];
+    const pixels = images?.data as Uint8Array;
+    const tokens = token_ids?.data as BigInt64Array;
+    seen.push({
+      shades: Array.from(
+        { length: batch },
+        (_, i) => pixels[(i * pixels.length) / batch] as number,
+      ),
+      texts: Array.from({ length: batch }, (_, i) =>
+        [...tokens.subarray(i * length, (i + 1) * length)].join(' ').replace(/( 0)+$/, ''),
+      ),
+    });
+    for (const tensor of Object.values(inputs)) tensor.dispose();
+    if (seen.length === count) break;
+  }
+  await data.close();
+  return seen;
+}
+
+const tokensOf = (shade: number): string => tokenizer.encode(`shade ${shade}`).join(' ');
+
+describe('captions in a file', () => {
+  it('stay with their images, and each pass is a new order', async () => {
+    const seen = (await look(await writeJsonl(), {}, { batches: 5 })).flatMap(({ shades, texts }) =>
+      shades.map((shade, i) => ({ shade, text: texts[i] as string })),
+    );
+    for (const { shade, text } of seen) expect(text).toBe(tokensOf(shade));
+    const [first, second] = [seen.slice(0, 5), seen.slice(5)].map((pass) =>
+      pass.map(({ shade }) => shade),
+    );
+    expect([...(first as number[])].sort((a, b) => a - b)).toEqual(SHADES);
+    expect([...(second as number[])].sort((a, b) => a - b)).toEqual(SHADES);
+    expect(first).not.toEqual(second);
+  });
+
+  it('come in the same order for the same seed, from any batch on', async () => {
+    const path = await writeJsonl();
+    const jitter = { colorJitter: { brightness: 0.5 }, crop: { area: [0.5, 1] as const } };
+    const whole = await look(path, jitter, { batches: 6 });
+    expect(await look(path, jitter, { batches: 6 })).toEqual(whole);
+    expect(await look(path, jitter, { start: 3, batches: 3 })).toEqual(whole.slice(3));
+    expect(await look(path, jitter, { seed: 2, batches: 6 })).not.toEqual(whole);
+  });
+
+  it('are shared out among ranks without loss or repetition', async () => {
+    const path = await writeJsonl();
+    const one = await look(path, { batchSize: 4 }, { batches: 2 });
+    const ranks = await Promise.all(
+      [0, 1].map((rank) => look(path, {}, { rank, worldSize: 2, batches: 2 })),
+    );
+    const union = [0, 1].map((step) =>
+      [0, 1].flatMap((place) => ranks.map((rank) => rank[step]?.shades[place])),
+    );
+    expect(union).toEqual(one.map(({ shades }) => shades));
+  });
+
+  it('may be two for each image', async () => {
+    const path = await writeJsonl([{ captions: ['one', 'two'] }] as never);
+    const data = await openImageText(path, tokenizer, {
+      batchSize: 1,
+      imageSize: 16,
+      pairedCaptions: true,
+    });
+    const stream = data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1 });
+    const { value } = await stream[Symbol.asyncIterator]().next();
+    const tokens = ['token_ids', 'paired_token_ids'].map((name) =>
+      [...(value.inputs[name].data as BigInt64Array)].join(' '),
+    );
+    expect(tokens.sort()).toEqual(
+      ['one', 'two'].map((text) => tokenizer.encode(text).join(' ')).sort(),
+    );
+    await data.close();
+  });
+
+  it('are read from CSV with quotes and commas', async () => {
+    await writeJsonl();
+    writeFiles(root, { 'captions.csv': 'image,caption\n0.png,"a cat, sleeping"\n1.png,dog\n' });
+    const seen = await look(join(root, 'captions.csv'), {}, { batches: 1 });
+    const expected = ['a cat, sleeping', 'dog'].map((text) => tokenizer.encode(text).join(' '));
+    expect(seen[0]?.texts.toSorted()).toEqual(expected.sort());
+  });
+
+  const broken: [what: string, file: string, content: string, message: RegExp][] = [
+    [
+      'a line that is no JSON',
+      'c.jsonl',
+      '{"image":"0.png","caption":"a"}\n{oops\n',
+      /c\.jsonl:2:/,
+    ],
+    ['a caption that is missing', 'c.jsonl', '{"image":"0.png"}\n', /c\.jsonl:1: no text/],
+    ['an image that is missing', 'c.jsonl', '\n{"caption":"a"}\n', /c\.jsonl:2: no path/],
+    ['a path that leads out', 'c.jsonl', '{"image":"../a.png","caption":"a"}', /is outside/],
+    ['an empty file', 'c.jsonl', '\n', /there is no caption/],
+    ['a CSV line too long', 'c.csv', 'image,caption\n0.png,a,b\n', /c\.csv:2/],
+  ];
+  it.each(broken)('refuse %s, with the line', async (_, file, content, message) => {
+    writeFiles(root, { [file]: content });
+    await expect(look(join(root, file))).rejects.toThrow(message);
+  });
+
+  it('name an image that cannot be decoded', async () => {
+    writeFiles(root, { 'c.jsonl': '{"image":"x.png","caption":"a"}', 'x.png': 'nothing' });
+    const error = await look(join(root, 'c.jsonl')).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(LexisegError);
+    expect((error as LexisegError).message).toMatch(/Cannot decode c\.jsonl:1 x\.png/);
+  });
+});
+
+describe('captions in tar shards', () => {
+  it('are read shard by shard', async () => {
+    await writeShard('0.tar', SHADES.slice(0, 2));
+    await writeShard('1.tar', SHADES.slice(2, 4));
+    const seen = await look(root, {}, { batches: 4 });
+    for (const { shades, texts } of seen) expect(texts).toEqual(shades.map(tokensOf));
+    expect(
+      seen
+        .slice(0, 2)
+        .flatMap(({ shades }) => shades)
+        .sort((a, b) => a - b),
+    ).toEqual(SHADES.slice(0, 4));
+  });
+
+  it('refuse a shard that was cut short, and a folder without one', async () => {
+    const path = await writeShard('0.tar', SHADES);
+    truncateSync(path, readFileSync(path).length - 1700);
+    const error = await look(root, {}, { batches: 9 }).catch((reason: unknown) => reason);
+    expect((error as LexisegError).code).toBe('ERR_DATA');
+    expect((error as LexisegError).message).toMatch(/0\.tar/);
+    rmSync(path);
+    await expect(look(root)).rejects.toThrow(/holds no \.tar shards/);
+  });
+});

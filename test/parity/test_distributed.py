@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from .exporting import ROOT
 from .test_run import steps_of, write_pictures
@@ -129,6 +130,21 @@ def test_masks_of_two_processes(tmp_path: Path) -> None:
     assert [line["step"] for line in lines if line["type"] == "step"] == [*range(1, _STEPS + 1)]
     for name in ("report.html", "trained.pt", "events.jsonl"):
         assert (tmp_path / "two" / name).is_file()
+    agree_with_tensorboard(tmp_path / "one")
+
+
+def agree_with_tensorboard(folder: Path) -> None:
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    steps = steps_of(folder)
+    for tag, value in (
+        ("optimizer/learning_rate", lambda step: step["learningRate"]),
+        ("optimizer/gradient_norm", lambda step: step["gradNorm"]),
+        ("loss/dice", lambda step: step["losses"]["dice"]),
+    ):
+        scalars = events.Scalars(tag)
+        assert [scalar.step for scalar in scalars] == [step["step"] for step in steps]
+        expected = [pytest.approx(value(step), rel=1e-6) for step in steps]
+        assert [scalar.value for scalar in scalars] == expected
 
 
 def test_a_dead_rank_ends_the_other_and_the_run_goes_on(clip: Path, tmp_path: Path) -> None:

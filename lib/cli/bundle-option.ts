@@ -1,5 +1,5 @@
 /** Options that every command with a bundle takes, and how it is loaded and named. */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { packageFolder } from '../binaries.js';
@@ -28,7 +28,7 @@ export function addBundleOptions(command: Command): Command {
   return command
     .option(
       '-b, --bundle <file>',
-      'bundle to run (default: LEXISEG_BUNDLE, or the small one shipped)',
+      'bundle to run, a file or the name of a shipped one (default: LEXISEG_BUNDLE, or demo-fc-clip)',
     )
     .option('--device <name>', 'cpu, cuda, cuda:N or auto', 'auto')
     .addOption(
@@ -67,14 +67,20 @@ export function share(text: string): number {
   return value;
 }
 
-/** The bundle asked for, else the environment's, else the one that the package carries. */
+/** What is run when nobody names a bundle. */
+const USUAL_BUNDLE = 'demo-fc-clip';
+
+/** The bundle asked for, by path or by the name of a shipped one, else the usual one. */
 export function bundlePath(flags: { bundle?: string }): string {
-  const asked = flags.bundle ?? process.env.LEXISEG_BUNDLE;
-  if (asked) return asked;
+  const asked = flags.bundle ?? (process.env.LEXISEG_BUNDLE || USUAL_BUNDLE);
+  if (existsSync(asked) || !/^[\w-]+$/.test(asked)) return asked;
   const folder = join(packageFolder, 'models', 'bundles');
-  const shipped = readdirSync(folder).find((name) => name.endsWith('.pt'));
-  if (shipped === undefined) throw new UsageError('no bundle is shipped: give one with --bundle');
-  return join(folder, shipped);
+  const path = join(folder, `${asked}.pt`);
+  if (existsSync(path)) return path;
+  const shipped = readdirSync(folder)
+    .filter((name) => name.endsWith('.pt'))
+    .map((name) => name.slice(0, -3));
+  throw new UsageError(`there is no bundle ${asked}; shipped: ${shipped.join(', ')}`);
 }
 
 /** The classes of `--classes` and `--classes-file` together. */

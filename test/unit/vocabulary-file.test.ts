@@ -1,0 +1,86 @@
+/** Vocabularies that come with the package, and files of users. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LexisegError, readVocabulary, shippedVocabularies } from '../../lib/index.js';
+import { temporaryFolder } from '../cli/places.js';
+
+const SIZES = {
+  ade20k_150: 150,
+  ade20k_847: 847,
+  cityscapes: 19,
+  coco_panoptic: 133,
+  lvis_1203: 1203,
+  mapillary_vistas: 65,
+  pascal_context_459: 459,
+  pascal_context_59: 59,
+  pascal_voc_20: 20,
+  pascal_voc_21: 21,
+};
+
+describe('shipped vocabularies', () => {
+  it('are these', () => {
+    expect(shippedVocabularies()).toEqual(Object.keys(SIZES));
+  });
+
+  it.each(Object.entries(SIZES))('%s has its %i classes, with source and licence', (name, size) => {
+    const engineered = readVocabulary(name);
+    expect(engineered.classes).toHaveLength(size);
+    expect(engineered.source).not.toBe('');
+    expect(engineered.licence).toMatch(/Apache-2\.0/);
+    const plain = readVocabulary(name, 'plain');
+    expect(plain.classes.map((one) => one.name)).toEqual(engineered.classes.map((one) => one.name));
+    expect(plain.classes.every(({ synonyms }) => synonyms === undefined)).toBe(true);
+    expect(plain.name).not.toBe(engineered.name);
+  });
+
+  it('know things from stuff where the data set says so', () => {
+    const things = (name: string): number =>
+      readVocabulary(name).classes.filter(({ thing }) => thing === true).length;
+    expect(things('coco_panoptic')).toBe(80);
+    expect(things('ade20k_150')).toBe(100);
+    expect(things('cityscapes')).toBe(8);
+  });
+
+  it('have many words for a background', () => {
+    const [background] = readVocabulary('pascal_voc_21').classes;
+    expect(background?.synonyms?.length).toBeGreaterThan(50);
+  });
+});
+
+describe("a user's vocabulary", () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = temporaryFolder();
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is read from a file of the same form', () => {
+    const path = join(folder, 'own.json');
+    const classes = [{ name: 'cat', synonyms: ['cat', 'kitten'], thing: true }];
+    writeFileSync(path, JSON.stringify({ name: 'pets', classes }));
+    expect(readVocabulary(path)).toMatchObject({ name: 'pets (engineered names)', classes });
+  });
+
+  const broken: [what: string, content: string, message: RegExp][] = [
+    ['no JSON', '{', /Cannot read the vocabulary/],
+    ['no classes', '{}', /has no "classes"/],
+    ['a class without a name', '{"classes":[{}]}', /class 0 has no name/],
+    [
+      'synonyms that are no list',
+      '{"classes":[{"name":"a","synonyms":"b"}]}',
+      /synonyms of class 0/,
+    ],
+  ];
+  it.each(broken)('is refused with %s', (_, content, message) => {
+    const path = join(folder, 'broken.json');
+    writeFileSync(path, content);
+    const read = () => readVocabulary(path);
+    expect(read).toThrow(message);
+    expect(read).toThrow(LexisegError);
+  });
+
+  it('is looked for among the shipped ones by name', () => {
+    expect(() => readVocabulary('coco_panoptc')).toThrow(/shipped: ade20k_150/);
+  });
+});

@@ -45,7 +45,7 @@ export const CLIP_TRAINER = {
 
 /** Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. */
 export const MASK_RUN = {
-  steps: 4_000,
+  steps: 3_000,
   learningRate: 4e-4,
   schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
 };

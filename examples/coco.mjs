@@ -2,11 +2,13 @@
 import { Segmenter } from 'lexiseg';
 
 const images = process.argv.slice(2);
-if (images.length === 0) images.push('test/fixtures/images/street.jpg');
+if (images.length === 0) images.push('test/fixtures/images/scene.jpg');
 
 const signal = AbortSignal.timeout(60_000);
-const segmenter = await Segmenter.load('models/bundles/tiny-fc-clip.pt', { signal });
-const vocabulary = await segmenter.createVocabulary(['car', 'person', 'dog'], { signal });
+const segmenter = await Segmenter.load('models/bundles/demo-fc-clip.pt', { signal });
+const vocabulary = await segmenter.createVocabulary(['rhinoceros', 'fountain', 'luggage'], {
+  signal,
+});
 const results = await segmenter.segment(images, vocabulary, {
   task: 'instance',
   thresholds: { instanceTopK: 5 },

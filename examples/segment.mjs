@@ -2,11 +2,12 @@
 import { writeFile } from 'node:fs/promises';
 import { Segmenter } from 'lexiseg';
 
-const [image = 'test/fixtures/images/street.jpg', bundle = 'models/bundles/tiny-fc-clip.pt'] =
+const [image = 'test/fixtures/images/scene.jpg', bundle = 'models/bundles/demo-fc-clip.pt'] =
   process.argv.slice(2);
 
 const segmenter = await Segmenter.load(bundle);
-const result = await segmenter.segment(image, ['car|taxi', 'person', 'dog', 'tree', 'road', 'sky']);
+const words = ['rhinoceros|rhino', 'fountain', 'mushroom', 'luggage', 'night sky', 'curtain'];
+const result = await segmenter.segment(image, words);
 for (const { className, score, area, box } of result.segments) {
   console.log(className, score.toFixed(3), `${area} px`, `at ${box.x},${box.y}`);
 }

@@ -1,10 +1,10 @@
 // The stages one by one: masks once, then two vocabularies for the same masks.
 import { Segmenter } from 'lexiseg';
 
-const segmenter = await Segmenter.load('models/bundles/tiny-fc-clip.pt', { dtype: 'float32' });
+const segmenter = await Segmenter.load('models/bundles/demo-fc-clip.pt', { dtype: 'float32' });
 console.log(`${segmenter.label.label} on ${segmenter.info.device}: ${segmenter.info.reason}`);
 
-const proposals = await segmenter.proposeMasks('test/fixtures/images/street.jpg');
+const proposals = await segmenter.proposeMasks('test/fixtures/images/scene.jpg');
 for (const words of [
   ['sky', 'ground'],
   ['car', 'house|building', 'person', 'lamp'],

@@ -9,13 +9,15 @@ import { parseArgs } from 'node:util';
 import { setup } from './setup.mjs';
 import { main, must, root, say } from './steps.mjs';
 
-const CLASSES = 'sky, tree, grass, road|street, car, house|building, person|man, dog, bench';
+const CLASSES =
+  'rhinoceros|rhino, fountain, mushroom|toadstool, luggage|suitcase, pencil, eagle, target, ' +
+  'night sky, curtain, cat, car, sand';
 
 await main(async () => {
   const { values } = parseArgs({
     options: {
-      image: { type: 'string', default: join(root, 'test/fixtures/images/street.jpg') },
-      bundle: { type: 'string', default: join(root, 'models/bundles/tiny-fc-clip.pt') },
+      image: { type: 'string', default: join(root, 'test/fixtures/images/scene.jpg') },
+      bundle: { type: 'string', default: join(root, 'models/bundles/demo-fc-clip.pt') },
       classes: { type: 'string', default: CLASSES },
       out: { type: 'string', default: join(root, 'out/demo') },
     },

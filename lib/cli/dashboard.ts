@@ -86,7 +86,7 @@ export class Dashboard {
 
   #draw(event: StepEvent): void {
     this.#drawn = Date.now();
-    const width = Math.min(100, Math.max(30, (this.#stream.columns ?? 80) - 1));
+    const width = Math.min(100, Math.max(30, (this.#stream.columns || 80) - 1));
     const curve = brailleCurve(this.#losses, width - 12, ROWS);
     const high = Math.max(...this.#losses).toPrecision(4);
     const low = Math.min(...this.#losses).toPrecision(4);

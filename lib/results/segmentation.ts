@@ -138,7 +138,8 @@ export abstract class Segmentation implements Disposable {
   }
 
   /** A PNG: the image under class colours, outlines, names, and a legend. */
-  toOverlay(options: OverlayOptions = {}): Promise<Buffer> {
+  async toOverlay(options: OverlayOptions = {}): Promise<Buffer> {
+    this.checkAlive();
     return toOverlay(this, this.#image, options);
   }
 

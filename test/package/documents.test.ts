@@ -79,8 +79,8 @@ describe('examples', () => {
       expect({ name, status, stderr }).toMatchObject({ name, status: 0 });
       expect(stdout.length).toBeGreaterThan(10);
     }
-    const picture = join(root, 'test/fixtures/images/street.jpg');
-    const bundle = join(root, 'models/bundles/tiny-fc-clip.pt');
+    const picture = join(root, 'test/fixtures/images/scene.jpg');
+    const bundle = join(root, 'models/bundles/demo-fc-clip.pt');
     const segment = join(root, 'examples/segment.mjs');
     const { status } = await runNode([segment, picture, bundle], { cwd: folder });
     expect(status).toBe(0);

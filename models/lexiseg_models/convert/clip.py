@@ -12,26 +12,27 @@ from torch import Tensor, nn
 from lexiseg_models.convert.matching import Rule, assign_tensors, match_tensors
 from lexiseg_models.convert.tensors import CheckpointError, find_clip_file, read_tensors
 
+
+def _block_rules(ours: str, theirs: str) -> Tuple[Rule, ...]:
+    """Names of a transformer's blocks."""
+    pairs = (
+        ("norm_attention", "ln_1"),
+        ("norm_mlp", "ln_2"),
+        (r"attention\.out", "attn.out_proj"),
+        ("expand", "mlp.c_fc"),
+        ("project", "mlp.c_proj"),
+    )
+    block, resblock = rf"{ours}\.blocks\.(\d+)\.", rf"{theirs}transformer.resblocks.\1."
+    packed = (block + r"attention\.in_(\w+)", resblock + r"attn.in_proj_\2")
+    return (packed, *((rf"{block}{a}\.(\w+)", rf"{resblock}{b}.\2") for a, b in pairs))
+
+
 TEXT_RULES: Tuple[Rule, ...] = (
     (r"text_encoder\.token_embedding\.weight", r"token_embedding.weight"),
     (r"text_encoder\.position_embedding", r"positional_embedding"),
     (r"text_encoder\.projection", r"text_projection"),
     (r"text_encoder\.norm\.(\w+)", r"ln_final.\1"),
-    (
-        r"text_encoder\.blocks\.(\d+)\.norm_attention\.(\w+)",
-        r"transformer.resblocks.\1.ln_1.\2",
-    ),
-    (r"text_encoder\.blocks\.(\d+)\.norm_mlp\.(\w+)", r"transformer.resblocks.\1.ln_2.\2"),
-    (
-        r"text_encoder\.blocks\.(\d+)\.attention\.in_(\w+)",
-        r"transformer.resblocks.\1.attn.in_proj_\2",
-    ),
-    (
-        r"text_encoder\.blocks\.(\d+)\.attention\.out\.(\w+)",
-        r"transformer.resblocks.\1.attn.out_proj.\2",
-    ),
-    (r"text_encoder\.blocks\.(\d+)\.expand\.(\w+)", r"transformer.resblocks.\1.mlp.c_fc.\2"),
-    (r"text_encoder\.blocks\.(\d+)\.project\.(\w+)", r"transformer.resblocks.\1.mlp.c_proj.\2"),
+    *_block_rules("text_encoder", ""),
     (r"(?:out_of_vocabulary_)?classifier\.logit_scale", r"logit_scale"),
 )
 
@@ -77,6 +78,16 @@ def _resnet_rules() -> Tuple[Rule, ...]:
 
 RESNET_RULES = _resnet_rules()
 
+VISION_TRANSFORMER_RULES: Tuple[Rule, ...] = (
+    (r"image_tower\.patches\.weight", r"visual.conv1.weight"),
+    (r"image_tower\.class_token", r"visual.class_embedding"),
+    (r"image_tower\.position_embedding", r"visual.positional_embedding"),
+    (r"image_tower\.norm_input\.(\w+)", r"visual.ln_pre.\1"),
+    (r"image_tower\.norm\.(\w+)", r"visual.ln_post.\1"),
+    (r"image_tower\.projection", r"visual.proj"),
+    *_block_rules("image_tower", "visual."),
+)
+
 # The first releases of CLIP carry these three numbers among their tensors.
 NUMBERS_IN_PUBLISHED_FILES = ("input_resolution", "context_length", "vocab_size")
 
@@ -89,8 +100,12 @@ _BUNDLE_RULES: Tuple[Rule, ...] = (
 
 def clip_rules(module: nn.Module) -> Tuple[Rule, ...]:
     """Names of CLIP's tensors for the image tower this module has."""
-    resnet = any(name.startswith("image_tower.layers.") for name in module.state_dict())
-    return TEXT_RULES + (RESNET_RULES if resnet else CONVNEXT_RULES)
+    names = module.state_dict()
+    if any(name.startswith("image_tower.layers.") for name in names):
+        return TEXT_RULES + RESNET_RULES
+    if "image_tower.class_token" in names:
+        return TEXT_RULES + VISION_TRANSFORMER_RULES
+    return TEXT_RULES + CONVNEXT_RULES
 
 
 def without_numbers(tensors: Mapping[str, Tensor]) -> Dict[str, Tensor]:

@@ -51,11 +51,16 @@ class MultiHeadAttention(nn.Module):
         )
         return self.out(self._merge(mixed))
 
-    def attend_causally(self, content: Tensor) -> Tensor:
-        """Self attention in which a position sees itself and what precedes it: [B, N, width]."""
+    def attend_within(self, content: Tensor, causal: bool) -> Tensor:
+        """Self attention; `causal` when a position sees only itself and what precedes it.
+
+        Args:
+            content: [B, N, width].
+            causal: of everything or of the past.
+        """
         query, key, value = linear(content, self.in_weight, self.in_bias).chunk(3, dim=2)
         mixed = F.scaled_dot_product_attention(
-            self._split(query), self._split(key), self._split(value), is_causal=True
+            self._split(query), self._split(key), self._split(value), is_causal=causal
         )
         return self.out(self._merge(mixed))
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.parts.attention import MultiHeadAttention
 from lexiseg_models.parts.linear import Linear
+from lexiseg_models.parts.transformer_block import TransformerBlock
 
 
 @dataclass(frozen=True)
@@ -35,42 +35,12 @@ class TextEncoderConfig:
     activation: str
 
 
-class TextBlock(nn.Module):
-    """Pre-norm transformer block with causal attention and a fourfold MLP."""
-
-    def __init__(self, *, width: int, heads: int, quick: bool) -> None:
-        """`quick` picks x * sigmoid(1.702 x) instead of the exact GELU."""
-        super().__init__()
-        self.quick: bool = quick
-        self.norm_attention = nn.LayerNorm(width)
-        self.attention = MultiHeadAttention(width=width, heads=heads)
-        self.norm_mlp = nn.LayerNorm(width)
-        self.expand = Linear(width, 4 * width, activation="none" if quick else "gelu")
-        self.project = Linear(4 * width, width)
-        nn.init.normal_(self.attention.in_weight, std=width**-0.5)
-        nn.init.normal_(self.expand.weight, std=(2 * width) ** -0.5)
-        for linear in (self.expand, self.project):
-            nn.init.zeros_(linear.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, L, width] to the same shape."""
-        x = x + self.attention.attend_causally(self.norm_attention(x))
-        hidden = self.expand(self.norm_mlp(x))
-        if self.quick:
-            hidden = hidden * torch.sigmoid(1.702 * hidden)
-        return x + self.project(hidden)
-
-
 class TextEncoder(nn.Module):
     """Token embedding, causal transformer, projection of the end token."""
 
     def __init__(self, config: TextEncoderConfig, *, embedding_dim: int) -> None:
         """Initialised as CLIP was: small normal tables, projection by width."""
         super().__init__()
-        if config.activation not in ("gelu", "quick_gelu"):
-            raise ValueError(
-                f"Expected gelu or quick_gelu for activation but received {config.activation}"
-            )
         self.context_length: int = config.context_length
         self.vocabulary_size: int = config.vocabulary_size
         self.token_embedding = nn.Embedding(config.vocabulary_size, config.token_width)
@@ -79,9 +49,10 @@ class TextEncoder(nn.Module):
         if config.token_width != config.width:
             self.token_projection = Linear(config.token_width, config.width, bias=False)
         self.position_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
-        quick = config.activation == "quick_gelu"
         self.blocks = nn.ModuleList(
-            TextBlock(width=config.width, heads=config.heads, quick=quick)
+            TransformerBlock(
+                width=config.width, heads=config.heads, activation=config.activation, causal=True
+            )
             for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)

@@ -1,0 +1,49 @@
+"""The block of CLIP's transformers, of text and of image patches alike."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lexiseg_models.parts.attention import MultiHeadAttention
+from lexiseg_models.parts.linear import Linear
+
+ACTIVATIONS = ("gelu", "quick_gelu")
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm transformer block with a fourfold MLP."""
+
+    def __init__(self, *, width: int, heads: int, activation: str, causal: bool) -> None:
+        """A fresh block.
+
+        Args:
+            width: of the residual stream.
+            heads: of the attention.
+            activation: "gelu" (LAION weights) or "quick_gelu", x * sigmoid(1.702 x) (OpenAI's).
+            causal: whether a position sees only itself and what precedes it.
+        """
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"Expected gelu or quick_gelu for activation but received {activation}"
+            )
+        self.quick: bool = activation == "quick_gelu"
+        self.causal: bool = causal
+        self.norm_attention = nn.LayerNorm(width)
+        self.attention = MultiHeadAttention(width=width, heads=heads)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.expand = Linear(width, 4 * width, activation="none" if self.quick else "gelu")
+        self.project = Linear(4 * width, width)
+        nn.init.normal_(self.attention.in_weight, std=width**-0.5)
+        nn.init.normal_(self.expand.weight, std=(2 * width) ** -0.5)
+        for linear in (self.expand, self.project):
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, width] to the same shape."""
+        x = x + self.attention.attend_within(self.norm_attention(x), self.causal)
+        hidden = self.expand(self.norm_mlp(x))
+        if self.quick:
+            hidden = hidden * torch.sigmoid(1.702 * hidden)
+        return x + self.project(hidden)

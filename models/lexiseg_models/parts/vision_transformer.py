@@ -1,0 +1,105 @@
+"""CLIP's vision transformer: an image to its class token and its patch tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.parts.transformer_block import TransformerBlock
+
+
+@dataclass(frozen=True)
+class VisionTransformerConfig:
+    """Shape of a CLIP vision transformer.
+
+    Attributes:
+        patch: side of a patch, pixels.
+        grid: patches along a side of the images it was trained on.
+        width: of the residual stream.
+        heads: of each attention.
+        layers: number of blocks.
+        activation: "gelu" (LAION weights) or "quick_gelu" (OpenAI weights).
+    """
+
+    patch: int
+    grid: int
+    width: int
+    heads: int
+    layers: int
+    activation: str
+
+
+class VisionTransformer(nn.Module):
+    """Patches of any grid, denser than the patch size if asked for."""
+
+    def __init__(self, config: VisionTransformerConfig, *, embedding_dim: int) -> None:
+        """Initialised as CLIP was: normal tables by width."""
+        super().__init__()
+        width = config.width
+        self.patch: int = config.patch
+        self.grid: int = config.grid
+        self.patches = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=False)
+        self.class_token = nn.Parameter(torch.empty(width))
+        self.position_embedding = nn.Parameter(torch.empty(config.grid**2 + 1, width))
+        self.norm_input = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                width=width, heads=config.heads, activation=config.activation, causal=False
+            )
+            for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.projection = nn.Parameter(torch.empty(width, embedding_dim))
+        for table in (self.class_token, self.position_embedding, self.projection):
+            nn.init.normal_(table, std=width**-0.5)
+
+    def positions(self, height: int, width: int) -> Tensor:
+        """Position embeddings of a grid: [1 + height * width, W], the class token's first.
+
+        The trained grid is resampled (antialiased bicubic, as open_clip does); the grid it was
+        trained on is given as it is.
+        """
+        if height == self.grid and width == self.grid:
+            return self.position_embedding
+        table = self.position_embedding[1:].view(1, self.grid, self.grid, -1).permute(0, 3, 1, 2)
+        resized = F.interpolate(
+            table.to(torch.float32), size=[height, width], mode="bicubic", antialias=True
+        )
+        flat = resized[0].flatten(1).t().to(self.position_embedding.dtype)
+        return torch.cat([self.position_embedding[:1], flat])
+
+    def forward(self, image: Tensor, stride: int) -> Tuple[Tensor, Tensor]:
+        """Tokens after the last norm, before the projection.
+
+        A stride below the patch size samples more densely with the same weights and the same
+        scale of objects (the stride trick of PACL, arXiv 2212.04994): the grid has
+        1 + (H - patch) // stride rows, and what is left at the right and the bottom is not seen.
+
+        Args:
+            image: normalised [B, 3, H, W]; both sides at least a patch.
+            stride: pixels from one patch to the next, 1 to the patch size.
+
+        Returns:
+            the class token [B, width] and the patch tokens [B, width, h, w].
+        """
+        if stride < 1 or stride > self.patch:
+            raise ValueError("Expected stride to be 1 to the patch size")
+        x = F.conv2d(image, self.patches.weight, stride=[stride, stride])
+        height, width = x.shape[2], x.shape[3]
+        tokens = x.flatten(2).transpose(1, 2)
+        first = self.class_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
+        tokens = torch.cat([first, tokens], dim=1) + self.positions(height, width).to(tokens.dtype)
+        tokens = self.norm_input(tokens)
+        for block in self.blocks:
+            tokens = block(tokens)
+        tokens = self.norm(tokens)
+        grid = tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
+        return tokens[:, 0], grid
+
+    def embed(self, class_token: Tensor) -> Tensor:
+        """Image embeddings [B, D], unit norm, of class tokens [B, width]."""
+        return F.normalize((class_token @ self.projection).to(torch.float32), dim=1)

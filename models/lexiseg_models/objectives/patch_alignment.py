@@ -1,0 +1,71 @@
+"""Contrastive loss over pooled patches (PACL, arXiv 2212.04994, sec. 3)."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.ops import load_ops
+
+# Below this the length of a pooled vector is noise.
+_SHORTEST = 1e-6
+
+
+def compatibility(patches: Tensor, text: Tensor, sharpness: float) -> Tensor:
+    """How well each image fits each text, when the text says which patches count.
+
+    Every text pools the patches of an image by its own weights, softmax over patches of
+    `sharpness` times the cosines; the result is the cosine of that pooled vector and the text.
+    The pooled vectors themselves are never made: their lengths follow from the Gram matrix of the
+    patches.
+
+    Args:
+        patches: embedded patches [B, T, D], not normalised.
+        text: text embeddings [N, D], unit norm.
+        sharpness: of the softmax; 0 takes all patches alike.
+
+    Returns:
+        float32 cosines [B, N].
+    """
+    patches = patches.to(torch.float32)
+    products = torch.einsum("btd,nd->bnt", patches, text.to(torch.float32))
+    lengths = torch.linalg.vector_norm(patches, dim=[2]).clamp(min=_SHORTEST)
+    weights = (sharpness * products / lengths.unsqueeze(1)).softmax(dim=2)
+    gram = patches @ patches.transpose(1, 2)
+    squared = ((weights @ gram) * weights).sum(dim=2)
+    return (weights * products).sum(dim=2) / squared.clamp(min=_SHORTEST**2).sqrt()
+
+
+class PatchAlignment(nn.Module):
+    """InfoNCE in both directions over the compatibility of all images with all texts."""
+
+    def __init__(self, sharpness: float) -> None:
+        """Loads the operators that gather from other ranks; there are no parameters."""
+        super().__init__()
+        load_ops()
+        if sharpness < 0:
+            raise ValueError(f"Expected 0 or more for sharpness but received {sharpness}")
+        self.sharpness: float = sharpness
+
+    def forward(self, patches: Tensor, text: Tensor, scale: Tensor) -> Dict[str, Tensor]:
+        """Losses; each pair's own partner is right and all others are wrong.
+
+        Args:
+            patches: embedded patches [B, T, D] of this rank.
+            text: text embeddings [B, D], unit norm, of the same pairs.
+            scale: scalar, of the cosines.
+
+        Returns:
+            `image_to_text` and `text_to_image`, each half a mean cross entropy.
+        """
+        texts = torch.ops.lexiseg.gather_ranks(text)
+        rows = compatibility(patches, texts, self.sharpness)
+        logits = scale * torch.ops.lexiseg.gather_ranks(rows)
+        target = torch.arange(logits.shape[0], device=logits.device)
+        return {
+            "image_to_text": 0.5 * F.cross_entropy(logits, target),
+            "text_to_image": 0.5 * F.cross_entropy(logits.t(), target),
+        }

@@ -10,9 +10,6 @@ from torch import Tensor, nn
 
 from lexiseg_models.ops import load_ops
 
-# Below this the length of a pooled vector is noise.
-_SHORTEST = 1e-6
-
 
 def compatibility(patches: Tensor, text: Tensor, sharpness: float) -> Tensor:
     """How well each image fits each text, when the text says which patches count.
@@ -30,13 +27,15 @@ def compatibility(patches: Tensor, text: Tensor, sharpness: float) -> Tensor:
     Returns:
         float32 cosines [B, N].
     """
+    # Below this the length of a pooled vector is noise.
+    shortest = 1e-6
     patches = patches.to(torch.float32)
     products = torch.einsum("btd,nd->bnt", patches, text.to(torch.float32))
-    lengths = torch.linalg.vector_norm(patches, dim=[2]).clamp(min=_SHORTEST)
+    lengths = torch.linalg.vector_norm(patches, dim=[2]).clamp(min=shortest)
     weights = (sharpness * products / lengths.unsqueeze(1)).softmax(dim=2)
     gram = patches @ patches.transpose(1, 2)
     squared = ((weights @ gram) * weights).sum(dim=2)
-    return (weights * products).sum(dim=2) / squared.clamp(min=_SHORTEST**2).sqrt()
+    return (weights * products).sum(dim=2) / squared.clamp(min=shortest**2).sqrt()
 
 
 class PatchAlignment(nn.Module):

@@ -4,6 +4,8 @@ import { formatBytes } from './terminal.js';
 
 const ROWS = 8;
 const REDRAW_MS = 250;
+/** Losses that are kept for the curve; beyond, neighbours are averaged. */
+const MOST_LOSSES = 4_000;
 /** Dots of a braille cell by column and row from the top. */
 const DOTS = [
   [0x01, 0x02, 0x04, 0x40],
@@ -57,6 +59,9 @@ export class Dashboard {
   #lines = 0;
   #drawn = 0;
   #losses: number[] = [];
+  /** Steps in each of the losses that are kept. */
+  #stride = 1;
+  #gathered: number[] = [];
   #notes: string[] = [];
 
   constructor(title: string, stream: NodeJS.WriteStream = process.stderr) {
@@ -70,7 +75,7 @@ export class Dashboard {
       const parameters = (event.trainedParameters / 1e6).toFixed(2);
       this.#note(`${parameters} M parameters, ${event.device}, ${event.precision}`);
     } else if (event.type === 'step') {
-      this.#losses.push(event.total);
+      this.#keepLoss(event.total);
       if (Date.now() - this.#drawn >= REDRAW_MS || event.step === this.#steps) this.#draw(event);
     } else if (event.type === 'evaluation') {
       const scores = Object.entries(event.metrics).map(([name, v]) => `${name} ${v.toFixed(4)}`);
@@ -78,6 +83,19 @@ export class Dashboard {
     } else if (event.type === 'checkpoint') {
       this.#note(`step ${event.step}: checkpoint`);
     }
+  }
+
+  #keepLoss(loss: number): void {
+    this.#gathered.push(loss);
+    if (this.#gathered.length < this.#stride) return;
+    this.#losses.push(this.#gathered.reduce((sum, one) => sum + one, 0) / this.#stride);
+    this.#gathered = [];
+    if (this.#losses.length < MOST_LOSSES) return;
+    this.#losses = Array.from(
+      { length: MOST_LOSSES / 2 },
+      (_, i) => ((this.#losses[2 * i] as number) + (this.#losses[2 * i + 1] as number)) / 2,
+    );
+    this.#stride *= 2;
   }
 
   #note(text: string): void {

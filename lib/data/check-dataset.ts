@@ -1,4 +1,5 @@
 /** Looks at every file of a data set and lists what is wrong. */
+import { availableParallelism } from 'node:os';
 import sharp from 'sharp';
 import { LexisegError } from '../errors.js';
 import { throwIfAborted } from '../job.js';
@@ -11,6 +12,7 @@ import {
 } from '../options.js';
 import type { DatasetKind } from './dataset-kinds.js';
 import { openDataset } from './open-dataset.js';
+import { mapAhead } from './sample-stream.js';
 import type { SegmentationDataset } from './segmentation-dataset.js';
 
 export interface DatasetCheckOptions extends CallOptions {
@@ -48,21 +50,28 @@ export async function checkDataset(
   const dataset = await openDataset(kind, folder, split, note);
   const counts = new Uint32Array(dataset.classes.length);
   let segments = 0;
-  for (let index = 0; index < dataset.length; index++) {
+  let done = 0;
+  const checks = mapAhead(indices(dataset.length), availableParallelism(), (index) =>
+    checkImage(dataset, index).catch((problem: unknown) => problem),
+  );
+  for await (const found of checks) {
     throwIfAborted(signal);
-    try {
-      const present = await checkImage(dataset, index);
-      segments += present.length;
-      for (const classIndex of new Set(present)) {
+    if (Array.isArray(found)) {
+      segments += found.length;
+      for (const classIndex of new Set(found)) {
         counts[classIndex] = (counts[classIndex] as number) + 1;
       }
-    } catch (problem) {
-      note(problem);
+    } else {
+      note(found);
     }
-    onProgress?.({ done: index + 1, total: dataset.length });
+    onProgress?.({ done: ++done, total: dataset.length });
   }
   const classes = dataset.classes.map(({ name }, i) => ({ name, images: counts[i] as number }));
   return { images: dataset.length, segments, classes, problems };
+}
+
+async function* indices(count: number): AsyncGenerator<number> {
+  for (let index = 0; index < count; index++) yield index;
 }
 
 /** Classes of an image's segments. */

@@ -107,13 +107,23 @@ export class RunFolder {
     const events: TrainingEvent[] = [];
     let bytes = 0;
     for (const line of text.split('\n').slice(0, -1)) {
-      const event = JSON.parse(line) as TrainingEvent;
-      if (event.step > step || (event.type === 'end' && event.step === step)) break;
+      const event = eventOf(line);
+      if (event === undefined || event.step > step || (event.type === 'end' && event.step === step))
+        break;
       events.push(event);
       bytes += Buffer.byteLength(line) + 1;
     }
     if (this.#writes) truncateSync(this.#log, bytes);
     return events;
+  }
+}
+
+/** The event of a line, or undefined for one that a full disk or a hand has broken. */
+function eventOf(line: string): TrainingEvent | undefined {
+  try {
+    return JSON.parse(line) as TrainingEvent;
+  } catch {
+    return undefined;
   }
 }
 

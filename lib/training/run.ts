@@ -122,7 +122,7 @@ async function anyRank(trainer: Trainer, own: boolean): Promise<boolean> {
   return count > 0;
 }
 
-/** Restores the latest checkpoint that can be read, and gives the events before it. */
+/** Restores the latest checkpoint and gives the events before it. */
 async function resume(
   trainer: Trainer,
   folder: RunFolder | undefined,

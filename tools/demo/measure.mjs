@@ -12,7 +12,7 @@ import {
 import { zeroShotAccuracy } from './zero-shot.mjs';
 
 const TASKS = ['panoptic', 'semantic'];
-const PICTURES = 6;
+const PICTURES = 4;
 
 const round = (value) => Math.round(1e4 * value) / 1e4;
 

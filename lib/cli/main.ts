@@ -32,6 +32,14 @@ Exit status:
 
 LEXISEG_DEBUG=1 prints stacks of errors.`;
 
+// A reader that has seen enough, as `| head` has, is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
+}
+
 const { signal, interrupted } = interruptible();
 
 try {

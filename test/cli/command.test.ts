@@ -9,7 +9,7 @@ import {
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bundle, lexiseg, street } from './command.js';
+import { bundle, lexiseg, main, street } from './command.js';
 import { libtorchFiles, temporaryFolder, writeFiles } from './places.js';
 
 let folder: string;
@@ -50,6 +50,13 @@ describe('lexiseg', () => {
       expect({ args, status }).toEqual({ args, status: 2 });
       expect(stderr).toMatch(hint);
     }
+  });
+
+  it('is content when nobody reads on', async () => {
+    const { execFileSync } = await import('node:child_process');
+    const command = `"${process.execPath}" "${main}" inspect "${bundle}" | true; echo "$\{PIPESTATUS[0]}"`;
+    const status = execFileSync('bash', ['-c', command], { encoding: 'utf8' });
+    expect(status.trim()).toBe('0');
   });
 
   it('ends with status 1 and a code when a file is no bundle', async () => {

@@ -56,6 +56,8 @@ function scoreOf<Shape>(
   return precision.mean(classes);
 }
 
+if (!existsSync(golden)) console.warn(`skipped: the published answer needs ${golden}`);
+
 describe.skipIf(!existsSync(golden))('the published answer on 100 images', () => {
   it('is reached for boxes', () => {
     const score = scoreOf<readonly number[]>(

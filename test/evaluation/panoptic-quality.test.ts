@@ -140,6 +140,8 @@ describe('panoptic quality', () => {
 
 const sample = join(root, '..', 'shared', 'data', 'coco-panoptic-sample');
 
+if (!existsSync(sample)) console.warn(`skipped: the photographs of COCO need ${sample}`);
+
 describe.skipIf(!existsSync(sample))('the two photographs of COCO', () => {
   it('score 1 against themselves', async () => {
     const folder = temporaryFolder();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DEFAULT_SETS } from '../scenes/icon-set.mjs';
 import { writeCrops } from '../scenes/write-crops.mjs';
 import { writeScenes } from '../scenes/write-scenes.mjs';
-import { DRAWN, PLAIN } from './recipe.mjs';
+import { DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN } from './recipe.mjs';
 
 /**
  * @param {string} work folder that gets a folder for each set
@@ -12,17 +12,14 @@ import { DRAWN, PLAIN } from './recipe.mjs';
  * @param {string} [icons] one more icon set, for pictures in a style that training never saw
  */
 export async function drawData(work, signal, icons) {
-  const sets = Object.entries(DRAWN).map(([name, what]) => [
-    name,
-    { ...what, icons: DEFAULT_SETS },
-  ]);
-  if (icons !== undefined) {
-    const checks = sets.filter(([name]) => name.endsWith('-check'));
-    for (const [name, what] of checks) sets.push([`${name}-style`, { ...what, icons: [icons] }]);
-  }
-  for (const [name, { kind, count, seed, classes, icons: from }] of sets) {
+  const usual = { plain: PLAIN, icons: DEFAULT_SETS };
+  const further = icons === undefined ? {} : DRAWN_IN_ANOTHER_STYLE;
+  const sets = Object.entries({ ...DRAWN, ...further });
+  for (const [name, what] of sets) {
     const folder = join(work, name);
-    const world = { kind, seed, icons: from, classes, plain: PLAIN };
+    const own = name in further ? { icons: [icons] } : {};
+    const { count, ...world } = { ...usual, ...what, ...own };
+    const { kind } = world;
     // The index of scenes is written last; shards are each whole or absent.
     if (kind === 'scenes' && existsSync(join(folder, 'panoptic.json'))) continue;
     console.log(`[draw] ${name}: ${count} ${kind}`);

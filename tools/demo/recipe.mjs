@@ -11,6 +11,12 @@ export const DRAWN = {
 /** Share of icons that are drawn as their artist did; the others are restyled. */
 export const PLAIN = 0.3;
 
+/** Pictures from one more icon set, in a style that training never saw; drawn as its artist did. */
+export const DRAWN_IN_ANOTHER_STYLE = {
+  'crops-check-style': { kind: 'crops', count: 4_046, seed: 900_002, classes: 'all', plain: 1 },
+  'scenes-check-style': { kind: 'scenes', count: 200, seed: 900_002, classes: 'all', plain: 1 },
+};
+
 /** Contrastive training of the image and text towers: coarse pictures first, then fine ones. */
 export const CLIP_PHASES = [
   {

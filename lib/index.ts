@@ -4,7 +4,7 @@ export type { OnProblem } from './data/annotation-file.js';
 export type { ColorJitter, CropRange } from './data/augment.js';
 export { checkDataset, type DatasetCheck, type DatasetCheckOptions } from './data/check-dataset.js';
 export { DATASET_KINDS, type DatasetKind } from './data/dataset-kinds.js';
-export { type ImageTextOptions, openImageText } from './data/image-text.js';
+export { type ImageTextOptions, type Mosaic, openImageText } from './data/image-text.js';
 export { openDataset } from './data/open-dataset.js';
 export { type PanopticOptions, panopticData } from './data/panoptic.js';
 export type {

@@ -1,6 +1,6 @@
 /** Batches of images with captions, for contrastive training. */
 import { stat } from 'node:fs/promises';
-import { LexisegError } from '../errors.js';
+import { LexisegError, outOfRange } from '../errors.js';
 import { booleanValue, checkOptions, integerIn, numberIn } from '../options.js';
 import { Tensor } from '../tensor.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
@@ -32,16 +32,37 @@ export interface ImageTextOptions {
   readonly colorJitter?: ColorJitter | undefined;
   /** Give two captions of each image, so that texts also learn from each other. Default false. */
   readonly pairedCaptions?: boolean | undefined;
+  readonly mosaic?: Mosaic | undefined;
 }
 
-const IMAGE_TEXT_KEYS = ['batchSize', 'imageSize', 'crop', 'flip', 'colorJitter', 'pairedCaptions'];
+/**
+ * Lays images of a batch side by side, so that training sees many things in one picture, each with
+ * a caption of its own. Default: none.
+ */
+export interface Mosaic {
+  /** Images along an edge of a mosaic, 2 to 16. */
+  readonly side: number;
+  /** Share of a batch that is laid, above 0 to 1; rounded down to whole mosaics. Default 1. */
+  readonly share?: number | undefined;
+}
+
+const IMAGE_TEXT_KEYS = [
+  'batchSize',
+  'imageSize',
+  'crop',
+  'flip',
+  'colorJitter',
+  'pairedCaptions',
+  'mosaic',
+];
 
 function parseOptions(options: ImageTextOptions) {
   checkOptions(options, IMAGE_TEXT_KEYS, 'data');
   const { crop = {} } = options;
   checkOptions(crop, ['area', 'aspect'], 'data.crop');
+  const batchSize = integerIn(options.batchSize, 1, 65_536, 'data.batchSize');
   return {
-    batchSize: integerIn(options.batchSize, 1, 65_536, 'data.batchSize'),
+    batchSize,
     imageSize: integerIn(options.imageSize, 1, 4_096, 'data.imageSize'),
     crop: {
       area: parseRange(crop.area ?? [0.6, 1], 0.01, 1, 'data.crop.area'),
@@ -50,7 +71,20 @@ function parseOptions(options: ImageTextOptions) {
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
     pairedCaptions: booleanValue(options.pairedCaptions ?? false, 'data.pairedCaptions'),
+    mosaic: options.mosaic && parseMosaic(options.mosaic, batchSize),
   };
+}
+
+function parseMosaic(mosaic: Mosaic, batchSize: number): { side: number; count: number } {
+  checkOptions(mosaic, ['side', 'share'], 'data.mosaic');
+  const side = integerIn(mosaic.side, 2, 16, 'data.mosaic.side');
+  const share = numberIn(mosaic.share ?? 1, 0, 1, 'data.mosaic.share');
+  const count = Math.floor((batchSize * share) / side ** 2);
+  if (count === 0) {
+    const least = `at least ${side ** 2} images for a mosaic of ${side} x ${side}`;
+    throw outOfRange(least, 'data.mosaic', Math.floor(batchSize * share));
+  }
+  return { side, count };
 }
 
 /**
@@ -64,7 +98,7 @@ export async function openImageText(
   options: ImageTextOptions,
 ): Promise<TrainingData> {
   const parsed = parseOptions(options);
-  const { batchSize, imageSize } = parsed;
+  const { batchSize } = parsed;
   const found = await stat(path).catch((cause: Error) => {
     throw new LexisegError('ERR_DATA', `Cannot read ${path}: ${cause.message}`, { cause });
   });
@@ -73,7 +107,7 @@ export async function openImageText(
     batchSize,
     ahead: 2 * batchSize,
     prepare: (placed: Placed<ImageText>, seed: number) => prepare(placed, seed, tokenizer, parsed),
-    collate: (samples: readonly Prepared[]) => collate(samples, imageSize),
+    collate: (samples: readonly Prepared[]) => collate(samples, parsed),
     nameOf: ({ name }: ImageText) => name,
   };
   return {
@@ -116,7 +150,10 @@ function draw(random: Random, captions: readonly string[], count: number): strin
   );
 }
 
-function collate(samples: readonly Prepared[], imageSize: number): Record<string, Tensor> {
+function collate(
+  samples: readonly Prepared[],
+  { imageSize, mosaic }: ReturnType<typeof parseOptions>,
+): Record<string, Tensor> {
   const count = samples.length;
   const bytes = imageSize * imageSize * 3;
   const images = new Uint8Array(count * bytes);
@@ -127,6 +164,9 @@ function collate(samples: readonly Prepared[], imageSize: number): Record<string
     images: Tensor.from(images, [count, imageSize, imageSize, 3]),
     token_ids: tokenTensor(texts(0)),
     ...(paired ? { paired_token_ids: tokenTensor(texts(1)) } : {}),
+    ...(mosaic
+      ? { mosaic: Tensor.from(BigInt64Array.of(BigInt(mosaic.side), BigInt(mosaic.count)), [2]) }
+      : {}),
   };
 }
 

@@ -29,6 +29,7 @@ export const BATCH_INPUTS: Readonly<
     images: IMAGES,
     token_ids: { dtype: 'int64', shape: ['B', 'L'] },
     paired_token_ids: { dtype: 'int64', shape: ['B', 'M'], optional: true },
+    mosaic: { dtype: 'int64', shape: [2], optional: true },
   },
 };
 

@@ -1,6 +1,6 @@
 // Host memory for tensors: keeps freed blocks, because faulting in fresh pages costs as much as the
-// arithmetic of a large elementwise layer. Never maps more than was in use at once, so the process
-// stays as small as without it.
+// arithmetic of a large elementwise layer. Maps little more than was in use at once, so the process
+// stays nearly as small as without it.
 #pragma once
 
 #include <atomic>

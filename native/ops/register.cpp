@@ -18,6 +18,7 @@
 #include "ops/panoptic_merge.h"
 #include "ops/rle.h"
 #include "ops/select_instances.h"
+#include "ops/uniform_points.h"
 
 namespace lexiseg::ops {
 namespace {
@@ -43,6 +44,7 @@ constexpr const char* kSchemas[] = {
     "int top_k, bool things_only) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     "mask_pooling(Tensor features, Tensor mask_logits) -> Tensor",
     "linear_sum_assignment(Tensor cost) -> (Tensor, Tensor)",
+    "uniform_points(Tensor seeds, int count) -> Tensor",
     "gather_ranks(Tensor own) -> Tensor",
     "mean_over_ranks(Tensor own) -> Tensor",
     "rle_encode(Tensor masks) -> (Tensor, Tensor)",
@@ -70,6 +72,7 @@ void implement(torch::Library& library) {
   on(kEvery, "linear", linear_op);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
   on(kEvery, "linear_sum_assignment", linear_sum_assignment);
+  on(kEvery, "uniform_points", uniform_points);
   on(c10::DispatchKey::CompositeExplicitAutograd, "gather_ranks", gather_ranks);
   on(c10::DispatchKey::Autograd, "gather_ranks", gather_ranks_autograd);
   on(kEvery, "mean_over_ranks", mean_over_ranks);

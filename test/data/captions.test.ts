@@ -141,6 +141,23 @@ describe('captions in a file', () => {
     await data.close();
   });
 
+  it('may be laid as mosaics, as many as fit in the share', async () => {
+    const path = await writeJsonl();
+    const options = { batchSize: 11, imageSize: 16, mosaic: { side: 2, share: 0.75 } };
+    const data = await openImageText(path, tokenizer, options);
+    const stream = data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1 });
+    const { value } = await stream[Symbol.asyncIterator]().next();
+    expect([...(value.inputs.mosaic.data as BigInt64Array)]).toEqual([2n, 2n]);
+    await data.close();
+  });
+
+  it('cannot be laid where no mosaic has room', async () => {
+    const path = await writeJsonl();
+    const options = { batchSize: 11, imageSize: 16, mosaic: { side: 3, share: 0.75 } };
+    const error = await openImageText(path, tokenizer, options).catch((reason: unknown) => reason);
+    expect((error as Error).message).toMatch(/at least 9 images for a mosaic of 3 x 3.*received 8/);
+  });
+
   it('are read from CSV with quotes and commas', async () => {
     await writeJsonl();
     writeFiles(root, { 'captions.csv': 'image,caption\n0.png,"a cat, sleeping"\n1.png,dog\n' });

@@ -1,4 +1,4 @@
-/** Trains the demo's CLIP: two phases of contrastive training on crops with captions. */
+/** Trains the demo's CLIP: phases of contrastive training on crops with captions. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openImageText, Trainer } from '../../dist/index.js';
@@ -6,21 +6,27 @@ import { exportBundle } from './exporter.mjs';
 import { follow } from './follow.mjs';
 import { CLIP_DATA, CLIP_PHASES, CLIP_TRAINER } from './recipe.mjs';
 
+/** Where the bundle of the last phase is, or will be. */
+export const clipBundle = (work) => join(work, `clip-${CLIP_PHASES.at(-1).name}.pt`);
+
 /**
  * @param {string} work folder for runs and bundles
- * @param {string} crops folder of shards
+ * @param {string} drawn folder of the drawn crops
  * @returns {Promise<string>} path of the trained bundle
  */
-export async function trainClip(work, crops, signal) {
+export async function trainClip(work, drawn, signal) {
   let bundle = join(work, 'clip-start.pt');
   if (!existsSync(bundle)) {
     await exportBundle(['clip', '--config', 'demo', '--random-init', '--seed', '1'], bundle);
   }
-  for (const [index, { name, data: size, ...run }] of CLIP_PHASES.entries()) {
+  for (const [index, { name, crops, data: size, ...run }] of CLIP_PHASES.entries()) {
     const next = join(work, `clip-${name}.pt`);
     if (!existsSync(next)) {
       const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, signal });
-      const data = await openImageText(crops, trainer.tokenizer, { ...CLIP_DATA, ...size });
+      const data = await openImageText(join(drawn, crops), trainer.tokenizer, {
+        ...CLIP_DATA,
+        ...size,
+      });
       const folder = join(work, `clip-${name}`);
       await follow(trainer.run(data, { ...run, folder, seed: index, signal }), `clip ${name}`);
       signal?.throwIfAborted();

@@ -11,11 +11,11 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { trainClip } from './clip.mjs';
+import { clipBundle, trainClip } from './clip.mjs';
 import { drawData } from './draw-data.mjs';
-import { trainMasks } from './masks.mjs';
+import { startMasks, trainMasks } from './masks.mjs';
 import { measure, score } from './measure.mjs';
-import { FREEZING_RUNS, FREEZING_STEPS, MASK_RUN } from './recipe.mjs';
+import { FREEZING_RUN, FREEZING_RUNS } from './recipe.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values } = parseArgs({
@@ -38,18 +38,20 @@ const { signal } = controller;
 const { work } = values;
 mkdirSync(work, { recursive: true });
 const place = (name) => join(work, name);
+const clip = clipBundle(work);
 
 if (wanted('draw')) await drawData(work, signal, values.icons);
-if (wanted('clip')) await trainClip(work, place('crops'), signal);
-if (wanted('masks')) await trainMasks(work, place('clip-fine.pt'), place('scenes'), { signal });
+if (wanted('clip')) await trainClip(work, work, signal);
+if (wanted('masks')) {
+  await trainMasks(work, await startMasks(work, clip), place('scenes'), { signal });
+}
 if (wanted('measure')) {
-  await measure(work, place('clip-fine.pt'), place('masks.pt'), place('report'));
+  await measure(work, clip, place('masks.pt'), place('report'));
 }
 if (wanted('freezing')) {
   for (const [name, groups] of Object.entries(FREEZING_RUNS)) {
-    const run = { ...MASK_RUN, steps: FREEZING_STEPS };
-    const options = { name, groups, run, signal };
-    const bundle = await trainMasks(work, place('clip-fine.pt'), place('scenes'), options);
+    const options = { name, groups, run: FREEZING_RUN, signal };
+    const bundle = await trainMasks(work, place('masks-trainable.pt'), place('scenes'), options);
     const { figures } = await score(bundle, place('scenes-check'));
     console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);
   }

@@ -15,26 +15,39 @@ const seenClasses = () =>
     thing,
   }));
 
-/**
- * @param {string} work folder for runs and bundles
- * @param {string} clip bundle of the trained towers
- * @param {string} scenes folder in COCO's panoptic layout
- * @param {object} [options]
- * @param {string} [options.name] of the run
- * @param {object} [options.groups] changes of the parameter groups
- * @param {number} [options.seed]
- * @param {AbortSignal} [options.signal]
- * @returns {Promise<string>} path of the trained bundle
- */
-export async function trainMasks(work, clip, scenes, options = {}) {
-  const { name = 'masks', groups, seed = 0, signal, run = MASK_RUN } = options;
-  const out = join(work, `${name}.pt`);
-  if (existsSync(out)) return out;
+const ABOUT = {
+  source: 'trained from scratch on drawn scenes: masks of seen classes, captions of all',
+  licence: 'Apache-2.0',
+};
+
+/** A trained CLIP with decoders at random. */
+export async function startMasks(work, clip) {
   const start = join(work, 'masks-start.pt');
   if (!existsSync(start)) {
     const weights = ['--random-init', '--seed', '2', '--clip', clip];
     await exportBundle(['fc-clip', '--config', 'demo', ...weights], start);
   }
+  return start;
+}
+
+/**
+ * Writes NAME.pt for inference and NAME-trainable.pt to go on from.
+ *
+ * @param {string} work folder for runs and bundles
+ * @param {string} start bundle to begin with
+ * @param {string} scenes folder in COCO's panoptic layout
+ * @param {object} [options]
+ * @param {string} [options.name] of the run
+ * @param {object} [options.run] length and learning rates
+ * @param {object} [options.groups] changes of the parameter groups
+ * @param {number} [options.seed]
+ * @param {AbortSignal} [options.signal]
+ * @returns {Promise<string>} path of the trained bundle
+ */
+export async function trainMasks(work, start, scenes, options = {}) {
+  const { name = 'masks', groups, seed = 0, signal, run = MASK_RUN } = options;
+  const out = join(work, `${name}.pt`);
+  if (existsSync(out)) return out;
   const dataset = await openDataset('coco-panoptic', scenes, 'train');
   const vocabulary = seenClasses();
   const trainer = await Trainer.open(start, { ...MASK_TRAINER, groups, vocabulary, seed, signal });
@@ -44,11 +57,8 @@ export async function trainMasks(work, clip, scenes, options = {}) {
   });
   await follow(trainer.run(data, { ...run, folder: join(work, name), seed, signal }), name);
   signal?.throwIfAborted();
-  await trainer.exportBundle(out, {
-    dtype: 'bfloat16',
-    source: 'trained from scratch on drawn scenes: masks of seen classes, captions of all',
-    licence: 'Apache-2.0',
-  });
+  await trainer.exportBundle(join(work, `${name}-trainable.pt`), { trainable: true, ...ABOUT });
+  await trainer.exportBundle(out, { dtype: 'bfloat16', ...ABOUT });
   await trainer.dispose();
   return out;
 }

@@ -1,10 +1,20 @@
 /** Every number of the demo's training, stated once. */
+import { DEFAULT_SETS } from '../scenes/icon-set.mjs';
+
+/** Art styles of training beyond the scene generator's own three: robustness needs variety. */
+const MORE_STYLES = [
+  ...DEFAULT_SETS,
+  '@iconify-json/noto-v1',
+  '@iconify-json/emojione',
+  '@iconify-json/fxemoji',
+];
 
 /** What is drawn: the training data, and pictures with a seed that training never saw. */
 export const DRAWN = {
   crops: { kind: 'crops', count: 145_656, seed: 1, classes: 'all' },
+  'crops-styles': { kind: 'crops', count: 145_656, seed: 2, classes: 'all', icons: MORE_STYLES },
   'crops-check': { kind: 'crops', count: 4_046, seed: 900_001, classes: 'all' },
-  scenes: { kind: 'scenes', count: 9_000, seed: 1, classes: 'seen' },
+  scenes: { kind: 'scenes', count: 7_000, seed: 2, classes: 'seen', icons: MORE_STYLES },
   'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
 };
 
@@ -17,10 +27,15 @@ export const DRAWN_IN_ANOTHER_STYLE = {
   'scenes-check-style': { kind: 'scenes', count: 200, seed: 900_002, classes: 'all', plain: 1 },
 };
 
-/** Contrastive training of the image and text towers: coarse pictures first, then fine ones. */
+/**
+ * Contrastive training of the image and text towers: coarse pictures first, then fine ones, then
+ * mosaics in more styles. Only the last teaches dense features to tell neighbours apart, which
+ * pooling under masks relies on.
+ */
 export const CLIP_PHASES = [
   {
     name: 'coarse',
+    crops: 'crops',
     steps: 3_600,
     learningRate: 1e-3,
     schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.35 },
@@ -28,10 +43,19 @@ export const CLIP_PHASES = [
   },
   {
     name: 'fine',
+    crops: 'crops',
     steps: 3_000,
     learningRate: 8e-4,
     schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.003 },
     data: { batchSize: 144, imageSize: 96 },
+  },
+  {
+    name: 'dense',
+    crops: 'crops-styles',
+    steps: 2_600,
+    learningRate: 6e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.003 },
+    data: { batchSize: 144, imageSize: 96, mosaic: { side: 4, share: 0.8 } },
   },
 ];
 
@@ -51,15 +75,15 @@ export const CLIP_TRAINER = {
 
 /** Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. */
 export const MASK_RUN = {
-  steps: 3_000,
-  learningRate: 4e-4,
+  steps: 5_000,
+  learningRate: 5e-4,
   schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
 };
 
 export const MASK_DATA = {
   batchSize: 8,
   imageSize: { width: 384, height: 384 },
-  scale: [0.8, 1.3],
+  scale: [1, 1.6],
   flip: 0.5,
   colorJitter: { brightness: 0.25, contrast: 0.25, saturation: 0.4, hue: 0.05 },
 };
@@ -71,9 +95,16 @@ export const MASK_TRAINER = {
   ema: 0.998,
 };
 
-/** The weaker runs that show what freezing the image tower is good for; both of the same length. */
+/**
+ * What freezing the image tower is good for: both go on from the trained decoders for as long, one
+ * with the tower frozen as before, one with the tower tuned.
+ */
 export const FREEZING_RUNS = {
   'masks-frozen': {},
-  'masks-tuned': { image_tower: { frozen: false, learningRateMultiplier: 0.3 } },
+  'masks-tuned': { image_tower: { frozen: false, learningRateMultiplier: 1 } },
 };
-export const FREEZING_STEPS = 500;
+export const FREEZING_RUN = {
+  steps: 400,
+  learningRate: 1e-4,
+  schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
+};

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.objectives.contrastive import Contrastive
+from lexiseg_models.objectives.mosaic import lay_mosaics, pool_tiles
 from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
 from lexiseg_models.parts.classifier import CosineClassifier
 from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
@@ -85,6 +86,18 @@ class TrainableClip(Clip):
         super().__init__(**parts)
         self.objective = Contrastive()
 
+    def embed_tiles(self, network_input: Tensor, side: int, count: int) -> Tensor:
+        """As `embed_images`, the first count * side * side images by way of mosaics."""
+        tiles = count * side * side
+        if side < 1 or count < 1 or tiles > network_input.shape[0]:
+            raise ValueError("Expected mosaic to take no more images than the batch has")
+        canvases = lay_mosaics(network_input[:tiles], side, count)
+        dense = self.image_tower(canvases)[3].to(torch.float32)
+        laid = F.normalize(self.region_head.embed(pool_tiles(dense, side)).to(torch.float32), dim=1)
+        if tiles == network_input.shape[0]:
+            return laid
+        return torch.cat((laid, self.embed_images(network_input[tiles:])))
+
     @torch.jit.export
     def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """Weighted losses by name; their sum is what training makes small.
@@ -93,9 +106,18 @@ class TrainableClip(Clip):
             batch: `images` uint8 [B, H, W, 3] of the size the network sees, `token_ids` int64
                 [B, L] of a caption of each, and optionally `paired_token_ids` int64 [B, L'] of
                 another caption of the same images, which must then agree with the first
-                (text supervision as in DeCLIP, arXiv 2110.05208, sec. 3.2).
+                (text supervision as in DeCLIP, arXiv 2110.05208, sec. 3.2), and `mosaic` int64
+                [2], side and count: that many canvases of side * side images each are laid from
+                the first images (as YOLOv4 does, arXiv 2004.10934, sec. 3.3), and each image is
+                pooled from its own tile. What a mask pools from a whole scene is then what
+                training has seen.
         """
-        image = self.embed_images(self.preprocess.normalise(batch["images"]))
+        network_input = self.preprocess.normalise(batch["images"])
+        if "mosaic" in batch:
+            side, count = int(batch["mosaic"][0].item()), int(batch["mosaic"][1].item())
+            image = self.embed_tiles(network_input, side, count)
+        else:
+            image = self.embed_images(network_input)
         text = self.text_encoder(batch["token_ids"])
         losses = self.objective(image, text, self.classifier.scale())
         if "paired_token_ids" in batch:

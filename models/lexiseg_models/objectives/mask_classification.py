@@ -96,7 +96,8 @@ class MaskClassification(nn.Module):
             layer: which prediction; each has points of its own.
 
         Returns:
-            int64 [N] twice: query, counted through the batch as b * Q + q; segment, 0..M - 1.
+            int64 [N] twice: query, counted through the batch as b * Q + q; segment, 0..M - 1,
+            rising.
         """
         weights = torch.tensor(
             [self.class_weight, self.mask_weight, self.dice_weight],
@@ -118,8 +119,9 @@ class MaskClassification(nn.Module):
                 logits = class_logits[image].detach()
                 cost = matching_cost(logits, labels, predicted, true, weights)
                 query, segment = torch.ops.lexiseg.linear_sum_assignment(cost)
-                rows.append(query.to(cost.device) + image * queries)
-                columns.append(segment.to(cost.device) + start)
+                order = segment.argsort()
+                rows.append(query.index_select(0, order) + image * queries)
+                columns.append(segment.index_select(0, order) + start)
             start += count
         if len(rows) == 0:
             none = torch.zeros([0], dtype=torch.int64, device=mask_logits.device)
@@ -206,9 +208,12 @@ class MaskClassification(nn.Module):
         for layer in range(len(class_logits)):
             query, segment = self.match(class_logits[layer], mask_logits[layer], segments, layer)
             seeds = mix_seeds(owners, 2 * layer + 1) + _within(segments.counts, order)
+            # Segments rise, so where each has a query there is nothing to select, and no copy.
+            all_matched = segment.shape[0] == segments.masks.shape[0]
+            true = segments.masks if all_matched else segments.masks.index_select(0, segment)
             entropy, dice = self.mask_losses(
                 mask_logits[layer].flatten(0, 1).index_select(0, query),
-                segments.masks.index_select(0, segment),
+                true,
                 seeds.index_select(0, segment),
                 total,
             )

@@ -26,6 +26,8 @@ def mix_seeds(seeds: Tensor, stream: int) -> Tensor:
 def uniform_points(seeds: Tensor, count: int) -> Tensor:
     """Points of the unit square, the same for a seed whatever batch, device or rank it is on.
 
+    Value i of a seed is the upper 24 bits of SplitMix64 of seed + i * 0x632BE5AB.
+
     Args:
         seeds: int64 [N].
         count: points of each seed, at least 0.
@@ -33,10 +35,7 @@ def uniform_points(seeds: Tensor, count: int) -> Tensor:
     Returns:
         float32 [N, count, 2], each coordinate in [0, 1).
     """
-    counter = torch.arange(2 * count, dtype=torch.int64, device=seeds.device)
-    bits = mix_seeds(seeds.unsqueeze(1) + counter * 0x632BE5AB, 0)
-    uniform = ((bits >> 40) & 0xFFFFFF).to(torch.float32) * (1.0 / (1 << 24))
-    return uniform.view(seeds.shape[0], count, 2)
+    return torch.ops.lexiseg.uniform_points(seeds, count)
 
 
 def sample_at(maps: Tensor, points: Tensor) -> Tensor:

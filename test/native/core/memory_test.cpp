@@ -33,13 +33,13 @@ TEST("a freed block of about the same size is used again, and kept memory can be
   EXPECT(lexiseg::allocator_mapped_bytes() == before);
 }
 
-TEST("kept blocks never make more than what was in use at once") {
+TEST("kept blocks make at most a sixth more than what was in use at once") {
   lexiseg::install_allocator();
   lexiseg::trim_allocator();
   const int64_t before = lexiseg::allocator_mapped_bytes();
   for (int64_t size = 10; size <= 100; size += 10) {
     const at::Tensor tensor = megabytes(size);
-    EXPECT(lexiseg::allocator_mapped_bytes() - before <= size * kMegabyte);
+    EXPECT(lexiseg::allocator_mapped_bytes() - before <= size * kMegabyte * 7 / 6);
   }
   lexiseg::trim_allocator();
 }

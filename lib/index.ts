@@ -37,6 +37,7 @@ export type {
   CacheOption,
   CallOptions,
   Device,
+  ImageBatchOptions,
   ImageOptions,
   LoadOptions,
   Progress,
@@ -51,6 +52,8 @@ export { Classification, Proposals } from './proposals.js';
 export type { CocoOptions, CocoResult, PanopticJson } from './results/coco.js';
 export { colourOfName } from './results/colours.js';
 export type { Feature, FeatureCollection } from './results/geojson.js';
+export { HeatMap, type HeatMapOptions } from './results/heat-map.js';
+export { ImageClassification, type RankedClass } from './results/image-classification.js';
 export { InstanceSegmentation } from './results/instance.js';
 export type { OverlayOptions } from './results/overlay.js';
 export { PanopticSegmentation } from './results/panoptic.js';

@@ -75,6 +75,29 @@ export interface NativeModel {
     synonymCounts: NativeTensor,
     seen: NativeTensor,
   ): Promise<NativeTensor>;
+  /**
+   * uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K, h, w] over the
+   * network input, and the sizes of that and of the image inside it, int64 [2] (height, width).
+   */
+  segmentDense(
+    job: NativeJob,
+    images: NativeTensor,
+    classEmbeddings: NativeTensor,
+    synonymCounts: NativeTensor,
+  ): Promise<NativeTensor[]>;
+  /** uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K]. */
+  classifyImages(
+    job: NativeJob,
+    images: NativeTensor,
+    classEmbeddings: NativeTensor,
+    synonymCounts: NativeTensor,
+  ): Promise<NativeTensor>;
+  /** uint8 [B, H, W, 3], float32 [N, D] → cosines float32 [B, N, h, w], and sizes as above. */
+  patchSimilarity(
+    job: NativeJob,
+    images: NativeTensor,
+    textEmbeddings: NativeTensor,
+  ): Promise<NativeTensor[]>;
   /** Runs the stage methods that the manifest names one after the other; milliseconds by stage. */
   profile(
     job: NativeJob,
@@ -214,6 +237,17 @@ export interface NativeBinding {
     classLogProbs: NativeTensor,
     geometry: Geometry,
     resizeScores: boolean,
+  ): Promise<{ labels: NativeTensor; scores: NativeTensor }>;
+  /**
+   * Class logits of image `index` of a batch, float32 [B, K, h, w] → int32 [H, W] labels, -1 where
+   * the softmax has more entropy than `mostEntropy` nats, and float32 [H, W] probabilities.
+   */
+  denseLabelMap(
+    job: NativeJob,
+    classLogits: NativeTensor,
+    index: number,
+    geometry: Geometry,
+    mostEntropy: number | undefined,
   ): Promise<{ labels: NativeTensor; scores: NativeTensor }>;
   panopticMerge(
     job: NativeJob,

@@ -23,6 +23,11 @@ export interface Thresholds {
   readonly instanceScore: number;
   /** How many (query, class) pairs are looked at for instances. */
   readonly instanceTopK: number;
+  /**
+   * Of bundles that score places and not masks: pixels whose distribution over the classes has more
+   * entropy than this, nats, get no class. Published for 20 classes: 1.5; for K, 1.5 ln K / ln 20.
+   */
+  readonly entropy?: number | undefined;
 }
 
 /** Width and height in pixels. */
@@ -72,6 +77,11 @@ export interface ImageOptions extends CallOptions {
    * written, transferred or resized until the call settles and its results are disposed.
    */
   readonly copy?: 'auto' | 'never' | undefined;
+}
+
+export interface ImageBatchOptions extends CallOptions {
+  /** Images of equal size that run together. Default 16. */
+  readonly batchSize?: number | undefined;
 }
 
 export interface SegmentOptions<Kind extends Task = Task> extends ImageOptions {
@@ -178,6 +188,20 @@ export function numberIn(value: unknown, least: number, most: number, name: stri
     throw outOfRange(`a number from ${least} to ${most}`, name, value);
   }
   return value;
+}
+
+/** The value when it is two finite numbers in [least, most], the smaller one first. */
+export function rangeIn(
+  value: unknown,
+  least: number,
+  most: number,
+  name: string,
+): readonly [number, number] {
+  if (!Array.isArray(value) || value.length !== 2) throw expected('two numbers', name, value);
+  const low = numberIn(value[0], least, most, `${name}[0]`);
+  const high = numberIn(value[1], least, most, `${name}[1]`);
+  if (low > high) throw outOfRange('a range in order', name, `${low}, ${high}`);
+  return [low, high];
 }
 
 /** The value when it is a boolean. */

@@ -1,5 +1,6 @@
 /** What the network proposes for images of one size, before any vocabulary is known. */
 import { LexisegError } from './errors.js';
+import { type Frame, geometryTo } from './frame.js';
 import type { DecodedImage } from './image.js';
 import type { Geometry, NativeTensor } from './native.js';
 import type { Size } from './options.js';
@@ -10,7 +11,7 @@ import type { Vocabulary } from './vocabulary.js';
  * Masks and region embeddings of one image (or of a few images of one size), kept on the device.
  * Classify them with as many vocabularies as you like; dispose them when done.
  */
-export class Proposals implements Disposable {
+export class Proposals implements Disposable, Frame {
   /** Names of the tensors, in the order of the manifest. */
   readonly names: readonly string[];
   /** Size of the upright images, pixels. */
@@ -89,15 +90,7 @@ export class Proposals implements Disposable {
 
   /** @internal */
   static geometryOf(proposals: Proposals, output: Size): Geometry {
-    const { networkSize, validSize } = proposals;
-    return [
-      networkSize.height,
-      networkSize.width,
-      validSize.height,
-      validSize.width,
-      output.height,
-      output.width,
-    ];
+    return geometryTo(proposals, output);
   }
 
   #checkAlive(): void {

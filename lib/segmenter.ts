@@ -10,6 +10,8 @@ import {
 } from './bundle.js';
 import { expected, LexisegError } from './errors.js';
 import type { ImageInput } from './image.js';
+import { buildVocabulary } from './inference/build-vocabulary.js';
+import { checkImageList } from './inference/image-batch.js';
 import { imageEmbeddings } from './inference/image-embeddings.js';
 import { Pipeline, type StageTime } from './inference/pipeline.js';
 import { parseSegmentOptions } from './inference/segment-options.js';
@@ -23,12 +25,10 @@ import {
 } from './native.js';
 import {
   type CallOptions,
-  checkCallback,
   checkOptions,
   DEFAULTS,
+  type ImageBatchOptions,
   type ImageOptions,
-  integerIn,
-  LIMITS,
   type LoadOptions,
   oneOf,
   parseLoadOptions,
@@ -37,11 +37,12 @@ import {
   type VocabularyOptions,
 } from './options.js';
 import type { Classification, Proposals } from './proposals.js';
+import type { HeatMap } from './results/heat-map.js';
+import type { ImageClassification } from './results/image-classification.js';
 import type { InstanceSegmentation } from './results/instance.js';
 import type { PanopticSegmentation } from './results/panoptic.js';
 import type { SemanticSegmentation } from './results/semantic.js';
 import { Tensor } from './tensor.js';
-import { parseClasses } from './text/classes.js';
 import { EmbeddingCache } from './text/embedding-cache.js';
 import { checkPrompts, TextEncoder } from './text/text-encoder.js';
 import { type ClassInput, Vocabulary } from './vocabulary.js';
@@ -55,8 +56,6 @@ export interface SegmentationOf {
 
 /** What can be segmented: an image, or proposals made from one. */
 export type SegmentInput = ImageInput | Proposals;
-
-const VOCABULARY_KEYS = ['templates', 'duplicates', 'signal', 'onProgress'];
 
 /** A bundle in memory. Make one with {@link Segmenter.load}; dispose it when done. */
 export class Segmenter implements AsyncDisposable {
@@ -141,13 +140,10 @@ export class Segmenter implements AsyncDisposable {
   /** float32 [N, D] unit embeddings of whole images, in the space of {@link encodeText}. */
   async encodeImages(
     images: readonly ImageInput[],
-    options: CallOptions & { readonly batchSize?: number | undefined } = {},
+    options: ImageBatchOptions = {},
   ): Promise<Tensor> {
     this.#checkAlive();
-    checkOptions(options, ['signal', 'batchSize'], 'options');
-    throwIfAborted(options.signal);
-    if (!isList(images) || images.length === 0) throw expected('images', 'images', images);
-    const size = integerIn(options.batchSize ?? 16, 1, LIMITS.batchSize, 'options.batchSize');
+    const size = checkImageList(images, options);
     const tower = { model: this.#model, manifest: this.manifest };
     const rows = await imageEmbeddings(tower, images, { batchSize: size, signal: options.signal });
     return Tensor.from(rows, [images.length, this.manifest.embeddingDim]);
@@ -163,25 +159,7 @@ export class Segmenter implements AsyncDisposable {
     options: VocabularyOptions = {},
   ): Promise<Vocabulary> {
     this.#checkAlive();
-    checkOptions(options, VOCABULARY_KEYS, 'options');
-    const { signal, onProgress } = options;
-    checkCallback(onProgress, 'options.onProgress');
-    throwIfAborted(signal);
-    const parsed = parseClasses(classes, {
-      trainingClasses: this.manifest.trainingClasses,
-      bundleTemplates: this.manifest.promptTemplates,
-      templates: options.templates ?? DEFAULTS.templates,
-      duplicates: oneOf(
-        options.duplicates ?? DEFAULTS.duplicates,
-        ['refuse', 'keep'],
-        'options.duplicates',
-      ),
-    });
-    const synonyms = parsed.flatMap(({ synonyms: names, templates }) =>
-      names.map((synonym) => ({ synonym, templates })),
-    );
-    const embeddings = await this.#encoder.classEmbeddings(synonyms, { signal, onProgress });
-    return new Vocabulary(parsed, embeddings, this.manifest.weights.sha256);
+    return buildVocabulary(this.#encoder, this.manifest, classes, options);
   }
 
   /** Masks and region embeddings; one image gives one, a list gives a list in the same order. */
@@ -196,15 +174,9 @@ export class Segmenter implements AsyncDisposable {
     const copy = oneOf(options.copy ?? DEFAULTS.copy, ['auto', 'never'], 'options.copy');
     throwIfAborted(options.signal);
     const decoding = { signal: options.signal, copy };
-    if (!isList(images)) return this.#pipeline.propose(images, decoding);
-    const all: Proposals[] = [];
-    try {
-      for (const image of images) all.push(await this.#pipeline.propose(image, decoding));
-    } catch (error) {
-      for (const proposals of all) proposals.dispose();
-      throw error;
-    }
-    return all;
+    return isList(images)
+      ? this.#pipeline.proposeAll(images, decoding)
+      : this.#pipeline.propose(images, decoding);
   }
 
   /** Class log-probabilities of proposals under a vocabulary. */
@@ -256,6 +228,35 @@ export class Segmenter implements AsyncDisposable {
     } finally {
       own?.dispose();
     }
+  }
+
+  /**
+   * Which of the classes whole images show, by what each class's own pooling of patches says; for
+   * bundles with `classify_image`.
+   */
+  async classifyImages(
+    images: readonly ImageInput[],
+    vocabulary: Vocabulary,
+    options: ImageBatchOptions = {},
+  ): Promise<ImageClassification[]> {
+    this.#checkAlive();
+    const size = checkImageList(images, options);
+    return this.#pipeline.classifyImages(images, vocabulary, size, options.signal);
+  }
+
+  /**
+   * How well each place of an image fits each class, a map per class (the largest of its synonyms);
+   * for bundles with `patch_similarity`.
+   */
+  async heatMaps(
+    image: ImageInput,
+    vocabulary: Vocabulary,
+    options: CallOptions = {},
+  ): Promise<HeatMap[]> {
+    this.#checkAlive();
+    checkOptions(options, ['signal'], 'options');
+    throwIfAborted(options.signal);
+    return this.#pipeline.heatMaps(image, vocabulary, options.signal);
   }
 
   /** Milliseconds by stage for one image: decode, the network's stages, classify, compose. */

@@ -9,6 +9,7 @@ import { addDataCommand } from './data.js';
 import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
 import { EXIT, exitCodeOf, interruptible, printError, UsageError } from './exit.js';
+import { addHeatmapCommand } from './heatmap.js';
 import { addInspectCommand } from './inspect.js';
 import { addLaunchCommand } from './launch.js';
 import { addLibTorchCommand } from './libtorch.js';
@@ -64,6 +65,7 @@ function createProgram(): Command {
     .exitOverride()
     .addHelpText('after', HELP);
   addSegmentCommand(program, signal);
+  addHeatmapCommand(program, signal);
   addTrainCommand(program, signal);
   addLaunchCommand(program, signal);
   addEvalCommand(program, signal);

@@ -1,6 +1,13 @@
 /** `lexiseg segment`: images and words in, masks, pictures and numbers out. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Segmentation, Segmenter, SegmentOptions, Task, Vocabulary } from '../index.js';
+import type {
+  Manifest,
+  Segmentation,
+  Segmenter,
+  SegmentOptions,
+  Task,
+  Vocabulary,
+} from '../index.js';
 import {
   addBundleOptions,
   addClassOptions,
@@ -19,12 +26,13 @@ const KINDS = ['json', 'labels', 'coco', 'geojson', 'overlay'] as const;
 type Kind = (typeof KINDS)[number];
 
 interface SegmentFlags extends BundleFlags, ClassFlags {
-  task: Task;
+  task?: Task;
   out?: string;
   write?: Kind[];
   overlay?: boolean;
   json?: boolean;
   size?: { width: number; height: number };
+  entropy?: number;
   objectMask?: number;
   overlap?: number;
   minScore?: number;
@@ -52,9 +60,10 @@ export function addSegmentCommand(program: Command, signal: AbortSignal): void {
     .argument('<image...>', 'image files');
   addBundleOptions(addClassOptions(command))
     .addOption(
-      new Option('-t, --task <name>', 'a class per pixel, disjoint segments, or objects')
-        .choices(['semantic', 'panoptic', 'instance'])
-        .default('panoptic'),
+      new Option(
+        '-t, --task <name>',
+        'a class per pixel, disjoint segments, or objects (default: panoptic where the bundle can)',
+      ).choices(['semantic', 'panoptic', 'instance']),
     )
     .option('-o, --out <folder>', 'write files into this folder (default for files: lexiseg-out)')
     .option(
@@ -65,6 +74,7 @@ export function addSegmentCommand(program: Command, signal: AbortSignal): void {
     .option('--overlay', 'also write a picture with the segments drawn on it')
     .option('--json', 'print each result as one line of JSON')
     .option('--size <WxH>', "size of the result (default: the image's)", readSize)
+    .option('--entropy <nats>', 'bundles without masks: most entropy of a pixel', nonNegative)
     .option('--object-mask <p>', 'panoptic: least class probability of a mask', share)
     .option('--overlap <p>', 'panoptic: least share of itself that a mask must win', share)
     .option('--min-score <p>', 'instance: least score', share)
@@ -78,6 +88,14 @@ function readKinds(text: string): Kind[] {
   const unknown = names.filter((name) => !(KINDS as readonly string[]).includes(name));
   if (unknown.length > 0) throw new InvalidArgumentError(`not one of ${KINDS.join(', ')}`);
   return names as Kind[];
+}
+
+function nonNegative(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0)) {
+    throw new InvalidArgumentError('a number of 0 or more is needed');
+  }
+  return value;
 }
 
 function readSize(text: string): { width: number; height: number } {
@@ -137,7 +155,7 @@ async function segmentOne(work: OneImage, signal: AbortSignal): Promise<void> {
   const { segmenter, vocabulary, image, flags, progress } = work;
   const began = performance.now();
   const result: Segmentation = await segmenter.segment(image, vocabulary, {
-    ...optionsOf(flags),
+    ...optionsOf(flags, segmenter.manifest),
     signal,
   });
   const seconds = (performance.now() - began) / 1000;
@@ -151,12 +169,14 @@ async function segmentOne(work: OneImage, signal: AbortSignal): Promise<void> {
   }
 }
 
-function optionsOf(flags: SegmentFlags): SegmentOptions {
-  const { objectMask, overlap, minScore, topK } = flags;
+function optionsOf(flags: SegmentFlags, { tasks }: Manifest): SegmentOptions {
+  const usual = tasks.includes('panoptic') ? 'panoptic' : tasks[0];
+  const { entropy, objectMask, overlap, minScore, topK } = flags;
   return {
-    task: flags.task,
+    task: flags.task ?? usual,
     outputSize: flags.size,
     thresholds: {
+      ...(entropy === undefined ? {} : { entropy }),
       ...(objectMask === undefined ? {} : { objectMask }),
       ...(overlap === undefined ? {} : { overlap }),
       ...(minScore === undefined ? {} : { instanceScore: minScore }),
@@ -166,7 +186,7 @@ function optionsOf(flags: SegmentFlags): SegmentOptions {
 }
 
 async function writeFiles(work: OneImage, result: Segmentation): Promise<string[]> {
-  const { folder, kinds, image, flags } = work;
+  const { folder, kinds, image } = work;
   if (folder === null) return [];
   const stem = folder.stemFor(image);
   const files: string[] = [];
@@ -176,11 +196,11 @@ async function writeFiles(work: OneImage, result: Segmentation): Promise<string[
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   if (kinds.has('json')) await save(`${stem}.json`, json({ image, ...result.toJSON() }));
   // Instances overlap, so no pixel has one class.
-  if (kinds.has('labels') && flags.task !== 'instance') {
+  if (kinds.has('labels') && result.task !== 'instance') {
     await save(`${stem}.labels.png`, await result.toLabelPng());
   }
   if (kinds.has('coco')) {
-    if (flags.task === 'panoptic') {
+    if (result.task === 'panoptic') {
       const fileName = `${stem}.panoptic.png`;
       const { annotation, categories, png } = await result.toPanopticJson({ fileName });
       await save(`${stem}.coco.json`, json({ annotations: [annotation], categories }));

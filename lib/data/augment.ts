@@ -1,5 +1,4 @@
 /** What training changes about an image: where it is cut, mirrored, and its colours. */
-import { expected, outOfRange } from '../errors.js';
 import { checkOptions, numberIn } from '../options.js';
 import type { Random } from './random.js';
 
@@ -47,20 +46,6 @@ export function parseColorJitter(
     saturation: part('saturation', 1),
     hue: part('hue', 0.5),
   };
-}
-
-/** A pair of positive numbers in order. */
-export function parseRange(
-  value: unknown,
-  least: number,
-  most: number,
-  name: string,
-): readonly [number, number] {
-  if (!Array.isArray(value) || value.length !== 2) throw expected('two numbers', name, value);
-  const low = numberIn(value[0], least, most, `${name}[0]`);
-  const high = numberIn(value[1], least, most, `${name}[1]`);
-  if (low > high) throw outOfRange('a range in order', name, `${low}, ${high}`);
-  return [low, high];
 }
 
 /** The part of an image that a random resized crop shows. */

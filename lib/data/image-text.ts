@@ -1,7 +1,7 @@
 /** Batches of images with captions, for contrastive training. */
 import { stat } from 'node:fs/promises';
 import { LexisegError, outOfRange } from '../errors.js';
-import { booleanValue, checkOptions, integerIn, numberIn } from '../options.js';
+import { booleanValue, checkOptions, integerIn, numberIn, rangeIn } from '../options.js';
 import { Tensor } from '../tensor.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import type { TrainingData } from '../training/batch.js';
@@ -11,7 +11,6 @@ import {
   jitterColors,
   mirror,
   parseColorJitter,
-  parseRange,
   randomResizedCrop,
 } from './augment.js';
 import { captionFile } from './caption-files.js';
@@ -65,8 +64,8 @@ function parseOptions(options: ImageTextOptions) {
     batchSize,
     imageSize: integerIn(options.imageSize, 1, 4_096, 'data.imageSize'),
     crop: {
-      area: parseRange(crop.area ?? [0.6, 1], 0.01, 1, 'data.crop.area'),
-      aspect: parseRange(crop.aspect ?? [3 / 4, 4 / 3], 0.1, 10, 'data.crop.aspect'),
+      area: rangeIn(crop.area ?? [0.6, 1], 0.01, 1, 'data.crop.area'),
+      aspect: rangeIn(crop.aspect ?? [3 / 4, 4 / 3], 0.1, 10, 'data.crop.aspect'),
     },
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),

@@ -1,7 +1,7 @@
 /** Batches of images with masks and labels, for mask training. */
 import { availableParallelism } from 'node:os';
 import { LexisegError } from '../errors.js';
-import { checkOptions, integerIn, numberIn, type Size } from '../options.js';
+import { checkOptions, integerIn, numberIn, rangeIn, type Size } from '../options.js';
 import { Tensor } from '../tensor.js';
 import type { TrainingData } from '../training/batch.js';
 import {
@@ -10,7 +10,6 @@ import {
   largeScaleJitter,
   mirror,
   parseColorJitter,
-  parseRange,
 } from './augment.js';
 import { Random } from './random.js';
 import { resampleIds } from './resample.js';
@@ -46,7 +45,7 @@ function parseOptions(options: PanopticOptions) {
       width: integerIn(imageSize.width, 32, 8_192, 'data.imageSize.width'),
       height: integerIn(imageSize.height, 32, 8_192, 'data.imageSize.height'),
     },
-    scale: parseRange(options.scale ?? [0.1, 2], 0.01, 100, 'data.scale'),
+    scale: rangeIn(options.scale ?? [0.1, 2], 0.01, 100, 'data.scale'),
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
   };

@@ -7,8 +7,8 @@ import type { Size } from '../options.js';
 import { type Classification, Proposals } from '../proposals.js';
 import { InstanceSegmentation } from '../results/instance.js';
 import { PanopticSegmentation } from '../results/panoptic.js';
-import type { Segmentation, SegmentationParts } from '../results/segmentation.js';
-import { SemanticSegmentation, segmentsOfLabels } from '../results/semantic.js';
+import type { Segmentation } from '../results/segmentation.js';
+import { semanticSegmentation } from '../results/semantic.js';
 import { Tensor } from '../tensor.js';
 import { Vocabulary } from '../vocabulary.js';
 import type { SegmentPlan } from './segment-options.js';
@@ -33,9 +33,14 @@ export async function composeSegmentation(input: ComposeInput): Promise<Segmenta
     bundle: label,
     image,
   };
-  if (plan.task === 'semantic') return composeSemantic(input, size, parts);
-  const thing = Vocabulary.thingFlags(classification.vocabulary);
   const { maskLogits, logProbs, geometry } = nativeInputs(input, size);
+  if (plan.task === 'semantic') {
+    const maps = await runJob(plan.signal, (job) =>
+      native().labelMap(job, maskLogits, row, logProbs, geometry, plan.resizeScores),
+    );
+    return semanticSegmentation(parts, maps);
+  }
+  const thing = Vocabulary.thingFlags(classification.vocabulary);
   const { thresholds } = plan;
   if (plan.task === 'panoptic') {
     const limits = [thresholds.objectMask, thresholds.overlap] as const;
@@ -49,35 +54,6 @@ export async function composeSegmentation(input: ComposeInput): Promise<Segmenta
     native().selectInstances(job, maskLogits, row, logProbs, geometry, thing, topK),
   );
   return new InstanceSegmentation(parts, result, thresholds.instanceScore);
-}
-
-async function composeSemantic(
-  input: ComposeInput,
-  size: Size,
-  parts: Omit<SegmentationParts, 'segments'>,
-): Promise<SemanticSegmentation> {
-  const { row, plan } = input;
-  const { maskLogits, logProbs, geometry } = nativeInputs(input, size);
-  const { labels, scores } = await runJob(plan.signal, (job) =>
-    native().labelMap(job, maskLogits, row, logProbs, geometry, plan.resizeScores),
-  );
-  try {
-    const segments = await segmentsOfLabels(
-      labels.data() as Int32Array,
-      scores.data() as Float32Array,
-      size,
-      parts.classes,
-    );
-    return new SemanticSegmentation(
-      { ...parts, segments },
-      Tensor.wrap(labels),
-      Tensor.wrap(scores),
-    );
-  } catch (error) {
-    labels.dispose();
-    scores.dispose();
-    throw error;
-  }
 }
 
 function nativeInputs(

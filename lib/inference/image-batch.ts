@@ -1,7 +1,17 @@
 /** Decoded images as the batches that a network takes: equal sizes together. */
+import { expected } from '../errors.js';
 import type { DecodedImage } from '../image.js';
-import { callNative } from '../job.js';
+import { callNative, throwIfAborted } from '../job.js';
 import { type NativeTensor, native } from '../native.js';
+import { checkOptions, type ImageBatchOptions, integerIn, LIMITS } from '../options.js';
+
+/** The batch size for a list of images that somebody gave. */
+export function checkImageList(images: unknown, options: ImageBatchOptions): number {
+  checkOptions(options, ['signal', 'batchSize'], 'options');
+  throwIfAborted(options.signal);
+  if (!Array.isArray(images) || images.length === 0) throw expected('images', 'images', images);
+  return integerIn(options.batchSize ?? 16, 1, LIMITS.batchSize, 'options.batchSize');
+}
 
 /** An image with its place in the caller's list. */
 export interface Slot {

@@ -5,12 +5,16 @@ import { type DecodedImage, type DecodeOptions, decodeImage, type ImageInput } f
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
 import type { NativeModel, NativeTensor } from '../native.js';
-import { LIMITS, type Size } from '../options.js';
+import type { Size } from '../options.js';
 import { Classification, Proposals } from '../proposals.js';
+import type { HeatMap } from '../results/heat-map.js';
+import { ImageClassification } from '../results/image-classification.js';
 import type { Segmentation } from '../results/segmentation.js';
 import { Vocabulary } from '../vocabulary.js';
 import { composeSegmentation } from './compose.js';
+import { DenseStages } from './dense.js';
 import { batchesOfEqualSize, type Slot, stackImages } from './image-batch.js';
+import { readSize } from './network-size.js';
 import type { SegmentPlan } from './segment-options.js';
 
 /** How long one stage took. */
@@ -27,16 +31,30 @@ export class Pipeline {
   readonly #model: NativeModel;
   readonly #manifest: Manifest;
   readonly #label: BundleLabel;
+  readonly #dense: DenseStages;
 
   constructor(parts: { model: NativeModel; manifest: Manifest; label: BundleLabel }) {
     this.#model = parts.model;
     this.#manifest = parts.manifest;
     this.#label = parts.label;
+    this.#dense = new DenseStages(parts);
   }
 
   async propose(input: ImageInput, options: DecodeOptions): Promise<Proposals> {
     const image = await decodeImage(input, options);
     return this.#proposeBatch([image], options.signal);
+  }
+
+  /** In the order of the inputs. Those made are disposed when a later one fails. */
+  async proposeAll(inputs: readonly ImageInput[], options: DecodeOptions): Promise<Proposals[]> {
+    const all: Proposals[] = [];
+    try {
+      for (const input of inputs) all.push(await this.propose(input, options));
+      return all;
+    } catch (error) {
+      for (const proposals of all) proposals.dispose();
+      throw error;
+    }
   }
 
   async classify(
@@ -45,10 +63,8 @@ export class Pipeline {
     signal: AbortSignal | undefined,
   ): Promise<Classification> {
     if (!(proposals instanceof Proposals)) throw expected('Proposals', 'proposals', proposals);
-    if (!(vocabulary instanceof Vocabulary))
-      throw expected('a Vocabulary', 'vocabulary', vocabulary);
+    this.#checkVocabulary(vocabulary);
     this.#checkOrigin(proposals, 'proposals');
-    this.#checkOrigin(vocabulary, 'vocabulary');
     const tensors = Proposals.tensorsOf(proposals);
     const { classEmbeddings, synonymCounts, seen } = Vocabulary.tensorsOf(vocabulary);
     const logProbs = await runJob(signal, (job) =>
@@ -87,15 +103,10 @@ export class Pipeline {
         }
         for (const batch of batchesOfEqualSize(slots, plan.batchSize)) {
           const images = batch.map(({ image }) => image);
-          const proposals = await this.#proposeBatch(images, plan.signal);
-          try {
-            const segmentations = await this.#segmentProposals(proposals, vocabulary, plan);
-            batch.forEach(({ index }, row) => {
-              finish(index, segmentations[row] as Segmentation);
-            });
-          } finally {
-            proposals.dispose();
-          }
+          const segmentations = await this.#segmentBatch(images, vocabulary, plan);
+          batch.forEach(({ index }, row) => {
+            finish(index, segmentations[row] as Segmentation);
+          });
         }
       }
     } catch (error) {
@@ -103,6 +114,43 @@ export class Pipeline {
       throw error;
     }
     return results as Result[];
+  }
+
+  /** Results in the order of the inputs. */
+  async classifyImages(
+    inputs: readonly ImageInput[],
+    vocabulary: Vocabulary,
+    batchSize: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ImageClassification[]> {
+    this.#checkVocabulary(vocabulary);
+    const results = new Array<ImageClassification>(inputs.length);
+    const decoding = { signal, copy: 'auto' } as const;
+    const window = batchSize * BATCHES_PER_WINDOW;
+    for (let start = 0; start < inputs.length; start += window) {
+      const slots = await this.#decodeWindow(inputs, start, window, decoding);
+      for (const batch of batchesOfEqualSize(slots, batchSize)) {
+        const images = batch.map(({ image }) => image);
+        const logits = await this.#dense.classifyImages(images, vocabulary, signal);
+        const count = vocabulary.length;
+        batch.forEach(({ index }, row) => {
+          const own = logits.subarray(row * count, (row + 1) * count);
+          results[index] = new ImageClassification(vocabulary.classes, own);
+        });
+      }
+    }
+    return results;
+  }
+
+  /** One map for each class. */
+  async heatMaps(
+    input: ImageInput,
+    vocabulary: Vocabulary,
+    signal: AbortSignal | undefined,
+  ): Promise<HeatMap[]> {
+    this.#checkVocabulary(vocabulary);
+    const image = await decodeImage(input, { signal, copy: 'auto' });
+    return this.#dense.heatMaps(image, vocabulary, signal);
   }
 
   async profile(
@@ -136,6 +184,19 @@ export class Pipeline {
     );
     result.dispose();
     return times;
+  }
+
+  async #segmentBatch(
+    images: readonly DecodedImage[],
+    vocabulary: Vocabulary,
+    plan: SegmentPlan,
+  ): Promise<Segmentation[]> {
+    if (plan.dense) {
+      this.#checkVocabulary(vocabulary);
+      return this.#dense.segment(images, vocabulary, plan);
+    }
+    using proposals = await this.#proposeBatch(images, plan.signal);
+    return await this.#segmentProposals(proposals, vocabulary, plan);
   }
 
   async #segmentProposals(
@@ -219,31 +280,16 @@ export class Pipeline {
     return slots;
   }
 
+  #checkVocabulary(vocabulary: Vocabulary): void {
+    if (!(vocabulary instanceof Vocabulary))
+      throw expected('a Vocabulary', 'vocabulary', vocabulary);
+    this.#checkOrigin(vocabulary, 'vocabulary');
+  }
+
   #checkOrigin(made: { readonly weightsSha256: string }, name: string): void {
     if (made.weightsSha256 === this.#manifest.weights.sha256) return;
     throw new LexisegError('ERR_ARGUMENT', `The ${name} were made by another bundle`, {
       details: { expected: this.#manifest.weights.sha256, received: made.weightsSha256 },
     });
   }
-}
-
-/** int64 [2] (height, width) of the graph as a size in pixels. */
-async function readSize(
-  tensor: NativeTensor,
-  name: string,
-  signal: AbortSignal | undefined,
-): Promise<Size> {
-  const onHost =
-    tensor.device === 'cpu'
-      ? tensor
-      : await runJob(signal, (job) => tensor.to(job, 'cpu', tensor.dtype));
-  const [height = 0, width = 0, ...rest] = Array.from(onHost.data(), Number);
-  if (onHost !== tensor) onHost.dispose();
-  const valid = [height, width].every(
-    (side) => Number.isInteger(side) && side >= 1 && side <= 4 * LIMITS.imageSide,
-  );
-  if (!valid || rest.length > 0) {
-    throw new LexisegError('ERR_BUNDLE_CONTRACT', `${name} is no (height, width) in pixels`);
-  }
-  return Object.freeze({ width, height });
 }

@@ -21,7 +21,11 @@ import {
 export interface SegmentPlan {
   readonly task: Task;
   readonly outputSize: Size | undefined;
+  /** The bundle scores places, not masks: the thresholds of masks are not read. */
+  readonly dense: boolean;
   readonly thresholds: Thresholds;
+  /** Pixels with more, nats, get no class. */
+  readonly mostEntropy: number | undefined;
   readonly resizeScores: boolean;
   readonly batchSize: number;
   readonly copy: 'auto' | 'never';
@@ -40,7 +44,10 @@ const KEYS = [
   'onProgress',
   'templates',
 ];
-const THRESHOLD_KEYS = ['objectMask', 'overlap', 'instanceScore', 'instanceTopK'];
+const MASK_THRESHOLD_KEYS = ['objectMask', 'overlap', 'instanceScore', 'instanceTopK'];
+const MOST_ENTROPY = Math.log(LIMITS.classes);
+/** Stands where a bundle has no masks to threshold. */
+const NO_THRESHOLDS = { objectMask: 0, overlap: 0, instanceTopK: 1 };
 
 export function parseSegmentOptions(
   options: SegmentOptions,
@@ -54,10 +61,16 @@ export function parseSegmentOptions(
     'options.task',
   );
   if (!manifest.tasks.includes(task)) {
-    throw new LexisegError('ERR_UNSUPPORTED', `The bundle cannot do ${task} segmentation`, {
-      details: { task, tasks: manifest.tasks },
-    });
+    throw new LexisegError(
+      'ERR_UNSUPPORTED',
+      `The bundle cannot do ${task} segmentation; it does ${manifest.tasks.join(', ') || 'none'}`,
+      {
+        details: { task, tasks: manifest.tasks },
+      },
+    );
   }
+  const dense = isDense(manifest);
+  const entropy = options.thresholds?.entropy;
   const resize = options.semanticResize ?? DEFAULTS.semanticResize;
   const defaultBatch = device === 'cpu' ? DEFAULTS.batchSize.cpu : DEFAULTS.batchSize.cuda;
   checkCallback(options.onProgress, 'options.onProgress');
@@ -67,7 +80,12 @@ export function parseSegmentOptions(
       options.outputSize === undefined
         ? undefined
         : checkSize(options.outputSize, 'options.outputSize'),
-    thresholds: parseThresholds(options.thresholds, manifest),
+    dense,
+    thresholds: parseThresholds(options.thresholds, manifest, dense),
+    mostEntropy:
+      entropy === undefined
+        ? undefined
+        : numberIn(entropy, 0, MOST_ENTROPY, 'options.thresholds.entropy'),
     resizeScores: oneOf(resize, ['scores', 'masks'], 'options.semanticResize') === 'scores',
     batchSize: integerIn(
       options.batchSize ?? defaultBatch,
@@ -81,9 +99,14 @@ export function parseSegmentOptions(
   };
 }
 
-function parseThresholds(given: SegmentOptions['thresholds'], manifest: Manifest): Thresholds {
-  const thresholds = thresholdsOf(manifest);
-  checkOptions(given, THRESHOLD_KEYS, 'options.thresholds');
+function parseThresholds(
+  given: SegmentOptions['thresholds'],
+  manifest: Manifest,
+  dense: boolean,
+): Thresholds {
+  const known = dense ? ['entropy'] : MASK_THRESHOLD_KEYS;
+  checkOptions(given, known, 'options.thresholds');
+  const thresholds = dense ? NO_THRESHOLDS : thresholdsOf(manifest);
   const share = (key: 'objectMask' | 'overlap' | 'instanceScore', value: number): number =>
     numberIn(given?.[key] ?? value, 0, 1, `options.thresholds.${key}`);
   return {
@@ -97,6 +120,10 @@ function parseThresholds(given: SegmentOptions['thresholds'], manifest: Manifest
       'options.thresholds.instanceTopK',
     ),
   };
+}
+
+function isDense({ methods }: Manifest): boolean {
+  return methods.includes('segment_dense') && !methods.includes('propose_masks');
 }
 
 /** Thresholds of a bundle that proposes masks, as every bundle with a task does. */

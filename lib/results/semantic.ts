@@ -1,7 +1,7 @@
 /** A class for every pixel. */
 import { breathe, callNative } from '../job.js';
-import { native } from '../native.js';
-import type { Tensor } from '../tensor.js';
+import { type NativeTensor, native } from '../native.js';
+import { Tensor } from '../tensor.js';
 import type { VocabularyClass } from '../text/classes.js';
 import {
   maskWhere,
@@ -64,8 +64,33 @@ export class SemanticSegmentation extends Segmentation {
   }
 }
 
+/** The result of a label map, which owns both tensors from now on. */
+export async function semanticSegmentation(
+  parts: Omit<SegmentationParts, 'segments'>,
+  maps: { readonly labels: NativeTensor; readonly scores: NativeTensor },
+): Promise<SemanticSegmentation> {
+  const { labels, scores } = maps;
+  try {
+    const segments = await segmentsOfLabels(
+      labels.data() as Int32Array,
+      scores.data() as Float32Array,
+      parts,
+      parts.classes,
+    );
+    return new SemanticSegmentation(
+      { ...parts, segments },
+      Tensor.wrap(labels),
+      Tensor.wrap(scores),
+    );
+  } catch (error) {
+    labels.dispose();
+    scores.dispose();
+    throw error;
+  }
+}
+
 /** Area, box and mean score of every class that occurs. */
-export async function segmentsOfLabels(
+async function segmentsOfLabels(
   labels: Int32Array,
   scores: Float32Array,
   size: { readonly width: number; readonly height: number },
@@ -84,6 +109,7 @@ export async function segmentsOfLabels(
     if (y % rowsPerBreath === rowsPerBreath - 1) await breathe();
     for (let x = 0; x < width; x++) {
       const label = labels[y * width + x] as number;
+      if (label < 0) continue;
       area[label] = (area[label] as number) + 1;
       total[label] = (total[label] as number) + (scores[y * width + x] as number);
       if (x < (left[label] as number)) left[label] = x;

@@ -160,6 +160,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
       {"copyTensor", copy_tensor},
       {"borrowTensor", borrow_tensor},
       {"labelMap", label_map_call},
+      {"denseLabelMap", dense_label_map_call},
       {"panopticMerge", panoptic_merge_call},
       {"selectInstances", select_instances_call},
       {"rleEncode", rle_encode_call},

@@ -33,6 +33,18 @@ Napi::Value bytes_of(Napi::Env env, const std::optional<std::string>& bytes) {
   return array;
 }
 
+using Tensors = std::vector<at::Tensor>;
+
+Napi::Object tensor_object(Napi::Env env, const at::Tensor& tensor) {
+  return TensorHandle::wrap(env, tensor);
+}
+
+Napi::Array tensor_array(Napi::Env env, const Tensors& tensors) {
+  auto array = Napi::Array::New(env, tensors.size());
+  for (uint32_t i = 0; i < tensors.size(); ++i) array[i] = TensorHandle::wrap(env, tensors[i]);
+  return array;
+}
+
 void free_weights(std::shared_ptr<Model>& model) {
   model.reset();
   trim_allocator();
@@ -47,6 +59,9 @@ Napi::Function ModelHandle::define(Napi::Env env) {
                       InstanceMethod<&ModelHandle::encode_images>("encodeImages"),
                       InstanceMethod<&ModelHandle::propose_masks>("proposeMasks"),
                       InstanceMethod<&ModelHandle::classify_masks>("classifyMasks"),
+                      InstanceMethod<&ModelHandle::segment_dense>("segmentDense"),
+                      InstanceMethod<&ModelHandle::classify_images>("classifyImages"),
+                      InstanceMethod<&ModelHandle::patch_similarity>("patchSimilarity"),
                       InstanceMethod<&ModelHandle::profile>("profile"),
                       InstanceMethod<&ModelHandle::dispose>("dispose")});
 }
@@ -101,58 +116,72 @@ Napi::Value ModelHandle::info(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value ModelHandle::encode_text(const Napi::CallbackInfo& info) {
+template <typename Call, typename Face>
+Napi::Value ModelHandle::run(const Napi::CallbackInfo& info,
+                             std::initializer_list<const char*> names, Call call, Face face) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     const Arguments arguments(info);
     std::vector<Pin> pins;
     const auto model = live();
     JobHandle& job = arguments.job(0);
-    const auto token_ids = arguments.tensor(1, "tokenIds", pins);
+    std::vector<at::Tensor> inputs;
+    for (const char* name : names) {
+      inputs.push_back(arguments.tensor(inputs.size() + 1, name, pins));
+    }
     Executor& executor = Environment::of(env).executor(model->info().device);
     return start_call(
         env, {job, executor, model->threads(), std::move(pins)},
-        [model, token_ids] { return model->encode_text(token_ids); },
-        [](Napi::Env inner, at::Tensor& result) { return TensorHandle::wrap(inner, result); });
+        [model, inputs = std::move(inputs), call] { return call(*model, inputs); }, face);
   });
+}
+
+Napi::Value ModelHandle::encode_text(const Napi::CallbackInfo& info) {
+  return run(
+      info, {"tokenIds"},
+      [](Model& model, const Tensors& inputs) { return model.encode_text(inputs[0]); },
+      tensor_object);
 }
 
 Napi::Value ModelHandle::encode_images(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return promised(env, [&] {
-    const Arguments arguments(info);
-    std::vector<Pin> pins;
-    const auto model = live();
-    JobHandle& job = arguments.job(0);
-    const auto images = arguments.tensor(1, "images", pins);
-    Executor& executor = Environment::of(env).executor(model->info().device);
-    return start_call(
-        env, {job, executor, model->threads(), std::move(pins)},
-        [model, images] { return model->encode_images(images); },
-        [](Napi::Env inner, at::Tensor& result) { return TensorHandle::wrap(inner, result); });
-  });
+  return run(
+      info, {"images"},
+      [](Model& model, const Tensors& inputs) { return model.encode_images(inputs[0]); },
+      tensor_object);
 }
 
 Napi::Value ModelHandle::propose_masks(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return promised(env, [&] {
-    const Arguments arguments(info);
-    std::vector<Pin> pins;
-    const auto model = live();
-    JobHandle& job = arguments.job(0);
-    const auto images = arguments.tensor(1, "images", pins);
-    Executor& executor = Environment::of(env).executor(model->info().device);
-    return start_call(
-        env, {job, executor, model->threads(), std::move(pins)},
-        [model, images] { return model->propose_masks(images); },
-        [](Napi::Env inner, std::vector<at::Tensor>& proposals) {
-          auto array = Napi::Array::New(inner, proposals.size());
-          for (uint32_t i = 0; i < proposals.size(); ++i) {
-            array[i] = TensorHandle::wrap(inner, proposals[i]);
-          }
-          return array;
-        });
-  });
+  return run(
+      info, {"images"},
+      [](Model& model, const Tensors& inputs) { return model.propose_masks(inputs[0]); },
+      tensor_array);
+}
+
+Napi::Value ModelHandle::segment_dense(const Napi::CallbackInfo& info) {
+  return run(
+      info, {"images", "classEmbeddings", "synonymCounts"},
+      [](Model& model, const Tensors& inputs) {
+        return model.segment_dense(inputs[0], inputs[1], inputs[2]);
+      },
+      tensor_array);
+}
+
+Napi::Value ModelHandle::classify_images(const Napi::CallbackInfo& info) {
+  return run(
+      info, {"images", "classEmbeddings", "synonymCounts"},
+      [](Model& model, const Tensors& inputs) {
+        return model.classify_images(inputs[0], inputs[1], inputs[2]);
+      },
+      tensor_object);
+}
+
+Napi::Value ModelHandle::patch_similarity(const Napi::CallbackInfo& info) {
+  return run(
+      info, {"images", "textEmbeddings"},
+      [](Model& model, const Tensors& inputs) {
+        return model.patch_similarity(inputs[0], inputs[1]);
+      },
+      tensor_array);
 }
 
 Napi::Value ModelHandle::classify_masks(const Napi::CallbackInfo& info) {
@@ -172,7 +201,7 @@ Napi::Value ModelHandle::classify_masks(const Napi::CallbackInfo& info) {
         [model, proposals = std::move(proposals), class_embeddings, synonym_counts, seen] {
           return model->classify_masks(proposals, class_embeddings, synonym_counts, seen);
         },
-        [](Napi::Env inner, at::Tensor& result) { return TensorHandle::wrap(inner, result); });
+        tensor_object);
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <initializer_list>
 #include <memory>
 
 #include "addon/environment.h"
@@ -24,8 +25,17 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value encode_images(const Napi::CallbackInfo& info);
   Napi::Value propose_masks(const Napi::CallbackInfo& info);
   Napi::Value classify_masks(const Napi::CallbackInfo& info);
+  Napi::Value segment_dense(const Napi::CallbackInfo& info);
+  Napi::Value classify_images(const Napi::CallbackInfo& info);
+  Napi::Value patch_similarity(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  // Reads a job and the named tensors, runs call(model, tensors) and resolves with face(env,
+  // result).
+  template <typename Call, typename Face>
+  Napi::Value run(const Napi::CallbackInfo& info, std::initializer_list<const char*> names,
+                  Call call, Face face);
 
   // The model, or Error(ERR_DISPOSED).
   const std::shared_ptr<Model>& live() const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "addon/arguments.h"
 #include "addon/failure.h"
@@ -19,17 +20,30 @@ namespace {
 constexpr int64_t kMaxBatch = int64_t{1} << 31;
 constexpr int64_t kMaxSide = 1 << 15;
 
-// maskLogits, index, classLogProbs, geometry: arguments 1 to 4 of every result call.
+Geometry geometry_at(const Arguments& arguments, size_t position) {
+  const auto sizes = arguments.integers(position, "geometry", int64_t{1} << 40);
+  Geometry geometry{};
+  if (sizes.size() != geometry.size()) {
+    throw_expected("an array of 6 integers", "geometry", arguments.value(position));
+  }
+  std::copy(sizes.begin(), sizes.end(), geometry.begin());
+  return geometry;
+}
+
+Napi::Object label_map_object(Napi::Env env, const LabelMap& map) {
+  auto object = Napi::Object::New(env);
+  object["labels"] = TensorHandle::wrap(env, map.labels);
+  object["scores"] = TensorHandle::wrap(env, map.scores);
+  return object;
+}
+
+// maskLogits, index, classLogProbs, geometry: arguments 1 to 4 of the calls on proposals.
 ImageProposals image_proposals(const Arguments& arguments, std::vector<Pin>& pins) {
   ImageProposals proposals;
   proposals.mask_logits = arguments.tensor(1, "maskLogits", pins);
   proposals.index = arguments.integer(2, "index", 0, kMaxBatch);
   proposals.class_log_probs = arguments.tensor(3, "classLogProbs", pins);
-  const auto geometry = arguments.integers(4, "geometry", int64_t{1} << 40);
-  if (geometry.size() != proposals.geometry.size()) {
-    throw_expected("an array of 6 integers", "geometry", arguments.value(4));
-  }
-  std::copy(geometry.begin(), geometry.end(), proposals.geometry.begin());
+  proposals.geometry = geometry_at(arguments, 4);
   return proposals;
 }
 
@@ -72,12 +86,26 @@ Napi::Value label_map_call(const Napi::CallbackInfo& info) {
     return start_call(
         env, {job, executor, 0, std::move(pins)},
         [proposals, resize_scores] { return label_map(proposals, resize_scores); },
-        [](Napi::Env inner, const LabelMap& map) {
-          auto object = Napi::Object::New(inner);
-          object["labels"] = TensorHandle::wrap(inner, map.labels);
-          object["scores"] = TensorHandle::wrap(inner, map.scores);
-          return object;
-        });
+        label_map_object);
+  });
+}
+
+Napi::Value dense_label_map_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    std::vector<Pin> pins;
+    JobHandle& job = arguments.job(0);
+    ImageLogits logits;
+    logits.class_logits = arguments.tensor(1, "classLogits", pins);
+    logits.index = arguments.integer(2, "index", 0, kMaxBatch);
+    logits.geometry = geometry_at(arguments, 3);
+    std::optional<double> most_entropy;
+    if (!arguments.value(4).IsUndefined()) most_entropy = arguments.number(4, "mostEntropy");
+    Executor& executor = Environment::of(env).executor(logits.class_logits.device());
+    return start_call(
+        env, {job, executor, 0, std::move(pins)},
+        [logits, most_entropy] { return dense_label_map(logits, most_entropy); }, label_map_object);
   });
 }
 

@@ -1,4 +1,5 @@
-// labelMap, panopticMerge, selectInstances and the run-length calls of lib/native.ts.
+// labelMap, denseLabelMap, panopticMerge, selectInstances and the run-length calls of
+// lib/native.ts.
 #pragma once
 
 #include <napi.h>
@@ -6,6 +7,7 @@
 namespace lexiseg {
 
 Napi::Value label_map_call(const Napi::CallbackInfo& info);
+Napi::Value dense_label_map_call(const Napi::CallbackInfo& info);
 Napi::Value panoptic_merge_call(const Napi::CallbackInfo& info);
 Napi::Value select_instances_call(const Napi::CallbackInfo& info);
 

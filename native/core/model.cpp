@@ -58,6 +58,26 @@ void check_log_probs(const Tensor& log_probs) {
   }
 }
 
+void check_embeddings(const Tensor& embeddings, const char* shape, const char* name) {
+  expect(embeddings.dim() == 2 && embeddings.numel() > 0 && embeddings.scalar_type() == at::kFloat,
+         shape, name, embeddings);
+}
+
+// The counts on the CPU.
+Tensor check_classes(const Tensor& class_embeddings, const Tensor& synonym_counts) {
+  check_embeddings(class_embeddings, "float32 [S, D]", "classEmbeddings");
+  expect(synonym_counts.dim() == 1 && synonym_counts.numel() > 0 &&
+             synonym_counts.scalar_type() == at::kLong,
+         "int64 [K]", "synonymCounts", synonym_counts);
+  Tensor counts = synonym_counts.cpu();
+  if (counts.min().item<int64_t>() < 1 || counts.max().item<int64_t>() > class_embeddings.size(0) ||
+      counts.sum().item<int64_t>() != class_embeddings.size(0)) {
+    throw Error(code::kTensor, "Expected synonymCounts of at least 1 that add up to " +
+                                   std::to_string(class_embeddings.size(0)));
+  }
+  return counts;
+}
+
 // A result in contiguous memory that belongs to nobody else.
 Tensor own_result(Tensor result, const std::vector<c10::IValue>& inputs) {
   result = result.contiguous();
@@ -89,7 +109,8 @@ Precision choose_precision(const std::string& name, c10::Device device) {
 
 void check_methods(const Network& network) {
   const std::pair<const char*, size_t> known[] = {
-      {"encode_text", 1}, {"encode_image", 1}, {"propose_masks", 1}, {"classify_masks", 4}};
+      {"encode_text", 1},   {"encode_image", 1},   {"propose_masks", 1},   {"classify_masks", 4},
+      {"segment_dense", 3}, {"classify_image", 3}, {"patch_similarity", 2}};
   for (const auto& [method, arguments] : known) {
     if (!network.has(method) || network.argument_count(method) == arguments) continue;
     throw Error(code::kBundleContract, std::string("Method ") + method + " takes " +
@@ -143,32 +164,15 @@ Tensor Model::encode_images(const Tensor& images) {
 
 std::vector<Tensor> Model::propose_masks(const Tensor& images) {
   check_images(images);
-  const std::vector<c10::IValue> inputs{images.to(info_.device).contiguous()};
-  std::vector<Tensor> proposals = tensors_of(network_->run("propose_masks", inputs));
-  for (Tensor& tensor : proposals) {
-    check_finite(tensor, "propose_masks");
-    tensor = own_result(tensor, inputs);
-  }
-  return proposals;
+  return run_tensors("propose_masks", {images.to(info_.device).contiguous()});
 }
 
 Tensor Model::classify_masks(const std::vector<Tensor>& proposals, const Tensor& class_embeddings,
                              const Tensor& synonym_counts, const Tensor& seen) {
-  expect(class_embeddings.dim() == 2 && class_embeddings.numel() > 0 &&
-             class_embeddings.scalar_type() == at::kFloat,
-         "float32 [S, D]", "classEmbeddings", class_embeddings);
-  expect(synonym_counts.dim() == 1 && synonym_counts.numel() > 0 &&
-             synonym_counts.scalar_type() == at::kLong,
-         "int64 [K]", "synonymCounts", synonym_counts);
+  const Tensor counts = check_classes(class_embeddings, synonym_counts);
   expect(
       seen.dim() == 1 && seen.scalar_type() == at::kBool && seen.sizes() == synonym_counts.sizes(),
       "bool [K]", "seen", seen);
-  const auto counts = synonym_counts.cpu();
-  if (counts.min().item<int64_t>() < 1 || counts.max().item<int64_t>() > class_embeddings.size(0) ||
-      counts.sum().item<int64_t>() != class_embeddings.size(0)) {
-    throw Error(code::kTensor, "Expected synonymCounts of at least 1 that add up to " +
-                                   std::to_string(class_embeddings.size(0)));
-  }
   const size_t wanted = network_->has("classify_masks") ? network_->tuple_width("classify_masks", 0)
                                                         : proposals.size();
   if (proposals.size() != wanted) {
@@ -187,6 +191,39 @@ Tensor Model::classify_masks(const std::vector<Tensor>& proposals, const Tensor&
   const Tensor log_probs = tensors_of(result).at(0);
   check_log_probs(log_probs);
   return own_result(log_probs, inputs);
+}
+
+std::vector<Tensor> Model::run_tensors(const std::string& method, std::vector<c10::IValue> inputs) {
+  std::vector<Tensor> results = tensors_of(network_->run(method, inputs));
+  for (Tensor& tensor : results) {
+    check_finite(tensor, method);
+    tensor = own_result(tensor, inputs);
+  }
+  return results;
+}
+
+std::vector<Tensor> Model::segment_dense(const Tensor& images, const Tensor& class_embeddings,
+                                         const Tensor& synonym_counts) {
+  check_images(images);
+  const Tensor counts = check_classes(class_embeddings, synonym_counts);
+  return run_tensors("segment_dense", {images.to(info_.device).contiguous(),
+                                       class_embeddings.to(info_.device), counts.to(info_.device)});
+}
+
+Tensor Model::classify_images(const Tensor& images, const Tensor& class_embeddings,
+                              const Tensor& synonym_counts) {
+  check_images(images);
+  const Tensor counts = check_classes(class_embeddings, synonym_counts);
+  return run_tensors("classify_image", {images.to(info_.device).contiguous(),
+                                        class_embeddings.to(info_.device), counts.to(info_.device)})
+      .at(0);
+}
+
+std::vector<Tensor> Model::patch_similarity(const Tensor& images, const Tensor& text_embeddings) {
+  check_images(images);
+  check_embeddings(text_embeddings, "float32 [N, D]", "textEmbeddings");
+  return run_tensors("patch_similarity",
+                     {images.to(info_.device).contiguous(), text_embeddings.to(info_.device)});
 }
 
 std::vector<StageTime> Model::profile(const Tensor& images,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
 #include <c10/core/Device.h>
 
 #include <atomic>
@@ -63,11 +64,28 @@ class Model {
                             const at::Tensor& class_embeddings, const at::Tensor& synonym_counts,
                             const at::Tensor& seen);
 
+  // uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K, h, w] over the
+  // network input, and the size of that and of the resized image inside it, int64 [2] each.
+  std::vector<at::Tensor> segment_dense(const at::Tensor& images,
+                                        const at::Tensor& class_embeddings,
+                                        const at::Tensor& synonym_counts);
+
+  // uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K].
+  at::Tensor classify_images(const at::Tensor& images, const at::Tensor& class_embeddings,
+                             const at::Tensor& synonym_counts);
+
+  // uint8 [B, H, W, 3], float32 [N, D] → cosines float32 [B, N, h, w], and sizes as segment_dense.
+  std::vector<at::Tensor> patch_similarity(const at::Tensor& images,
+                                           const at::Tensor& text_embeddings);
+
   // Runs the named stage methods one after the other, each on what the one before gave.
   std::vector<StageTime> profile(const at::Tensor& images, const std::vector<std::string>& stages);
 
  private:
   Model(std::unique_ptr<Network> network, ModelInfo info, int threads);
+
+  // All results of a method, finite, each in memory of its own.
+  std::vector<at::Tensor> run_tensors(const std::string& method, std::vector<c10::IValue> inputs);
 
   std::unique_ptr<Network> network_;
   ModelInfo info_;

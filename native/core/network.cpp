@@ -5,6 +5,7 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 
@@ -24,7 +25,8 @@ namespace jit = torch::jit;
 // The methods that a bundle may export; anything else in it is internal.
 bool is_exported(const std::string& name) {
   static const std::unordered_set<std::string> names{
-      "encode_text", "propose_masks", "classify_masks", "segment_dense", "encode_image"};
+      "encode_text",   "encode_image",   "propose_masks",   "classify_masks",
+      "segment_dense", "classify_image", "patch_similarity"};
   return names.contains(name) || name.starts_with("stage_");
 }
 
@@ -182,7 +184,11 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
   if (placement.ensemble) set_ensemble(module, *placement.ensemble);
   WeightConverter(placement).convert(module);
   std::unique_ptr<Network> network(new Network());
+  network->functions_ = module._ivalue()->compilation_unit();
   try {
+    // Freezing deletes what it inlines from its copy, and an interpreter that reports an error
+    // would read the deleted functions' names. Inlined here, they are those of `functions_`.
+    for (const std::string& name : names) jit::Inline(*module.get_method(name).graph());
     const jit::Module frozen = jit::freeze_module(module, names);
     ConstantPool constants;
     for (const std::string& name : names) {

@@ -49,6 +49,8 @@ class Network {
   static std::unique_ptr<Network> read(const std::shared_ptr<const Archive>& archive,
                                        const Placement& placement);
 
+  // The functions that were inlined: where an operator fails, the interpreter reads their names.
+  std::shared_ptr<const void> functions_;
   std::map<std::string, std::unique_ptr<Method>> methods_;
   int64_t weight_bytes_ = 0;
 };

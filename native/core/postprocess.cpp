@@ -99,6 +99,25 @@ LabelMap label_map(const ImageProposals& proposals, bool resize_scores) {
   return {on_cpu(labels), on_cpu(scores)};
 }
 
+LabelMap dense_label_map(const ImageLogits& logits, std::optional<double> most_entropy) {
+  const Tensor& all = logits.class_logits;
+  if (all.dim() != 4 || all.numel() == 0 || !all.is_floating_point()) {
+    misfit("floating-point class logits [B, K, h, w]", "classLogits", all);
+  }
+  if (logits.index < 0 || logits.index >= all.size(0)) {
+    throw Error(code::kTensor, "Expected an image of the batch for index but received " +
+                                   std::to_string(logits.index));
+  }
+  check_geometry(logits.geometry);
+  using Signature =
+      std::tuple<Tensor, Tensor>(const Tensor&, c10::IntArrayRef, std::optional<double>);
+  // The kernel is the processor's; the logits of one image are small.
+  const Tensor own = on_cpu(all[logits.index], at::kFloat);
+  const auto [labels, scores] =
+      op<Signature>("lexiseg::dense_label_map").call(own, logits.geometry, most_entropy);
+  return {on_cpu(labels), on_cpu(scores)};
+}
+
 PanopticMap panoptic_merge(const ImageProposals& proposals, const Tensor& thing,
                            double object_mask_threshold, double overlap_threshold) {
   const auto [mask_logits, class_probs] = chosen_image(proposals);

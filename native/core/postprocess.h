@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <tuple>
 
 namespace lexiseg {
@@ -17,6 +18,13 @@ struct ImageProposals {
   at::Tensor mask_logits;      // float [B, Q, h, w]
   at::Tensor class_log_probs;  // float [B, Q, K + 1], last is void
   int64_t index;               // which of the B images
+  Geometry geometry;
+};
+
+// The image of a batch that is wanted, with its class logits.
+struct ImageLogits {
+  at::Tensor class_logits;  // float [B, K, h, w]
+  int64_t index;            // which of the B images
   Geometry geometry;
 };
 
@@ -44,6 +52,9 @@ struct Instances {
 
 // All results are on the CPU and contiguous. They throw Error(ERR_TENSOR) for what does not fit.
 LabelMap label_map(const ImageProposals& proposals, bool resize_scores);
+
+// most_entropy, in nats: pixels whose softmax over classes has more get no label.
+LabelMap dense_label_map(const ImageLogits& logits, std::optional<double> most_entropy);
 
 // thing: bool [K].
 PanopticMap panoptic_merge(const ImageProposals& proposals, const at::Tensor& thing,

@@ -30,14 +30,14 @@ inline Geometry checked_geometry(at::IntArrayRef g) {
   return {g[0], g[1], g[2], g[3], g[4], g[5]};
 }
 
-// Mask logits as every op takes them: float32 [Q, h, w], h and w from 1 to 2^20.
-inline at::Tensor checked_mask_logits(const at::Tensor& mask_logits) {
+// Planes on a grid as every op takes them: float32 [N, h, w], h and w from 1 to 2^20.
+inline at::Tensor checked_grid(const at::Tensor& planes, const char* name) {
   constexpr int64_t kMaxSide = int64_t{1} << 20;
-  check_tensor(mask_logits, "mask_logits", {at::kFloat}, 3);
-  LEXISEG_EXPECT(mask_logits.size(1) >= 1 && mask_logits.size(1) <= kMaxSide &&
-                     mask_logits.size(2) >= 1 && mask_logits.size(2) <= kMaxSide,
-                 "masks with sides of 1 to 2^20", "mask_logits", describe(mask_logits));
-  return mask_logits.contiguous();
+  check_tensor(planes, name, {at::kFloat}, 3);
+  LEXISEG_EXPECT(planes.size(1) >= 1 && planes.size(1) <= kMaxSide && planes.size(2) >= 1 &&
+                     planes.size(2) <= kMaxSide,
+                 "planes with sides of 1 to 2^20", name, describe(planes));
+  return planes.contiguous();
 }
 
 }  // namespace lexiseg::ops

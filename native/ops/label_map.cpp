@@ -321,7 +321,7 @@ std::unique_ptr<ProbabilitySource> source_for(const Tensor& masks, const Geometr
 
 std::tuple<Tensor, Tensor> label_map(const Tensor& mask_logits, const Tensor& class_probs,
                                      at::IntArrayRef geometry, bool resize_scores) {
-  const auto masks = checked_mask_logits(mask_logits);
+  const auto masks = checked_grid(mask_logits, "mask_logits");
   const Geometry g = checked_geometry(geometry);
   check_tensor(class_probs, "class_probs", {at::kFloat}, 2);
   LEXISEG_EXPECT(class_probs.size(0) == masks.size(0),

@@ -65,7 +65,7 @@ struct Queries {
 
   Queries(const Tensor& mask_logits, const Tensor& scores_in, const Tensor& labels_in,
           const Tensor& thing_in)
-      : masks(checked_mask_logits(mask_logits)) {
+      : masks(checked_grid(mask_logits, "mask_logits")) {
     check_tensor(scores_in, "scores", {at::kFloat}, 1);
     check_tensor(labels_in, "labels", {at::kLong}, 1);
     check_tensor(thing_in, "thing", {at::kBool}, 1);

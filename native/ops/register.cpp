@@ -10,6 +10,7 @@
 #include <string>
 
 #include "ops/collective.h"
+#include "ops/dense_label_map.h"
 #include "ops/label_map.h"
 #include "ops/linear.h"
 #include "ops/linear_sum_assignment.h"
@@ -36,6 +37,8 @@ constexpr const char* kSchemas[] = {
     "float norm_eps, Tensor fc1_weight, Tensor fc1_bias, Tensor fc2_weight, Tensor fc2_bias, "
     "Tensor gamma) -> Tensor",
     "label_map(Tensor mask_logits, Tensor class_probs, int[] geometry, bool resize_scores) "
+    "-> (Tensor, Tensor)",
+    "dense_label_map(Tensor class_logits, int[] geometry, float? most_entropy=None) "
     "-> (Tensor, Tensor)",
     "panoptic_merge(Tensor mask_logits, Tensor scores, Tensor labels, Tensor thing, "
     "int[] geometry, float object_mask_threshold, float overlap_threshold) "
@@ -80,6 +83,7 @@ void implement(torch::Library& library) {
   on(c10::DispatchKey::Autograd, "mask_pooling", mask_pooling_autograd);
   on(c10::DispatchKey::CompositeExplicitAutograd, "mask_pooling", mask_pooling_composed);
   on(kCpu, "label_map", label_map);
+  on(kCpu, "dense_label_map", dense_label_map);
   on(kCpu, "panoptic_merge", panoptic_merge);
   on(kCpu, "select_instances", select_instances);
   on(kCpu, "rle_encode", rle_encode);

@@ -161,7 +161,7 @@ std::map<int64_t, Mask> trace_all(const Tensor& masks, const Geometry& g,
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> select_instances(
     const Tensor& mask_logits, const Tensor& class_probs, const Tensor& thing,
     at::IntArrayRef geometry, int64_t top_k, bool things_only) {
-  const auto masks = checked_mask_logits(mask_logits);
+  const auto masks = checked_grid(mask_logits, "mask_logits");
   const Geometry g = checked_geometry(geometry);
   check_tensor(class_probs, "class_probs", {at::kFloat}, 2);
   LEXISEG_EXPECT(class_probs.size(0) == masks.size(0),

@@ -1,9 +1,13 @@
-/** Where the committed tiny bundle lies. */
+/** Where the committed tiny bundles lie. */
 import { fileURLToPath } from 'node:url';
 
-export const TINY_BUNDLE = fileURLToPath(
-  new URL('../../models/bundles/tiny-fc-clip.pt', import.meta.url),
-);
+const place = (name: string): string =>
+  fileURLToPath(new URL(`../../models/bundles/${name}.pt`, import.meta.url));
+
+/** Proposes masks. */
+export const TINY_BUNDLE = place('tiny-fc-clip');
+/** Scores places. */
+export const TINY_DENSE_BUNDLE = place('tiny-pacl');
 
 /** Classes of the drawn scene. */
 export const SCENE_CLASSES = ['sky', 'mountain', 'grass', 'road', 'house', 'tree', 'dog|puppy'];

@@ -76,6 +76,20 @@ def _mask_results(module: nn.Module, image: Tensor, vocabularies: Vocabularies) 
     return results
 
 
+def _dense_results(module: nn.Module, image: Tensor, vocabularies: Vocabularies) -> Results:
+    results: Results = []
+    size = f"{image.shape[1]}x{image.shape[2]}"
+    for index, (embeddings, counts, _) in enumerate(vocabularies):
+        about = f"at {size}, vocabulary {index}"
+        for field, tensor in enumerate(module.segment_dense(image, embeddings, counts)):
+            results.append((f"segment_dense[{field}] {about}", tensor))
+        similarity = module.patch_similarity(image, embeddings)[0]
+        results.append((f"patch_similarity {about}", similarity))
+        logits = module.classify_image(image, embeddings, counts)
+        results.append((f"classify_image {about}", logits))
+    return results
+
+
 def run_methods(module: nn.Module, seed: int = 0) -> Results:
     """Results of every method on two image sizes and two vocabularies, each with its name."""
     generator = torch.Generator().manual_seed(seed)
@@ -91,6 +105,8 @@ def run_methods(module: nn.Module, seed: int = 0) -> Results:
                 results.append((name, module.encode_image(image)))
             if hasattr(module, "propose_masks"):
                 results += _mask_results(module, image, vocabularies)
+            if hasattr(module, "segment_dense"):
+                results += _dense_results(module, image, vocabularies)
     return results
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from lexiseg_models.convert import clip as clip_weights
 from lexiseg_models.convert import fc_clip as fc_clip_weights
-from lexiseg_models.methods import clip, fc_clip, fc_clip_training
+from lexiseg_models.methods import clip, fc_clip, fc_clip_training, pacl
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,12 @@ METHODS: Dict[str, Method] = {
         load_weights=fc_clip_weights.load_weights,
         load_clip=clip_weights.load_clip,
         licence="FC-CLIP: Apache-2.0",
+    ),
+    "pacl": Method(
+        composer=pacl,
+        training=pacl,
+        load_weights=None,
+        load_clip=clip_weights.load_clip,
+        licence="",
     ),
 }

@@ -88,7 +88,8 @@ class VisionTransformer(nn.Module):
         """
         if stride < 1 or stride > self.patch:
             raise ValueError("Expected stride to be 1 to the patch size")
-        x = F.conv2d(image, self.patches.weight, stride=[stride, stride])
+        weight = self.patches.weight
+        x = F.conv2d(image.to(weight.dtype), weight, stride=[stride, stride])
         height, width = x.shape[2], x.shape[3]
         tokens = x.flatten(2).transpose(1, 2)
         first = self.class_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1)

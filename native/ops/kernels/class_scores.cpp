@@ -70,9 +70,39 @@ void best(const ClassBlocks& blocks, const float* panel, float* score, int32_t* 
   store(label + kLanes, right_label);
 }
 
+struct Leader {
+  Floats logit = all(-__builtin_huge_valf());
+  Ints label = all(-1);
+
+  LEXISEG_INLINE void challenge(Floats other, int32_t name) {
+    const Ints wins = other > logit;
+    logit = wins ? other : logit;
+    label = wins ? all(name) : label;
+  }
+};
+
+void softmax(const float* logits, int64_t classes, int32_t* label, float* sum, float* weighted) {
+  for (int64_t half = 0; half < kPixels; half += kLanes) {
+    Leader leader;
+    for (int64_t k = 0; k < classes; ++k) {
+      leader.challenge(load(logits + k * kPixels + half), static_cast<int32_t>(k));
+    }
+    Floats total{}, product{};
+    for (int64_t k = 0; k < classes; ++k) {
+      const Floats below = load(logits + k * kPixels + half) - leader.logit;
+      const Floats e = exponential(below);
+      total += e;
+      product += below * e;
+    }
+    store(label + half, leader.label);
+    store(sum + half, total);
+    store(weighted + half, product);
+  }
+}
+
 }  // namespace
 
 extern const ClassScoreKernels class_score_kernels;
-const ClassScoreKernels class_score_kernels = {kRows, kPixels, scores, best};
+const ClassScoreKernels class_score_kernels = {kRows, kPixels, scores, best, softmax};
 
 }  // namespace lexiseg::ops::LEXISEG_ISA

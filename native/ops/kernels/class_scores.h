@@ -21,6 +21,12 @@ struct ClassScoreKernels {
   // The largest score of each pixel and which class has it, the first among equals; -infinity and
   // -1 where no score is a number.
   void (*best)(const ClassBlocks&, const float* panel, float* score, int32_t* label);
+  // The softmax over classes of class logits [classes, pixels]: the class with the largest logit at
+  // each pixel, the first among equals, -1 where none is a number; sum over classes of e =
+  // exp(logit
+  // - largest); and the sum of (logit - largest) * e, from which the entropy follows.
+  void (*softmax)(const float* logits, int64_t classes, int32_t* label, float* sum,
+                  float* weighted);
 };
 
 }  // namespace lexiseg::ops

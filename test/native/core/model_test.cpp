@@ -178,6 +178,7 @@ TEST("a method that raises, is absent or returns no tensor gives a coded error")
   const c10::InferenceMode inference;
   const auto model = load(fixture("breaks.pt"));
   EXPECT_CODE(model->propose_masks(some_image(8, 8)), "ERR_INFERENCE");
+  EXPECT_CODE(model->encode_images(some_image(8, 8)), "ERR_INFERENCE");
   EXPECT_CODE(model->profile(some_image(8, 8), {"stage_absent"}), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(model->classify_masks({}, unit_rows(1, 4), at::ones({1}, at::kLong),
                                     at::zeros({1}, at::kBool)),

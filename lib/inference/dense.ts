@@ -1,0 +1,170 @@
+/** Images → scores of every place → results, for bundles that score places and not masks. */
+import type { BundleLabel } from '../bundle.js';
+import { LexisegError } from '../errors.js';
+import { type Frame, geometryTo } from '../frame.js';
+import type { DecodedImage } from '../image.js';
+import { runJob } from '../job.js';
+import type { Manifest } from '../manifest.js';
+import { type NativeJob, type NativeModel, type NativeTensor, native } from '../native.js';
+import { HeatMap, spread } from '../results/heat-map.js';
+import { type SemanticSegmentation, semanticSegmentation } from '../results/semantic.js';
+import { Vocabulary } from '../vocabulary.js';
+import { stackImages } from './image-batch.js';
+import { readSize } from './network-size.js';
+import type { SegmentPlan } from './segment-options.js';
+
+/** Values of places on a grid over the network input, [B, N, h, w]. */
+export interface PlaceScores extends Frame {
+  readonly scores: NativeTensor;
+}
+
+/** The dense stages of one loaded bundle. */
+export class DenseStages {
+  readonly #model: NativeModel;
+  readonly #manifest: Manifest;
+  readonly #label: BundleLabel;
+
+  constructor(parts: { model: NativeModel; manifest: Manifest; label: BundleLabel }) {
+    this.#model = parts.model;
+    this.#manifest = parts.manifest;
+    this.#label = parts.label;
+  }
+
+  /** Segmentations of images of one size, in their order. */
+  async segment(
+    images: readonly DecodedImage[],
+    vocabulary: Vocabulary,
+    plan: SegmentPlan,
+  ): Promise<SemanticSegmentation[]> {
+    const { classEmbeddings, synonymCounts } = Vocabulary.tensorsOf(vocabulary);
+    const { scores, ...frame } = await this.#places('segment_dense', images, plan.signal, {
+      run: (job, input) => this.#model.segmentDense(job, input, classEmbeddings, synonymCounts),
+    });
+    const results: SemanticSegmentation[] = [];
+    try {
+      for (const [row, image] of images.entries()) {
+        const size = plan.outputSize ?? { width: image.width, height: image.height };
+        const maps = await runJob(plan.signal, (job) =>
+          native().denseLabelMap(job, scores, row, geometryTo(frame, size), plan.mostEntropy),
+        );
+        const { classes } = vocabulary;
+        results.push(
+          await semanticSegmentation({ ...size, classes, bundle: this.#label, image }, maps),
+        );
+      }
+      return results;
+    } catch (error) {
+      for (const result of results) result.dispose();
+      throw error;
+    } finally {
+      scores.dispose();
+    }
+  }
+
+  /** One map for each class: the largest cosine of its synonyms at each place. */
+  async heatMaps(
+    image: DecodedImage,
+    vocabulary: Vocabulary,
+    signal: AbortSignal | undefined,
+  ): Promise<HeatMap[]> {
+    const { classEmbeddings } = Vocabulary.tensorsOf(vocabulary);
+    const { scores, ...frame } = await this.#places('patch_similarity', [image], signal, {
+      run: (job, input) => this.#model.patchSimilarity(job, input, classEmbeddings),
+    });
+    try {
+      const [, , height = 0, width = 0] = scores.shape;
+      const cosines = await float32OnHost(scores, signal);
+      const maps: HeatMap[] = [];
+      let row = 0;
+      for (const { name, synonyms } of vocabulary.classes) {
+        const values = new Float32Array(width * height).fill(-Infinity);
+        for (const end = row + synonyms.length; row < end; row++) {
+          const own = cosines.subarray(row * values.length, (row + 1) * values.length);
+          own.forEach((value, at) => {
+            values[at] = Math.max(values[at] as number, value);
+          });
+        }
+        maps.push(
+          new HeatMap(name, await spread({ ...frame, values, width, height }, image), image),
+        );
+      }
+      return maps;
+    } finally {
+      scores.dispose();
+    }
+  }
+
+  /** Class logits of images of one size: float32 [B, K]. */
+  async classifyImages(
+    images: readonly DecodedImage[],
+    vocabulary: Vocabulary,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    this.#need('classify_image');
+    const { classEmbeddings, synonymCounts } = Vocabulary.tensorsOf(vocabulary);
+    const input = stackImages(images);
+    try {
+      const logits = await runJob(signal, (job) =>
+        this.#model.classifyImages(job, input, classEmbeddings, synonymCounts),
+      );
+      try {
+        return await float32OnHost(logits, signal);
+      } finally {
+        logits.dispose();
+      }
+    } finally {
+      input.dispose();
+    }
+  }
+
+  async #places(
+    method: string,
+    images: readonly DecodedImage[],
+    signal: AbortSignal | undefined,
+    { run }: { run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]> },
+  ): Promise<PlaceScores> {
+    this.#need(method);
+    const input = stackImages(images);
+    let tensors: NativeTensor[] = [];
+    try {
+      tensors = await runJob(signal, (job) => run(job, input));
+      const [scores, network, valid, ...rest] = tensors;
+      if (!scores || !network || !valid || rest.length > 0) {
+        const said = `${method} gave ${tensors.length} tensors, not 3`;
+        throw new LexisegError('ERR_BUNDLE_CONTRACT', said);
+      }
+      const networkSize = await readSize(network, 'network_size', signal);
+      const validSize = await readSize(valid, 'valid_size', signal);
+      network.dispose();
+      valid.dispose();
+      return { scores, networkSize, validSize };
+    } catch (error) {
+      for (const tensor of tensors) tensor.dispose();
+      throw error;
+    } finally {
+      input.dispose();
+    }
+  }
+
+  #need(method: string): void {
+    const { methods } = this.#manifest;
+    if (methods.includes(method)) return;
+    throw new LexisegError('ERR_UNSUPPORTED', `The bundle has no ${method}`, {
+      details: { methods },
+    });
+  }
+}
+
+/** A copy of a tensor's numbers in JavaScript's own memory. */
+async function float32OnHost(
+  tensor: NativeTensor,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
+  if (tensor.device === 'cpu') return (tensor.data() as Float32Array).slice();
+  const onHost = await runJob(signal, (job) => tensor.to(job, 'cpu', 'float32'));
+  try {
+    return (onHost.data() as Float32Array).slice();
+  } finally {
+    onHost.dispose();
+  }
+}

@@ -1,0 +1,298 @@
+"""PACL (arXiv 2212.04994): text and the patches of a frozen vision transformer, made to agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
+from lexiseg_models.objectives.patch_alignment import PatchAlignment, compatibility
+from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
+from lexiseg_models.parts.dense import PatchGrid
+from lexiseg_models.parts.patch_embedder import PatchEmbedder
+from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
+from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
+from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
+
+METHODS = ("encode_text", "encode_image", "segment_dense", "classify_image", "patch_similarity")
+STAGES = ()
+TASKS = ("semantic",)
+PROPOSALS = ()
+BATCH = "image-text"
+PARTS = (
+    Part("image_tower", ("image_tower",), frozen=True, learning_rate_multiplier=0.1),
+    Part("text_encoder", ("text_encoder",), frozen=True, learning_rate_multiplier=0.1),
+    Part(
+        "patch_embedder",
+        ("patch_embedder", "classifier"),
+        frozen=False,
+        learning_rate_multiplier=1.0,
+    ),
+)
+_SECTIONS = (
+    "clip",
+    "image",
+    "dense",
+    "objective",
+    "prompt_templates",
+    "training_vocabulary",
+)
+_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
+_EMBEDDERS = ("residual", "projection")
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """How patches become a map of classes.
+
+    Attributes:
+        embedder: "residual" (PACL's vision embedder) or "projection" (CLIP's own, untrained).
+        stride: pixels from one patch to the next, 1 to the patch size.
+        exact: sample scores at patch centres (True), or resize the grid as if it filled the image.
+    """
+
+    embedder: str
+    stride: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Of training.
+
+    Attributes:
+        sharpness: of the softmax over patches; 1 is the paper's formula, 10 makes it choose.
+    """
+
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class PaclConfig:
+    """Everything that fixes the network; see the files in configs/pacl."""
+
+    embedding_dim: int
+    image_tower: VisionTransformerConfig
+    text_encoder: TextEncoderConfig
+    image: ImageConfig
+    dense: DenseConfig
+    objective: ObjectiveConfig
+
+
+class Pacl(nn.Module):
+    """Class scores of every patch, and of images whose patches each class weighs for itself."""
+
+    def __init__(
+        self,
+        *,
+        preprocess: Preprocess,
+        image_tower: VisionTransformer,
+        patch_embedder: nn.Module,
+        text_encoder: TextEncoder,
+        classifier: CosineClassifier,
+        patch_grid: PatchGrid,
+        sharpness: float,
+    ) -> None:
+        """Composes parts that `build` made.
+
+        `patch_embedder` leads to text space, or is the identity: then CLIP's own projection does.
+        """
+        super().__init__()
+        self.preprocess = preprocess
+        self.image_tower = image_tower
+        self.patch_embedder = patch_embedder
+        self.text_encoder = text_encoder
+        self.classifier = classifier
+        self.patch_grid = patch_grid
+        self.sharpness: float = sharpness
+        self.projected: bool = isinstance(patch_embedder, nn.Identity)
+
+    @torch.jit.export
+    def encode_text(self, token_ids: Tensor) -> Tensor:
+        """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
+        return self.text_encoder(token_ids)
+
+    @torch.jit.export
+    def encode_image(self, image: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3], RGB, to CLIP's own image embeddings float32 [B, D], unit norm."""
+        class_token, _ = self.image_tower(self.preprocess(image)[0], self.image_tower.patch)
+        return self.image_tower.embed(class_token)
+
+    def embed_patches(self, network_input: Tensor, stride: int) -> Tensor:
+        """Normalised images [B, 3, H, W] to embedded patches float32 [B, h, w, D]."""
+        _, tokens = self.image_tower(network_input, stride)
+        tokens = tokens.permute(0, 2, 3, 1)
+        if self.projected:
+            return (tokens @ self.image_tower.projection).to(torch.float32)
+        return self.patch_embedder(tokens.to(torch.float32)).to(torch.float32)
+
+    def similarities(self, network_input: Tensor, text: Tensor) -> Tensor:
+        """Cosines of patches and texts, float32 [B, N, h, w], on a grid over the whole input."""
+        patches = F.normalize(self.embed_patches(network_input, self.patch_grid.stride), dim=3)
+        cosines = (patches @ text.to(torch.float32).t()).permute(0, 3, 1, 2)
+        return self.patch_grid(cosines, network_input.shape[2], network_input.shape[3])
+
+    @torch.jit.export
+    def segment_dense(
+        self, image: Tensor, class_embeddings: Tensor, synonym_counts: Tensor
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Class logits over the network input.
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB.
+            class_embeddings: float32 [S, D], unit norm.
+            synonym_counts: int64 [K], summing to S.
+
+        Returns:
+            float32 [B, K, h, w], scaled cosines; the size of the network input and of the resized
+            image inside it, int64 [2] each (height, width).
+        """
+        network_input, valid_size = self.preprocess(image)
+        cosines = self.similarities(network_input, class_embeddings)
+        best = synonym_maximum(cosines.permute(0, 2, 3, 1), synonym_counts).permute(0, 3, 1, 2)
+        network_size = torch.tensor(
+            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
+        )
+        return self.classifier.scale() * best, network_size, valid_size
+
+    @torch.jit.export
+    def patch_similarity(self, image: Tensor, text: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Cosines of every place and every text, for heat maps.
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB.
+            text: float32 [N, D], unit norm.
+
+        Returns:
+            float32 [B, N, h, w], -1..1; sizes as `segment_dense` gives them.
+        """
+        network_input, valid_size = self.preprocess(image)
+        network_size = torch.tensor(
+            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
+        )
+        return self.similarities(network_input, text), network_size, valid_size
+
+    @torch.jit.export
+    def classify_image(
+        self, image: Tensor, class_embeddings: Tensor, synonym_counts: Tensor
+    ) -> Tensor:
+        """Class logits of whole images: every class pools the patches by its own weights (sec. 4).
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB.
+            class_embeddings: float32 [S, D], unit norm.
+            synonym_counts: int64 [K], summing to S.
+
+        Returns:
+            float32 [B, K].
+        """
+        network_input, _ = self.preprocess(image)
+        patches = self.embed_patches(network_input, self.image_tower.patch).flatten(1, 2)
+        pooled = compatibility(patches, class_embeddings, self.sharpness)
+        return self.classifier.scale() * synonym_maximum(pooled, synonym_counts)
+
+
+class TrainablePacl(Pacl):
+    """The method with `losses` beside what it does at inference."""
+
+    def __init__(self, **parts: Any) -> None:
+        """`parts` are those of the method."""
+        super().__init__(**parts)
+        self.objective = PatchAlignment(self.sharpness)
+
+    @torch.jit.export
+    def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Weighted losses by name; their sum is what training makes small.
+
+        Args:
+            batch: `images` uint8 [B, H, W, 3] of the size the network sees and `token_ids` int64
+                [B, L] of a text of each.
+        """
+        network_input = self.preprocess.normalise(batch["images"])
+        patches = self.embed_patches(network_input, self.image_tower.patch).flatten(1, 2)
+        text = self.text_encoder(batch["token_ids"])
+        return self.objective(patches, text, self.classifier.scale())
+
+
+def _parse_tower(data: Any) -> VisionTransformerConfig:
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"Expected an object for clip.image_tower but received {data!r}")
+    rest = {key: value for key, value in data.items() if key != "kind"}
+    if data.get("kind") != "vision-transformer":
+        raise ConfigError("Expected vision-transformer for clip.image_tower.kind")
+    return parse(VisionTransformerConfig, rest, "clip.image_tower")
+
+
+def parse_config(data: Mapping[str, Any]) -> PaclConfig:
+    """Reads the network's part of a config file; the exporter reads the rest."""
+    section(data, "", _SECTIONS)
+    clip = section(data, "clip", _CLIP_KEYS)
+    width = clip["embedding_dim"]
+    if type(width) is not int or width < 1:
+        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
+    tower = _parse_tower(clip["image_tower"])
+    dense = parse(DenseConfig, data.get("dense"), "dense")
+    image = parse(ImageConfig, data.get("image"), "image")
+    if dense.embedder not in _EMBEDDERS:
+        raise ConfigError(
+            f"Expected residual or projection for dense.embedder but received {dense.embedder!r}"
+        )
+    if dense.stride > tower.patch:
+        raise ConfigError(f"Expected at most {tower.patch} for dense.stride")
+    if image.divisor % dense.stride != 0:
+        raise ConfigError("Expected dense.stride to divide image.divisor")
+    if image.divisor < tower.patch:
+        raise ConfigError("Expected image.divisor to be at least the patch size")
+    return PaclConfig(
+        embedding_dim=width,
+        image_tower=tower,
+        text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
+        image=image,
+        dense=dense,
+        objective=parse(ObjectiveConfig, data.get("objective"), "objective"),
+    )
+
+
+def keep_float32(config: PaclConfig) -> Tuple[str, ...]:
+    """Submodules whose weights stay float32 whatever the dtype.
+
+    The embedder is small, and what it gives is compared by cosines that lie close together.
+    """
+    return ("patch_embedder", "classifier")
+
+
+def _parts(config: PaclConfig) -> Dict[str, Any]:
+    width, tower = config.embedding_dim, config.image_tower
+    aligned = config.dense.embedder == "residual"
+    embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
+    return {
+        "preprocess": Preprocess(config.image),
+        "image_tower": VisionTransformer(tower, embedding_dim=width),
+        "patch_embedder": embedder,
+        "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
+        "classifier": CosineClassifier(scale=1.0 / 0.07),
+        "patch_grid": PatchGrid(
+            patch=tower.patch, stride=config.dense.stride, exact=config.dense.exact
+        ),
+        "sharpness": config.objective.sharpness,
+    }
+
+
+def build(config: PaclConfig) -> Pacl:
+    """Composes the method with fresh weights, in eval mode."""
+    return Pacl(**_parts(config)).eval()
+
+
+def build_trainable(data: Mapping[str, Any]) -> TrainablePacl:
+    """Composes the method with its objective from a config file."""
+    return TrainablePacl(**_parts(parse_config(data))).eval()
+
+
+def groups(module: TrainablePacl) -> List[Dict[str, Any]]:
+    """Parameter groups for the manifest."""
+    return parameter_groups(module, PARTS, gains_and_biases)

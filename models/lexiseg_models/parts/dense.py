@@ -1,0 +1,64 @@
+"""Maps on the grid of a vision transformer's patches, laid over the image they were cut from."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PatchGrid(nn.Module):
+    """Brings maps from patch centres to cells of `stride` pixels that fill the network input.
+
+    Patch i is centred at patch / 2 + i * stride pixels. With a stride below the patch size the
+    outermost centres lie half a patch inside the image, so a grid that is simply resized to the
+    image is up to (patch - stride) / 2 pixels off near its border.
+    """
+
+    def __init__(self, *, patch: int, stride: int, exact: bool) -> None:
+        """There are no parameters.
+
+        Args:
+            patch: side of a patch, pixels.
+            stride: pixels from one patch to the next.
+            exact: read maps at the true centres; False gives the grid as it is.
+        """
+        super().__init__()
+        self.patch: int = patch
+        self.stride: int = stride
+        self.exact: bool = exact
+
+    def places(self, cells: int, patches: int) -> Tensor:
+        """Where the centres of cells lie among the patches: float32 [cells], 0..patches - 1."""
+        centres = (torch.arange(cells, dtype=torch.float32) + 0.5) * self.stride
+        return ((centres - 0.5 * self.patch) / self.stride).clamp(0.0, float(patches - 1))
+
+    def forward(self, maps: Tensor, height: int, width: int) -> Tensor:
+        """Bilinear values at the centres of cells; the border's repeat outside.
+
+        Args:
+            maps: float32 [B, C, h, w] on the patches.
+            height: of the network input, a multiple of the stride.
+            width: likewise.
+
+        Returns:
+            float32 [B, C, height / stride, width / stride], or `maps` where nothing is to move.
+        """
+        if not self.exact or self.stride == self.patch:
+            return maps
+        rows, columns = maps.shape[2], maps.shape[3]
+        y = self.places(height // self.stride, rows).to(maps.device)
+        x = self.places(width // self.stride, columns).to(maps.device)
+        # grid_sample's coordinates with aligned corners: -1 and 1 are the outermost patches.
+        v = 2.0 * y / max(rows - 1, 1) - 1.0
+        u = 2.0 * x / max(columns - 1, 1) - 1.0
+        grid = torch.stack(
+            (u.unsqueeze(0).expand(v.shape[0], -1), v.unsqueeze(1).expand(-1, u.shape[0])), dim=2
+        )
+        return F.grid_sample(
+            maps,
+            grid.unsqueeze(0).expand(maps.shape[0], -1, -1, -1),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=True,
+        )

@@ -1,0 +1,154 @@
+"""Patch-aligned segmentation: what its parts do together, and what must not change it."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lexiseg_models.configuration import ConfigError, config_names, read_config
+from lexiseg_models.methods import pacl
+from lexiseg_models.parts.dense import PatchGrid
+from torch import Tensor
+
+
+def config(**changes: dict[str, object]) -> dict[str, object]:
+    """The tiny config with some sections changed."""
+    raw = copy.deepcopy(read_config("pacl", "tiny"))
+    for name, change in changes.items():
+        raw[name] = {**raw[name], **change}
+    return raw
+
+
+@pytest.fixture(scope="module")
+def network() -> pacl.TrainablePacl:
+    torch.manual_seed(4)
+    return pacl.build_trainable(config())
+
+
+@pytest.fixture(scope="module")
+def image() -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, (2, 70, 90, 3), dtype=torch.uint8, generator=generator)
+
+
+def embeddings(count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(count)
+    return F.normalize(torch.randn(count, 64, generator=generator), dim=1)
+
+
+@pytest.mark.parametrize("name", config_names("pacl"))
+def test_every_config_is_sound(name):
+    parsed = pacl.parse_config(read_config("pacl", name))
+    with torch.device("meta"):
+        module = pacl.build_trainable(read_config("pacl", name))
+    embedder = sum(p.numel() for p in module.patch_embedder.parameters())
+    width, dim = parsed.image_tower.width, parsed.embedding_dim
+    assert embedder == 2 * width * dim + dim * dim + 3 * dim
+    published = {(768, 512): 1_050_112, (1024, 768): 2_164_992}
+    assert embedder == published.get((width, dim), embedder)
+
+
+@pytest.mark.parametrize(
+    "changes, what",
+    [
+        ({"dense": {"stride": 9}}, "at most 8 for dense.stride"),
+        ({"dense": {"stride": 3}}, "divide image.divisor"),
+        ({"dense": {"embedder": "magic"}}, "residual or projection"),
+        ({"image": {"divisor": 4}}, "at least the patch size"),
+    ],
+)
+def test_unsound_configs_are_refused(changes, what):
+    with pytest.raises(ConfigError, match=what):
+        pacl.parse_config(config(**changes))
+
+
+@pytest.mark.parametrize("patch, stride, side", [(16, 4, 64), (16, 8, 48), (14, 4, 28), (8, 8, 32)])
+def test_maps_are_read_at_the_centres_of_patches(patch, stride, side):
+    """A map of each patch's own centre becomes a map of each cell's centre, but at the border."""
+    patches = 1 + (side - patch) // stride
+    centres = patch / 2 + stride * torch.arange(patches, dtype=torch.float32)
+    maps = torch.stack(torch.meshgrid(centres, centres, indexing="ij")).unsqueeze(0)
+    grid = PatchGrid(patch=patch, stride=stride, exact=True)
+    found = grid(maps, side, side)
+    cells = (torch.arange(side // stride) + 0.5) * stride
+    expected = cells.clamp(float(centres[0]), float(centres[-1]))
+    torch.testing.assert_close(found[0, 0, :, 0], expected)
+    torch.testing.assert_close(found[0, 1, 0], expected)
+
+
+def test_a_plain_grid_is_left_as_it_is():
+    maps = torch.randn(1, 3, 13, 13)
+    assert PatchGrid(patch=16, stride=4, exact=False)(maps, 64, 64) is maps
+    assert PatchGrid(patch=16, stride=16, exact=True)(maps, 208, 208) is maps
+
+
+def test_logits_are_scaled_cosines_of_the_best_synonym(network, image):
+    text = embeddings(4)
+    with torch.no_grad():
+        logits, network_size, valid_size = network.segment_dense(
+            image, text, torch.tensor([1, 2, 1])
+        )
+        cosines, _, _ = network.patch_similarity(image, text)
+    assert network_size.tolist() == [64, 88] and valid_size.tolist() == [64, 82]
+    assert logits.shape == (2, 3, 16, 22) and cosines.shape == (2, 4, 16, 22)
+    assert float(cosines.abs().max()) <= 1.0 + 1e-5
+    best = torch.stack((cosines[:, 0], cosines[:, 1:3].amax(1), cosines[:, 3]), dim=1)
+    torch.testing.assert_close(logits, network.classifier.scale().detach() * best)
+
+
+def test_a_repeated_synonym_changes_nothing_and_order_only_reorders(network, image):
+    text = embeddings(3)
+    one = torch.tensor([1, 1, 1])
+    with torch.no_grad():
+        for method in (lambda *a: network.segment_dense(*a)[0], network.classify_image):
+            plain = method(image, text, one)
+            twice = method(image, text[[0, 1, 1, 2]], torch.tensor([1, 2, 1]))
+            torch.testing.assert_close(plain, twice)
+            torch.testing.assert_close(method(image, text[[2, 0, 1]], one), plain[:, [2, 0, 1]])
+
+
+def test_every_class_pools_the_patches_of_an_image_for_itself(network, image):
+    text = embeddings(3)
+    with torch.no_grad():
+        logits = network.classify_image(image, text, torch.tensor([1, 1, 1]))
+        patches = network.embed_patches(network.preprocess(image)[0], 8).flatten(1, 2)
+        for b in range(2):
+            for j in range(3):
+                weight = (10.0 * F.cosine_similarity(patches[b], text[j], dim=1)).softmax(0)
+                pooled = (weight.unsqueeze(1) * patches[b]).sum(0)
+                expected = network.classifier.scale() * F.cosine_similarity(pooled, text[j], dim=0)
+                torch.testing.assert_close(logits[b, j], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_without_an_embedder_patches_go_through_clips_own_projection(image):
+    torch.manual_seed(6)
+    baseline = pacl.build(pacl.parse_config(config(dense={"embedder": "projection"})))
+    text = embeddings(2)
+    with torch.no_grad():
+        prepared = baseline.preprocess(image)[0]
+        _, tokens = baseline.image_tower(prepared, 4)
+        embedded = tokens.permute(0, 2, 3, 1) @ baseline.image_tower.projection
+        expected = F.normalize(embedded, dim=3) @ text.t()
+        found = baseline.similarities(prepared, text)
+        moved = baseline.patch_grid(expected.permute(0, 3, 1, 2), 64, 88)
+    torch.testing.assert_close(found, moved)
+
+
+def test_only_the_embedder_and_the_scale_learn(network):
+    groups = pacl.groups(network)
+    frozen = {n for g in groups if g["frozen"] for n in g["parameters"]}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+    batch = {
+        "images": torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8),
+        "token_ids": torch.randint(1, 400, (3, 6)),
+    }
+    losses = network.losses(batch)
+    (losses["image_to_text"] + losses["text_to_image"]).backward()
+    learning = {n for n, p in network.named_parameters() if p.grad is not None}
+    assert learning == {n for n, _ in network.named_parameters()} - frozen
+    assert {n.split(".")[0] for n in learning} == {"patch_embedder", "classifier"}
+    network.requires_grad_(False)
+    network.zero_grad()

@@ -75,15 +75,15 @@ export const CLIP_TRAINER = {
 
 /** Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. */
 export const MASK_RUN = {
-  steps: 5_000,
+  steps: 4_500,
   learningRate: 5e-4,
   schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
 };
 
 export const MASK_DATA = {
   batchSize: 8,
-  imageSize: { width: 384, height: 384 },
-  scale: [1, 1.6],
+  imageSize: { width: 320, height: 320 },
+  scale: [1.05, 1.7],
   flip: 0.5,
   colorJitter: { brightness: 0.25, contrast: 0.25, saturation: 0.4, hue: 0.05 },
 };

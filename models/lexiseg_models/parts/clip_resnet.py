@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.conv_norm import ConvNorm
 from lexiseg_models.parts.linear import Linear
 
 
@@ -27,32 +28,6 @@ class ClipResNetConfig:
     width: int
     heads: int
     position_grid: int
-
-
-class ConvNorm(nn.Module):
-    """Convolution without bias, then BatchNorm with its stored statistics."""
-
-    def __init__(self, in_width: int, width: int, *, kernel: int = 1, stride: int = 1) -> None:
-        """Same padding for odd kernels."""
-        super().__init__()
-        self.conv = nn.Conv2d(
-            in_width, width, kernel, stride=stride, padding=kernel // 2, bias=False
-        )
-        self.norm = nn.BatchNorm2d(width)
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, Cin, h, w] to [B, C, h / stride, w / stride]; statistics are never updated."""
-        return F.batch_norm(
-            self.conv(x),
-            self.norm.running_mean,
-            self.norm.running_var,
-            self.norm.weight,
-            self.norm.bias,
-            False,
-            0.0,
-            self.norm.eps,
-        )
 
 
 class Bottleneck(nn.Module):

@@ -138,6 +138,12 @@ class Preprocess(nn.Module):
             of the divisor, zeros right of and below the image; and the size of the resized image
             inside it, int64 [2] (height, width).
         """
+        resized = self.resize(image)
+        valid_size = torch.tensor([resized.shape[1], resized.shape[2]], dtype=torch.int64)
+        return self.normalise(resized), valid_size
+
+    def resize(self, image: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3] at the size that the network sees, without padding."""
         if image.dim() != 4 or image.shape[3] != 3 or image.dtype != torch.uint8:
             raise ValueError("Expected image to be uint8 [B, H, W, 3]")
         if image.shape[1] < 1 or image.shape[2] < 1:
@@ -145,8 +151,7 @@ class Preprocess(nn.Module):
         height, width = resized_size(
             image.shape[1], image.shape[2], self.shortest_edge, self.longest_edge
         )
-        valid_size = torch.tensor([height, width], dtype=torch.int64)
-        return self.normalise(resize_pixels(image, height, width)), valid_size
+        return resize_pixels(image, height, width)
 
     def normalise(self, image: Tensor) -> Tensor:
         """Network input of an image that has its final size, as crops for training have.

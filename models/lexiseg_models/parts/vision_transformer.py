@@ -101,6 +101,38 @@ class VisionTransformer(nn.Module):
         grid = tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
         return tokens[:, 0], grid
 
+    def embed_regions(self, regions: Tensor, seen: Tensor, prompts: Tensor) -> Tensor:
+        """Image embeddings of regions whose blank patches are replaced by learned tokens.
+
+        The replacement at the input comes before the positions; those after the first blocks
+        overwrite whole tokens. The class token is never replaced (OVSeg, arXiv 2210.04150, sec.
+        3.3).
+
+        Args:
+            regions: normalised [N, 3, patch * grid, patch * grid].
+            seen: [N, grid * grid, 1], 1 where a patch shows any of its region, else 0.
+            prompts: [depth, grid * grid, width]; no depth leaves blank patches as they are.
+
+        Returns:
+            float32 [N, D], unit norm.
+        """
+        weight = self.patches.weight
+        x = F.conv2d(regions.to(weight.dtype), weight, stride=[self.patch, self.patch])
+        tokens = x.flatten(2).transpose(1, 2)
+        seen, prompts = seen.to(tokens.dtype), prompts.to(tokens.dtype)
+        depth = prompts.shape[0]
+        if depth > 0:
+            tokens = seen * tokens + (1.0 - seen) * prompts[0]
+        first = self.class_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
+        tokens = torch.cat([first, tokens], dim=1) + self.position_embedding.to(tokens.dtype)
+        tokens = self.norm_input(tokens)
+        for i, block in enumerate(self.blocks):
+            tokens = block(tokens)
+            if i + 1 < depth:
+                shown = seen * tokens[:, 1:] + (1.0 - seen) * prompts[i + 1]
+                tokens = torch.cat([tokens[:, :1], shown], dim=1)
+        return self.embed(self.norm(tokens[:, 0]))
+
     def embed(self, class_token: Tensor) -> Tensor:
         """Image embeddings [B, D], unit norm, of class tokens [B, width]."""
         return F.normalize((class_token @ self.projection).to(torch.float32), dim=1)

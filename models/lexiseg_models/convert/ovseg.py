@@ -1,0 +1,166 @@
+"""Converts a published OVSeg checkpoint, which carries its CLIP, or another CLIP beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from torch import Tensor, nn
+
+from lexiseg_models.convert.clip import TEXT_RULES, VISION_TRANSFORMER_RULES, without_numbers
+from lexiseg_models.convert.matching import Rule, assign_tensors, match_tensors
+from lexiseg_models.convert.tensors import find_clip_file, read_tensors
+
+CLIP_PREFIX = "clip_adapter.clip_model."
+# Of the training loss, of preprocessing, and of both temperatures, which are constants here.
+_UNUSED = (
+    "criterion.empty_weight",
+    "pixel_mean",
+    "pixel_std",
+    "clip_adapter.pixel_mean",
+    "clip_adapter.pixel_std",
+    CLIP_PREFIX + "logit_scale",
+)
+_SWIN = r"backbone.layers.\1.blocks.\2."
+_OUR_SWIN = r"backbone\.stages\.(\d)\.(\d+)\."
+_PIXEL = r"sem_seg_head.pixel_decoder."
+_PREDICTOR = r"sem_seg_head.predictor."
+_LAYER = _PREDICTOR + r"transformer.decoder.layers.\1."
+_OUR_LAYER = r"transformer_decoder\.layers\.(\d)\."
+
+SWIN_RULES: Tuple[Rule, ...] = (
+    (r"backbone\.patches\.(\w+)", r"backbone.patch_embed.proj.\1"),
+    (r"backbone\.norm_patches\.(\w+)", r"backbone.patch_embed.norm.\1"),
+    (_OUR_SWIN + r"norm_attention\.(\w+)", _SWIN + r"norm1.\3"),
+    (_OUR_SWIN + r"attention\.in_(\w+)", _SWIN + r"attn.qkv.\3"),
+    (_OUR_SWIN + r"attention\.out\.(\w+)", _SWIN + r"attn.proj.\3"),
+    (_OUR_SWIN + r"attention\.bias_table", _SWIN + r"attn.relative_position_bias_table"),
+    (_OUR_SWIN + r"norm_mlp\.(\w+)", _SWIN + r"norm2.\3"),
+    (_OUR_SWIN + r"expand\.(\w+)", _SWIN + r"mlp.fc1.\3"),
+    (_OUR_SWIN + r"project\.(\w+)", _SWIN + r"mlp.fc2.\3"),
+    (r"backbone\.norms\.(\d)\.(\w+)", r"backbone.norm\1.\2"),
+)
+
+
+def _merging_rules() -> Tuple[Rule, ...]:
+    """A reduction belongs to the stage before it, in the published names."""
+    rules: List[Rule] = []
+    for i in range(1, 4):
+        theirs = rf"backbone.layers.{i - 1}.downsample."
+        rules.append((rf"backbone\.reductions\.{i}\.norm\.(\w+)", theirs + r"norm.\1"))
+        rules.append((rf"backbone\.reductions\.{i}\.reduction\.(\w+)", theirs + r"reduction.\1"))
+    return tuple(rules)
+
+
+def _resnet_rules() -> Tuple[Rule, ...]:
+    rules: List[Rule] = []
+    for i in range(3):
+        stem = rf"backbone\.stem\.{i}"
+        rules.append((stem + r"\.conv\.(\w+)", rf"backbone.stem.conv{i + 1}.\1"))
+        rules.append((stem + r"\.norm\.(\w+)", rf"backbone.stem.conv{i + 1}.norm.\1"))
+    parts = (("reduce", "conv1"), ("mix", "conv2"), ("expand", "conv3"), ("shortcut", "shortcut"))
+    for i in range(4):
+        for ours, theirs in parts:
+            block = rf"backbone\.stages\.{i}\.(\d+)\.{ours}"
+            place = rf"backbone.res{i + 2}.\1.{theirs}"
+            rules.append((block + r"\.conv\.(\w+)", place + r".\2"))
+            rules.append((block + r"\.norm\.(\w+)", place + r".norm.\2"))
+    return tuple(rules)
+
+
+def _decoder_rules() -> Tuple[Rule, ...]:
+    """Published numbers count from res2; ours from the coarsest map that is added."""
+    rules: List[Rule] = []
+    pairs = [(r"deepest", "layer_4")]
+    for i in range(3):
+        pairs += [(rf"laterals\.{i}", f"adapter_{3 - i}"), (rf"layers\.{i}", f"layer_{3 - i}")]
+    for ours, theirs in pairs:
+        rules.append((rf"pixel_decoder\.{ours}\.conv\.(\w+)", _PIXEL + rf"{theirs}.\1"))
+        rules.append((rf"pixel_decoder\.{ours}\.norm\.(\w+)", _PIXEL + rf"{theirs}.norm.\1"))
+    return tuple(rules)
+
+
+PREDICTOR_RULES: Tuple[Rule, ...] = (
+    (r"pixel_decoder\.mask_features\.(\w+)", _PIXEL + r"mask_features.\1"),
+    (r"transformer_decoder\.input\.(\w+)", _PREDICTOR + r"input_proj.\1"),
+    (r"transformer_decoder\.query_position\.weight", _PREDICTOR + r"query_embed.weight"),
+    (_OUR_LAYER + r"self_attention\.in_(\w+)", _LAYER + r"self_attn.in_proj_\2"),
+    (_OUR_LAYER + r"self_attention\.out\.(\w+)", _LAYER + r"self_attn.out_proj.\2"),
+    (_OUR_LAYER + r"cross_attention\.in_(\w+)", _LAYER + r"multihead_attn.in_proj_\2"),
+    (_OUR_LAYER + r"cross_attention\.out\.(\w+)", _LAYER + r"multihead_attn.out_proj.\2"),
+    (_OUR_LAYER + r"norm_self\.(\w+)", _LAYER + r"norm1.\2"),
+    (_OUR_LAYER + r"norm_cross\.(\w+)", _LAYER + r"norm2.\2"),
+    (_OUR_LAYER + r"norm_mlp\.(\w+)", _LAYER + r"norm3.\2"),
+    (_OUR_LAYER + r"expand\.(\w+)", _LAYER + r"linear1.\2"),
+    (_OUR_LAYER + r"project\.(\w+)", _LAYER + r"linear2.\2"),
+    (r"transformer_decoder\.norm\.(\w+)", _PREDICTOR + r"transformer.decoder.norm.\1"),
+    (
+        r"transformer_decoder\.mask_embedding\.layers\.(\d)\.(\w+)",
+        _PREDICTOR + r"mask_embed.layers.\1.\2",
+    ),
+    (r"transformer_decoder\.class_hidden\.(\w+)", _PREDICTOR + r"class_embed.layers.0.\1"),
+    (r"transformer_decoder\.class_embedding\.(\w+)", _PREDICTOR + r"class_embed.layers.1.\1"),
+    (r"void_embedding\.weight", r"clip_adapter.non_object_embedding"),
+)
+PROMPT_RULES: Tuple[Rule, ...] = ((r"mask_prompts\.tokens", r"visual.mask_embedding"),)
+RESNET_RULES = _resnet_rules()
+PROPOSAL_RULES = SWIN_RULES + _merging_rules() + _decoder_rules() + PREDICTOR_RULES
+CLIP_RULES = TEXT_RULES + VISION_TRANSFORMER_RULES + PROMPT_RULES
+
+
+def proposal_rules(module: nn.Module) -> Tuple[Rule, ...]:
+    """Names of what proposes masks, for the backbone this module has."""
+    if "backbone.patches.weight" in module.state_dict():
+        return PROPOSAL_RULES
+    return RESNET_RULES + _decoder_rules() + PREDICTOR_RULES
+
+
+def _is_index(name: str) -> bool:
+    """Tables of integers that follow from the window alone."""
+    return name.endswith(".relative_position_index")
+
+
+def _fine_tuned(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """CLIP's tensors of a file on its own: as published, or a training checkpoint of the fork."""
+    plain = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    inside = {name.removeprefix(CLIP_PREFIX): tensor for name, tensor in plain.items()}
+    found = without_numbers(inside)
+    found.pop("logit_scale", None)
+    return found
+
+
+def load_weights(module: nn.Module, checkpoint: Path, clip: Optional[str]) -> None:
+    """Fills `module` from a published checkpoint.
+
+    Args:
+        module: the method, possibly on the meta device.
+        checkpoint: .pth or .pt, nested under "model" or flat, with all tensors of the system.
+        clip: another CLIP in the place of the one inside: a file, folder or cached hub id. One
+            without mask prompts fits a config without them, which ignores those there are.
+
+    Raises:
+        CheckpointError: one error that lists every missing, surplus or misshapen tensor.
+    """
+    own: Dict[str, Tensor] = {}
+    inside: Dict[str, Tensor] = {}
+    for name, tensor in read_tensors(checkpoint).items():
+        if name in _UNUSED or _is_index(name):
+            continue
+        if name.startswith(CLIP_PREFIX):
+            inside[name.removeprefix(CLIP_PREFIX)] = tensor
+        else:
+            own[name] = tensor
+    if clip is not None:
+        inside = {**inside, **_fine_tuned(read_tensors(find_clip_file(clip)))}
+    if "mask_prompts.tokens" not in module.state_dict():
+        inside.pop("visual.mask_embedding", None)
+    found: Dict[str, Tensor] = {}
+    faults: List[str] = []
+    for rules, tensors, what in (
+        (proposal_rules(module), own, "checkpoint"),
+        (CLIP_RULES, inside, "CLIP"),
+    ):
+        renamed, more = match_tensors(module, rules, tensors, what)
+        found.update(renamed)
+        faults.extend(more)
+    assign_tensors(module, found, faults)

@@ -1,0 +1,117 @@
+"""DETR's decoder as MaskFormer uses it: queries look at one memory, post-norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List
+
+import torch
+from torch import Tensor, nn
+
+from lexiseg_models.parts.attention import Mlp, MultiHeadAttention
+from lexiseg_models.parts.linear import Linear
+from lexiseg_models.parts.position_encoding import sine_position_encoding
+
+
+@dataclass(frozen=True)
+class QueryDecoderConfig:
+    """Shape of the decoder.
+
+    Attributes:
+        queries: number of masks proposed.
+        width: of queries, memory and mask features.
+        heads: of each attention.
+        layers: number of layers.
+        feed_forward: hidden width of a layer's MLP.
+        class_width: hidden width of the class-embedding head.
+    """
+
+    queries: int
+    width: int
+    heads: int
+    layers: int
+    feed_forward: int
+    class_width: int
+
+
+class QueryDecoderLayer(nn.Module):
+    """Self attention, cross attention, MLP; a residual and a norm after each."""
+
+    def __init__(self, config: QueryDecoderConfig) -> None:
+        """Xavier-uniform."""
+        super().__init__()
+        width = config.width
+        self.self_attention = MultiHeadAttention(width=width, heads=config.heads)
+        self.norm_self = nn.LayerNorm(width)
+        self.cross_attention = MultiHeadAttention(width=width, heads=config.heads)
+        self.norm_cross = nn.LayerNorm(width)
+        self.expand = Linear(width, config.feed_forward, activation="relu")
+        self.project = Linear(config.feed_forward, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        for linear in (
+            self.self_attention.out,
+            self.cross_attention.out,
+            self.expand,
+            self.project,
+        ):
+            nn.init.xavier_uniform_(linear.weight)
+
+    def forward(self, queries: Tensor, position: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Updated queries: [B, Q, width].
+
+        Args:
+            queries: [B, Q, width].
+            position: [Q, width], code of the queries.
+            key: memory with positions, [B, S, width].
+            value: memory, [B, S, width].
+        """
+        mixed = self.self_attention.attend_self(queries + position, queries)
+        queries = self.norm_self(queries + mixed)
+        seen = self.cross_attention.attend_memory(queries + position, key, value)
+        queries = self.norm_cross(queries + seen)
+        return self.norm_mlp(queries + self.project(self.expand(queries)))
+
+
+class QueryDecoder(nn.Module):
+    """The coarsest map of a backbone to queries, their masks and their class embeddings."""
+
+    def __init__(self, config: QueryDecoderConfig, *, in_width: int, embedding_dim: int) -> None:
+        """`in_width` is that of res5, `embedding_dim` that of text embeddings."""
+        super().__init__()
+        width = config.width
+        self.width: int = width
+        self.input = nn.Conv2d(in_width, width, 1)
+        nn.init.kaiming_uniform_(self.input.weight, a=1)
+        nn.init.zeros_(self.input.bias)
+        self.query_position = nn.Embedding(config.queries, width)
+        self.layers = nn.ModuleList(QueryDecoderLayer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.mask_embedding = Mlp(width=width, out_width=width)
+        self.class_hidden = Linear(width, config.class_width, activation="relu")
+        self.class_embedding = Linear(config.class_width, embedding_dim)
+
+    def decode(self, coarsest: Tensor) -> List[Tensor]:
+        """Normed queries [B, Q, width] after every layer, from res5 [B, C, h, w]."""
+        memory = self.input(coarsest.to(self.input.weight.dtype))
+        height, width = memory.shape[2], memory.shape[3]
+        code = sine_position_encoding(height, width, self.width, memory.device)
+        value = memory.flatten(2).transpose(1, 2)
+        key = value + code.to(value.dtype)
+        position = self.query_position.weight
+        queries = torch.zeros_like(position).unsqueeze(0).expand(memory.shape[0], -1, -1)
+        normed: List[Tensor] = []
+        for layer in self.layers:
+            queries = layer(queries, position, key, value)
+            normed.append(self.norm(queries))
+        return normed
+
+    def mask_logits(self, normed: Tensor, mask_features: Tensor) -> Tensor:
+        """Masks float32 [B, Q, h, w] of normed queries over mask features [B, width, h, w]."""
+        embedding = self.mask_embedding(normed).to(mask_features.dtype)
+        logits = torch.bmm(embedding, mask_features.flatten(2)).to(torch.float32)
+        shape = [logits.shape[0], logits.shape[1], mask_features.shape[2], mask_features.shape[3]]
+        return logits.view(shape)
+
+    def class_embeddings(self, normed: Tensor) -> Tensor:
+        """Embeddings in text space, not normalised: [B, Q, D] of normed queries."""
+        return self.class_embedding(self.class_hidden(normed))

@@ -1,0 +1,148 @@
+"""OVSeg: a checkpoint with the published keys, converted and run from Node, against the oracle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oracle.config import PIXEL_MEAN, PIXEL_STD
+from oracle.drawing import draw_picture
+from oracle.ovseg import MASKFORMER_MEAN, MASKFORMER_STD, OvsegOracle, OvsegSizes
+from oracle.vocabulary import Vocabulary
+
+from .exporting import run_exporter
+
+RUNNER = Path(__file__).with_name("run-semantic.mjs")
+SIZES = OvsegSizes()
+WORDS = ["cat", "sofa", "wooden floor", "window", "floor lamp", "book, shelf"]
+
+
+def exporter_config() -> dict[str, Any]:
+    """The exporter's JSON for the oracle's sizes."""
+    text, decoder = SIZES.text, dict(SIZES.decoder)
+    return {
+        "extends": "common",
+        "image": {
+            "shortest_edge": SIZES.shortest_edge,
+            "longest_edge": SIZES.longest_edge,
+            "mean": MASKFORMER_MEAN,
+            "std": MASKFORMER_STD,
+        },
+        "clip": {
+            "model": "random values in the published layout",
+            "pretrained": "none",
+            "licence": "Apache-2.0",
+            "embedding_dim": SIZES.embed_dim,
+            "image_tower": {
+                "kind": "vision-transformer",
+                "patch": SIZES.patch,
+                "grid": SIZES.grid,
+                "width": SIZES.width,
+                "heads": SIZES.heads,
+                "layers": SIZES.layers,
+                "activation": "quick_gelu",
+            },
+            "text_encoder": {
+                "width": text.width,
+                "token_width": text.width,
+                "heads": text.heads,
+                "layers": text.layers,
+                "context_length": text.context_length,
+                "vocabulary_size": text.vocab_size,
+                "activation": "quick_gelu",
+            },
+        },
+        "backbone": {
+            "kind": "swin",
+            "patch": 4,
+            "width": SIZES.swin_width,
+            "depths": SIZES.swin_depths,
+            "heads": SIZES.swin_heads,
+            "window": SIZES.window,
+        },
+        "pixel_decoder": {"width": decoder["width"], "groups": SIZES.groups},
+        "transformer_decoder": decoder,
+        "regions": {
+            "threshold": SIZES.threshold,
+            "prompt_depth": SIZES.prompt_depth,
+            "chunk": 5,
+            "mean": PIXEL_MEAN,
+            "std": PIXEL_STD,
+        },
+        "ensemble": {"alpha": SIZES.clip_weight, "beta": SIZES.clip_weight},
+    }
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> tuple[OvsegOracle, Path]:
+    folder = tmp_path_factory.mktemp("ovseg")
+    oracle = OvsegOracle(SIZES)
+    oracle.randomise(3)
+    tensors = dict(oracle.state_dict())
+    tensors["criterion.empty_weight"] = torch.ones(172)
+    torch.save({"model": tensors}, folder / "published.pth")
+    (folder / "sizes.json").write_text(json.dumps(exporter_config()))
+    done = run_exporter(
+        [
+            *("export", "ovseg", "--config", str(folder / "sizes.json")),
+            *("--checkpoint", str(folder / "published.pth"), "--out", str(folder / "ovseg.pt")),
+        ]
+    )
+    assert done.returncode == 0, done.stderr
+    return oracle, folder / "ovseg.pt"
+
+
+def test_node_agrees_with_the_oracle(subject: tuple[OvsegOracle, Path], tmp_path: Path) -> None:
+    oracle, bundle = subject
+    vocabulary = Vocabulary([[word] for word in WORDS], [True] * len(WORDS))
+    pictures = [draw_picture(180, 250, seed=1), draw_picture(333, 210, seed=4)]
+    cases = []
+    for i, picture in enumerate(pictures):
+        (tmp_path / f"{i}.rgb").write_bytes(picture.tobytes())
+        height, width, _ = picture.shape
+        classes = [{"name": word, "synonyms": [word]} for word in WORDS]
+        raw = str(tmp_path / f"{i}.rgb")
+        cases.append({"raw": raw, "width": width, "height": height, "classes": classes})
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"bundle": str(bundle), "out": str(tmp_path), "cases": cases}))
+    node = shutil.which("node") or "node"
+    done = subprocess.run([node, str(RUNNER), str(request)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shapes = json.loads((tmp_path / "shapes.json").read_text())
+
+    prompts = vocabulary.prompts()
+    with torch.no_grad():
+        encoded = oracle.clip_adapter.clip_model.encode_text(prompts.flatten(0, 1))
+    mean = encoded.view(*prompts.shape[:2], -1).mean(1)
+    texts = torch.nn.functional.normalize(mean, dim=1)
+    regions = 0
+    for i, picture in enumerate(pictures):
+        logits, probabilities, labels = oracle.scores(picture, texts)
+        found = read(tmp_path / f"{i}.mask_logits.bin", shapes[i]["maskLogits"])
+        assert relative(found[0], logits) < 1e-3
+        scale = float(probabilities.sum(1).max().clamp(min=1.0))
+        given = read(tmp_path / f"{i}.log_probs.bin", shapes[i]["logProbs"])[0].exp()
+        torch.testing.assert_close(given.sum(1), torch.ones(len(given)))
+        assert relative(given[:, :-1] * scale, probabilities) < 1e-3
+        map_ = read(tmp_path / f"{i}.labels.bin", list(picture.shape[:2]), "<i4")
+        assert float((map_ == labels).float().mean()) >= 0.999
+        assert len(labels.unique()) > 1
+        regions += int((logits.flatten(1).amax(1) > 0).sum())
+    assert 0 < regions < len(pictures) * dict(SIZES.decoder)["queries"]
+
+
+def read(path: Path, shape: list[int], dtype: str = "<f4") -> torch.Tensor:
+    """A tensor that the runner stored."""
+    return torch.from_numpy(np.fromfile(path, dtype).reshape(shape))
+
+
+def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Largest difference over the largest value."""
+    return float((found - expected).abs().max() / expected.abs().max())

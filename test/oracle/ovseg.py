@@ -14,11 +14,13 @@ from torch.nn import functional
 
 from .clip import TextBlock, TextTransformer
 from .config import PIXEL_MEAN, PIXEL_STD, TextConfig
+from .deeplab_resnet import DeepLabResNet
 from .maskformer import PixelDecoder, Predictor
 from .swin import Swin
 
 MASKFORMER_MEAN = (123.675, 116.28, 103.53)
 MASKFORMER_STD = (58.395, 57.12, 57.375)
+RESNET_WIDTH, RESNET_STEM = 8, 16
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class OvsegSizes:
     heads: int = 2
     layers: int = 4
     prompt_depth: int = 3
+    resnet: bool = False
+    resnet_blocks: tuple[int, ...] = (1, 2, 1, 3)
     swin_width: int = 16
     swin_depths: tuple[int, ...] = (2, 2, 3, 2)
     swin_heads: tuple[int, ...] = (1, 2, 4, 4)
@@ -137,7 +141,9 @@ class Head(nn.Module):
     def __init__(self, sizes: OvsegSizes) -> None:
         """Pixel decoder and predictor."""
         super().__init__()
-        widths = [sizes.swin_width * 2**i for i in range(4)]
+        widths = [4 * RESNET_WIDTH * 2**i for i in range(4)]
+        if not sizes.resnet:
+            widths = [sizes.swin_width * 2**i for i in range(4)]
         decoder = dict(sizes.decoder)
         self.pixel_decoder = PixelDecoder(widths, decoder["width"], sizes.groups)
         self.predictor = Predictor(widths[3], sizes.embed_dim, decoder)
@@ -150,15 +156,21 @@ class OvsegOracle(nn.Module):
         """Zeros and defaults; `randomise` gives it values."""
         super().__init__()
         self.sizes = sizes
-        self.backbone = Swin(
-            sizes.swin_width, list(sizes.swin_depths), list(sizes.swin_heads), sizes.window
-        )
+        self.backbone: nn.Module = DeepLabResNet(sizes.resnet_blocks, RESNET_WIDTH, RESNET_STEM)
+        if not sizes.resnet:
+            self.backbone = Swin(
+                sizes.swin_width, list(sizes.swin_depths), list(sizes.swin_heads), sizes.window
+            )
         self.sem_seg_head = Head(sizes)
         self.clip_adapter = Adapter(sizes)
 
     def randomise(self, seed: int) -> None:
         """Values that make masks of different sizes, some of them empty."""
         generator = torch.Generator().manual_seed(seed)
+        for name, buffer in self.backbone.named_buffers():
+            if buffer.is_floating_point():
+                value = torch.rand(buffer.shape, generator=generator)
+                buffer.copy_(0.5 + value if "var" in name or "weight" in name else 0.3 * value)
         for name, parameter in self.named_parameters():
             value = torch.randn(parameter.shape, generator=generator)
             with torch.no_grad():
@@ -169,8 +181,15 @@ class OvsegOracle(nn.Module):
                     parameter.copy_(1.0 + 0.1 * value if name.endswith("weight") else 0.1 * value)
                 else:
                     parameter.copy_(0.2 * value)
+        features = self.sem_seg_head.pixel_decoder.mask_features
         with torch.no_grad():
             self.clip_adapter.clip_model.logit_scale.fill_(4.6)
+            # Logits of a few units, and one channel that lifts or lowers whole masks.
+            features.weight.mul_(0.1)
+            features.weight[0].zero_()
+            features.bias[0] = 1.0
+            # Queries that say different things.
+            self.sem_seg_head.predictor.query_embed.weight.mul_(6.0)
 
     def resized(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 [H, W, 3] by the shortest-edge rule."""

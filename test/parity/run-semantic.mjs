@@ -22,17 +22,16 @@ async function store(index, name, data) {
 const shapes = [];
 for (const [index, { raw, width, height, classes }] of request.cases.entries()) {
   const image = { data: await readFile(raw), width, height, channels: 3 };
-  using vocabulary = await segmenter.createVocabulary(classes);
-  using proposals = await segmenter.proposeMasks(image);
-  using classification = await segmenter.classifyMasks(proposals, vocabulary);
-  using semantic = await segmenter.segment(proposals, vocabulary, { task: 'semantic' });
+  const vocabulary = await segmenter.createVocabulary(classes);
+  const proposals = await segmenter.proposeMasks(image);
+  const classification = await segmenter.classifyMasks(proposals, vocabulary);
+  const semantic = await segmenter.segment(proposals, vocabulary, { task: 'semantic' });
   await store(index, 'mask_logits', proposals.maskLogits.data);
   await store(index, 'log_probs', classification.logProbs.data);
   await store(index, 'labels', semantic.labelMap);
-  shapes.push({
-    maskLogits: proposals.maskLogits.shape,
-    logProbs: classification.logProbs.shape,
-  });
+  const [maskLogits, logProbs] = [proposals.maskLogits.shape, classification.logProbs.shape];
+  shapes.push({ maskLogits, logProbs });
+  for (const one of [semantic, classification, proposals, vocabulary]) one.dispose();
 }
 await writeFile(join(request.out, 'shapes.json'), JSON.stringify(shapes));
 await segmenter.dispose();

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -99,17 +98,10 @@ def _progress() -> Callable[[str], None]:
     return say
 
 
-def _loss_of(args: argparse.Namespace) -> ModuleType:
-    training = METHODS[args.method].training
-    if training is None:
-        raise ConfigError(f"{args.method} has no training loss: leave out --trainable")
-    return training
-
-
 def _composed(args: argparse.Namespace, raw: Mapping[str, Any]) -> nn.Module:
     method = METHODS[args.method]
     if args.trainable:
-        trainable: nn.Module = _loss_of(args).build_trainable(raw)
+        trainable: nn.Module = method.training.build_trainable(raw)
         return trainable
     module: nn.Module = method.composer.build(method.composer.parse_config(raw))
     return module
@@ -144,10 +136,10 @@ def _converted(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Mod
 def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
     if not args.trainable:
         return None
-    training = _loss_of(args)
+    training = METHODS[args.method].training
     with torch.device("meta"):
         module = training.build_trainable(raw)
-    return {"batch": training.BATCH, "groups": training.groups(module)}
+    return {"batch": training.batch_kind(raw), "groups": training.groups(module)}
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -142,7 +142,7 @@ def build_manifest(
     }
     if weights.seed is not None:
         described["seed"] = weights.seed
-    parts = ["clip", "pixel_decoder", "transformer_decoder"]
+    parts = ["clip", "backbone", "pixel_decoder", "transformer_decoder", "regions", "dense"]
     if interface.training is not None:
         parts.append("objective")
     optional: Dict[str, Any] = {}

@@ -12,7 +12,7 @@ from torch import nn
 from lexiseg_models.convert import clip as clip_weights
 from lexiseg_models.convert import fc_clip as fc_clip_weights
 from lexiseg_models.convert import ovseg as ovseg_weights
-from lexiseg_models.methods import clip, fc_clip, fc_clip_training, ovseg, pacl
+from lexiseg_models.methods import clip, fc_clip, fc_clip_training, ovseg, ovseg_training, pacl
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Method:
 
     Attributes:
         composer: module with parse_config, build, keep_float32, METHODS, STAGES, TASKS, PROPOSALS.
-        training: module with build_trainable, groups and BATCH, if the method has a loss here.
+        training: module with build_trainable, groups and batch_kind.
         load_weights: fills a module from a published checkpoint and CLIP's weights.
         load_clip: fills only CLIP's part of a module.
         licence: of the published weights, without CLIP's.
     """
 
     composer: ModuleType
-    training: Optional[ModuleType]
+    training: ModuleType
     load_weights: Optional[Callable[[nn.Module, Path, Optional[str]], None]]
     load_clip: Callable[[nn.Module, str], None]
     licence: str
@@ -51,7 +51,7 @@ METHODS: Dict[str, Method] = {
     ),
     "ovseg": Method(
         composer=ovseg,
-        training=None,
+        training=ovseg_training,
         load_weights=ovseg_weights.load_weights,
         load_clip=clip_weights.load_clip,
         licence="OVSeg: CC BY-NC 4.0",

@@ -22,7 +22,6 @@ METHODS = ("encode_text", "encode_image")
 STAGES = ()
 TASKS = ()
 PROPOSALS = ()
-BATCH = "image-text"
 PARTS = (
     Part("image_tower", ("image_tower", "region_head"), frozen=False, learning_rate_multiplier=1.0),
     Part("text_encoder", ("text_encoder",), frozen=False, learning_rate_multiplier=1.0),
@@ -172,6 +171,11 @@ def build(config: ClipConfig) -> Clip:
 def build_trainable(data: Mapping[str, Any]) -> TrainableClip:
     """Composes the method with its objective from a config file."""
     return TrainableClip(**_parts(parse_config(data))).eval()
+
+
+def batch_kind(data: Mapping[str, Any]) -> str:
+    """What `losses` takes."""
+    return "image-text"
 
 
 def groups(module: TrainableClip) -> List[Dict[str, Any]]:

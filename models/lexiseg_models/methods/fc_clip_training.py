@@ -21,7 +21,6 @@ from lexiseg_models.objectives.parameter_groups import (
 )
 from lexiseg_models.parts.classifier import synonym_maximum
 
-BATCH = "panoptic"
 _TOWER = ("image_tower", "region_head", "out_of_vocabulary_classifier")
 _DECODER = (
     "pixel_decoder",
@@ -74,6 +73,11 @@ def build_trainable(data: Mapping[str, Any]) -> TrainableFcClip:
     """Composes the method with its objective from a config file."""
     objective = parse(MaskClassificationConfig, data.get("objective"), "objective")
     return TrainableFcClip(MaskClassification(objective), **build_parts(parse_config(data))).eval()
+
+
+def batch_kind(data: Mapping[str, Any]) -> str:
+    """What `losses` takes."""
+    return "panoptic"
 
 
 def groups(module: TrainableFcClip) -> List[Dict[str, Any]]:

@@ -38,6 +38,7 @@ _SECTIONS = (
     "image",
     "regions",
     "ensemble",
+    "objective",
     "thresholds",
     "prompt_templates",
     "training_vocabulary",
@@ -90,6 +91,24 @@ class Ovseg(nn.Module):
     def encode_text(self, token_ids: Tensor) -> Tensor:
         """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
         return self.text_encoder(token_ids)
+
+    def scaled_cosines(self, embeddings: Tensor, texts: Tensor) -> Tensor:
+        """Logits [B, Q, S] of unit embeddings [B, Q, D] and texts [S, D].
+
+        The published code has this constant in both classifiers, whatever scale CLIP stores.
+        """
+        if embeddings.requires_grad:
+            # Autocast leaves float64 alone: a cosine times 100 needs more than 8 bits.
+            cosines = embeddings.to(torch.float64) @ texts.to(torch.float64).t()
+            return 100.0 * cosines.to(torch.float32)
+        return 100.0 * (embeddings @ texts.t())
+
+    def own_logits(self, own: Tensor, class_embeddings: Tensor) -> Tuple[Tensor, Tensor]:
+        """Logits of the proposals' own embeddings: [B, Q, S] of the names, [B, Q, 1] of void."""
+        return (
+            self.scaled_cosines(own, class_embeddings),
+            self.scaled_cosines(own, self.void_embedding()),
+        )
 
     def embed_crops(self, crops: List[Tensor]) -> Tensor:
         """Unit embeddings [N, D] of crops, [4, side, side] each."""
@@ -183,13 +202,10 @@ class Ovseg(nn.Module):
             float32 [B, Q, K + 1], void last.
         """
         own, regions, valid = proposals[1], proposals[2], proposals[3]
-        # The published code has this constant in both classifiers, whatever scale CLIP stores.
-        scale = 100.0
-        texts = class_embeddings.t()
-        known = synonym_maximum(scale * (own @ texts), synonym_counts)
-        void = scale * (own @ self.void_embedding().t())
-        out_logits = synonym_maximum(scale * (regions @ texts), synonym_counts)
-        return self.ensemble(torch.cat((known, void), dim=2), out_logits, seen, valid)
+        known, void = self.own_logits(own, class_embeddings)
+        in_logits = torch.cat((synonym_maximum(known, synonym_counts), void), dim=2)
+        out_logits = synonym_maximum(self.scaled_cosines(regions, class_embeddings), synonym_counts)
+        return self.ensemble(in_logits, out_logits, seen, valid)
 
 
 def keep_float32(config: OvsegConfig) -> Tuple[str, ...]:
@@ -258,23 +274,27 @@ def _build_backbone(config: BackboneConfig) -> Tuple[nn.Module, List[int]]:
     return ResNet(config), [4 * config.width * 2**i for i in range(4)]
 
 
-def build(config: OvsegConfig) -> Ovseg:
-    """Composes the method with fresh weights, in eval mode."""
+def build_parts(config: OvsegConfig) -> Dict[str, Any]:
+    """The parts of the method with fresh weights, by the names of its constructor."""
     backbone, widths = _build_backbone(config.backbone)
     tower, width = config.image_tower, config.embedding_dim
     crops = RegionCrops(config.regions, patch=tower.patch, grid=tower.grid)
     prompts = MaskPrompts(depth=config.regions.prompt_depth, cells=tower.grid**2, width=tower.width)
-    module = Ovseg(
-        preprocess=Preprocess(config.image),
-        backbone=backbone,
-        decoders=(
+    return {
+        "preprocess": Preprocess(config.image),
+        "backbone": backbone,
+        "decoders": (
             PyramidDecoder(config.pixel_decoder, in_widths=widths),
             QueryDecoder(config.transformer_decoder, in_width=widths[3], embedding_dim=width),
         ),
-        regions=(crops, prompts, config.regions.chunk),
-        image_tower=VisionTransformer(tower, embedding_dim=width),
-        text_encoder=TextEncoder(config.text_encoder, embedding_dim=width),
-        void_embedding=VoidEmbedding(embedding_dim=width),
-        ensemble=ProposalEnsemble(config.ensemble),
-    )
-    return module.eval()
+        "regions": (crops, prompts, config.regions.chunk),
+        "image_tower": VisionTransformer(tower, embedding_dim=width),
+        "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
+        "void_embedding": VoidEmbedding(embedding_dim=width),
+        "ensemble": ProposalEnsemble(config.ensemble),
+    }
+
+
+def build(config: OvsegConfig) -> Ovseg:
+    """Composes the method with fresh weights, in eval mode."""
+    return Ovseg(**build_parts(config)).eval()

@@ -23,7 +23,6 @@ METHODS = ("encode_text", "encode_image", "segment_dense", "classify_image", "pa
 STAGES = ()
 TASKS = ("semantic",)
 PROPOSALS = ()
-BATCH = "image-text"
 PARTS = (
     Part("image_tower", ("image_tower",), frozen=True, learning_rate_multiplier=0.1),
     Part("text_encoder", ("text_encoder",), frozen=True, learning_rate_multiplier=0.1),
@@ -291,6 +290,11 @@ def build(config: PaclConfig) -> Pacl:
 def build_trainable(data: Mapping[str, Any]) -> TrainablePacl:
     """Composes the method with its objective from a config file."""
     return TrainablePacl(**_parts(parse_config(data))).eval()
+
+
+def batch_kind(data: Mapping[str, Any]) -> str:
+    """What `losses` takes."""
+    return "image-text"
 
 
 def groups(module: TrainablePacl) -> List[Dict[str, Any]]:

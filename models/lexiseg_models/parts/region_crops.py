@@ -60,9 +60,13 @@ class RegionCrops(nn.Module):
 
     def normalise(self, image: Tensor) -> Tensor:
         """uint8 [H, W, 3] to CLIP's input, float32 [3, H, W]."""
-        pixels = image.permute(2, 0, 1).to(torch.float32)
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=image.device)
-        std = torch.tensor(self.std, dtype=torch.float32, device=image.device)
+        return self.normalise_batch(image.unsqueeze(0))[0]
+
+    def normalise_batch(self, images: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3] to CLIP's input, float32 [B, 3, H, W]."""
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device)
+        std = torch.tensor(self.std, dtype=torch.float32, device=images.device)
         return (pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1)
 
     def inside(self, mask_logits: Tensor, padded: List[int], height: int, width: int) -> Tensor:

@@ -1,0 +1,147 @@
+"""OVSeg with its training losses: of the proposals, or of CLIP on masked crops (sec. 3.3, 3.4)."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from lexiseg_models.configuration import ConfigError, parse
+from lexiseg_models.methods.ovseg import Ovseg, build_parts, parse_config
+from lexiseg_models.objectives.contrastive import Contrastive
+from lexiseg_models.objectives.full_mask_classification import (
+    FullMaskClassification,
+    FullMaskConfig,
+)
+from lexiseg_models.objectives.mask_classification import read_segments
+from lexiseg_models.objectives.parameter_groups import (
+    Part,
+    gains_and_biases,
+    norms_and_embeddings,
+    parameter_groups,
+)
+from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
+
+_PROPOSAL_PARTS = ("backbone", "pixel_decoder", "transformer_decoder", "void_embedding")
+
+
+def _parts(what: str) -> Tuple[Part, ...]:
+    """Which groups train for "proposals" or for "regions"."""
+    proposals, regions = what == "proposals", what == "regions"
+    groups = [
+        Part("backbone", _PROPOSAL_PARTS[:1], not proposals, 1.0),
+        Part("decoder", _PROPOSAL_PARTS[1:], not proposals, 1.0),
+        Part("image_tower", ("image_tower",), not regions, 1.0),
+        Part("mask_prompts", ("mask_prompts",), not regions, 1.0),
+        Part("text_encoder", ("text_encoder",), True, 1.0),
+    ]
+    if regions:
+        groups.append(Part("logit_scale", ("classifier",), False, 1.0))
+    return tuple(groups)
+
+
+class TrainableProposals(Ovseg):
+    """Trains what proposes masks; CLIP stays as it is (spec sec. 4.4)."""
+
+    def __init__(self, objective: FullMaskClassification, **parts: Any) -> None:
+        """`parts` are those of the method."""
+        super().__init__(**parts)
+        self.objective = objective
+
+    @torch.jit.export
+    def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Weighted losses by name; their sum is what training makes small.
+
+        Args:
+            batch: `images` uint8 [B, H, W, 3] of the size the network sees, `masks` uint8
+                [M, H, W], `labels` int64 [M], `mask_counts` int64 [B], `seeds` int64 [B],
+                `class_embeddings` float32 [S, D] and `synonym_counts` int64 [K].
+        """
+        features: List[Tensor] = self.backbone(self.preprocess.normalise(batch["images"]))
+        mask_features = self.pixel_decoder(features)
+        class_logits: List[Tensor] = []
+        mask_logits: List[Tensor] = []
+        for normed in self.transformer_decoder.decode(features[3]):
+            own = self.transformer_decoder.class_embeddings(normed).to(torch.float32)
+            own = torch.nn.functional.normalize(own, dim=2)
+            known, void = self.own_logits(own, batch["class_embeddings"])
+            best = synonym_maximum(known, batch["synonym_counts"])
+            class_logits.append(torch.cat((best, void), dim=2))
+            mask_logits.append(self.transformer_decoder.mask_logits(normed, mask_features))
+        return self.objective(class_logits, mask_logits, read_segments(batch))
+
+
+class TrainableRegions(Ovseg):
+    """Adapts CLIP to masked crops: the whole image tower, the mask prompts, or both (sec. 3.3)."""
+
+    def __init__(self, **parts: Any) -> None:
+        """`parts` are those of the method."""
+        super().__init__(**parts)
+        self.crop_side: int = self.region_crops.side
+        self.classifier = CosineClassifier(scale=100.0)
+        self.objective = Contrastive()
+
+    @torch.jit.export
+    def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Weighted losses by name; their sum is what training makes small.
+
+        Args:
+            batch: `images` uint8 [B, S, S, 3], masked crops of the size that CLIP sees, filled
+                with (124, 116, 103) where they are blank; `token_ids` int64 [B, L] of the name of
+                each.
+        """
+        images = batch["images"]
+        fill = torch.tensor([124, 116, 103], dtype=torch.uint8, device=images.device)
+        shown = (images != fill).any(dim=3)
+        pixels = self.region_crops.normalise_batch(images) * shown.unsqueeze(1)
+        seen = self.region_crops.seen_patches(shown.unsqueeze(1).to(torch.float32))
+        image = self.image_tower.embed_regions(pixels, seen, self.mask_prompts.tokens)
+        text = self.text_encoder(batch["token_ids"])
+        return self.objective(image, text, self.classifier.scale())
+
+
+Trainable = Union[TrainableProposals, TrainableRegions]
+
+
+def _objective(data: Mapping[str, Any]) -> Tuple[str, Dict[str, Any]]:
+    section = data.get("objective")
+    if not isinstance(section, Mapping) or section.get("kind") not in ("proposals", "regions"):
+        raise ConfigError("Expected proposals or regions for objective.kind")
+    rest = {key: value for key, value in section.items() if key != "kind"}
+    return str(section["kind"]), rest
+
+
+def batch_kind(data: Mapping[str, Any]) -> str:
+    """What `losses` takes."""
+    return "panoptic" if _objective(data)[0] == "proposals" else "image-text"
+
+
+def build_trainable(data: Mapping[str, Any]) -> Trainable:
+    """Composes the method with the objective that the config file names."""
+    kind, weights = _objective(data)
+    parts = build_parts(parse_config(data))
+    module: Trainable
+    if kind == "proposals":
+        config = parse(FullMaskConfig, weights, "objective")
+        module = TrainableProposals(FullMaskClassification(config), **parts)
+    else:
+        module = TrainableRegions(**parts)
+    return module.eval()
+
+
+def groups(module: nn.Module) -> List[Dict[str, Any]]:
+    """Parameter groups for the manifest."""
+    if isinstance(module, TrainableProposals):
+        return parameter_groups(module, _present(module, _parts("proposals")), norms_and_embeddings)
+    return parameter_groups(module, _present(module, _parts("regions")), gains_and_biases)
+
+
+def _present(module: nn.Module, parts: Sequence[Part]) -> List[Part]:
+    """The parts that have parameters: a network without mask prompts has no group of them."""
+    names = [name for name, _ in module.named_parameters()]
+    return [
+        part
+        for part in parts
+        if any(name.startswith(prefix + ".") for name in names for prefix in part.modules)
+    ]

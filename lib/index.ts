@@ -67,10 +67,17 @@ export { SemanticSegmentation } from './results/semantic.js';
 export { type SegmentationOf, Segmenter, type SegmentInput } from './segmenter.js';
 export { type DType, Tensor, type TensorData, type TensorFromOptions } from './tensor.js';
 export {
+  cleanClassName,
+  type SynonymOptions,
+  type SynonymRow,
+  synonymTable,
+} from './text/synonym-table.js';
+export {
   readVocabulary,
   shippedVocabularies,
   type VocabularyFile,
 } from './text/vocabulary-file.js';
+export { type NounSense, WordNet } from './text/wordnet.js';
 export type { BatchRequest, TrainingBatch, TrainingData } from './training/batch.js';
 export type { BundleExport } from './training/bundle-export.js';
 export type { DistributedOptions } from './training/environment.js';

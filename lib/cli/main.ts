@@ -14,6 +14,7 @@ import { addInspectCommand } from './inspect.js';
 import { addLaunchCommand } from './launch.js';
 import { addLibTorchCommand } from './libtorch.js';
 import { addSegmentCommand } from './segment.js';
+import { addSynonymsCommand } from './synonyms.js';
 import { addTrainCommand } from './train.js';
 
 const HELP = `
@@ -71,6 +72,7 @@ function createProgram(): Command {
   addEvalCommand(program, signal);
   addDataCommand(program, signal);
   addInspectCommand(program, signal);
+  addSynonymsCommand(program);
   addBenchCommand(program, signal);
   addLibTorchCommand(program, signal);
   addDoctorCommand(program, signal);

@@ -24,7 +24,9 @@ const words = ['--bundle', bundle, '--classes', 'car|taxi, person, tree, sky'];
 
 describe('lexiseg', () => {
   it('has help with an example on every command', async () => {
-    const commands = ['segment', 'heatmap', 'inspect', 'bench', 'doctor'].map((name) => [name]);
+    const commands = ['segment', 'heatmap', 'synonyms', 'inspect', 'bench', 'doctor'].map(
+      (name) => [name],
+    );
     const libtorch = ['install', 'path', 'list', 'remove'].map((name) => ['libtorch', name]);
     for (const command of [[], ...commands, ...libtorch]) {
       const { status, stdout } = await lexiseg([...command, '--help']);

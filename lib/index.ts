@@ -4,9 +4,16 @@ export type { OnProblem } from './data/annotation-file.js';
 export type { ColorJitter, CropRange } from './data/augment.js';
 export { checkDataset, type DatasetCheck, type DatasetCheckOptions } from './data/check-dataset.js';
 export { DATASET_KINDS, type DatasetKind } from './data/dataset-kinds.js';
-export { type ImageTextOptions, type Mosaic, openImageText } from './data/image-text.js';
+export {
+  type ImageTextOptions,
+  type Mosaic,
+  openCaptions,
+  openImageText,
+} from './data/image-text.js';
+export type { ImageText } from './data/image-text-sample.js';
 export { openDataset } from './data/open-dataset.js';
 export { type PanopticOptions, panopticData } from './data/panoptic.js';
+export type { Placed, SampleSource, StreamRequest } from './data/sample-stream.js';
 export type {
   DatasetClass,
   ObjectMask,
@@ -32,6 +39,7 @@ export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';
 export type { Manifest, TrainingClass, WeightsInfo } from './manifest.js';
 export type { ParameterGroup, TrainingInfo } from './manifest-training.js';
+export { type MiningOptions, type MiningReport, minePairs } from './mining/mine-pairs.js';
 export type { NativeMemoryStats as MemoryStats, NativeModelInfo as ModelInfo } from './native.js';
 export type {
   CacheOption,

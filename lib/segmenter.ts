@@ -8,7 +8,7 @@ import {
   readTokenizer,
   verifyWeights,
 } from './bundle.js';
-import { expected, LexisegError } from './errors.js';
+import { LexisegError } from './errors.js';
 import type { ImageInput } from './image.js';
 import { buildVocabulary } from './inference/build-vocabulary.js';
 import { checkImageList } from './inference/image-batch.js';

@@ -93,13 +93,12 @@ export async function readClasses(flags: ClassFlags): Promise<ClassInput[]> {
   return classes;
 }
 
-/** Loads the bundle and encodes the classes, with progress. */
-export async function loadWithClasses(
-  flags: BundleFlags & ClassFlags,
+/** Loads the bundle, with progress. */
+export async function loadBundle(
+  flags: BundleFlags,
   progress: ProgressLine,
   signal: AbortSignal,
-): Promise<{ segmenter: Segmenter; vocabulary: Vocabulary }> {
-  const classes = await readClasses(flags);
+): Promise<Segmenter> {
   const path = bundlePath(flags);
   const { Segmenter } = await import('../index.js');
   progress.step(`loading ${path}`);
@@ -112,6 +111,17 @@ export async function loadWithClasses(
     signal,
   });
   warnOfRandomWeights(segmenter.label, progress);
+  return segmenter;
+}
+
+/** Loads the bundle and encodes the classes, with progress. */
+export async function loadWithClasses(
+  flags: BundleFlags & ClassFlags,
+  progress: ProgressLine,
+  signal: AbortSignal,
+): Promise<{ segmenter: Segmenter; vocabulary: Vocabulary }> {
+  const classes = await readClasses(flags);
+  const segmenter = await loadBundle(flags, progress, signal);
   progress.step(`encoding ${classes.length} classes`);
   const vocabulary = await segmenter.createVocabulary(classes, {
     templates: flags.templates,

@@ -13,6 +13,7 @@ import { addHeatmapCommand } from './heatmap.js';
 import { addInspectCommand } from './inspect.js';
 import { addLaunchCommand } from './launch.js';
 import { addLibTorchCommand } from './libtorch.js';
+import { addMineCommand } from './mine.js';
 import { addSegmentCommand } from './segment.js';
 import { addSynonymsCommand } from './synonyms.js';
 import { addTrainCommand } from './train.js';
@@ -72,6 +73,7 @@ function createProgram(): Command {
   addEvalCommand(program, signal);
   addDataCommand(program, signal);
   addInspectCommand(program, signal);
+  addMineCommand(program, signal);
   addSynonymsCommand(program);
   addBenchCommand(program, signal);
   addLibTorchCommand(program, signal);

@@ -1,24 +1,34 @@
-/** Image–text samples from a folder of images and a JSONL or CSV file of captions. */
+/** Image–text samples from a folder of images and a JSONL, CSV or TSV file of captions. */
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
-import { parse } from 'csv-parse/sync';
+import { type Options, parse } from 'csv-parse/sync';
 import { LexisegError } from '../errors.js';
 import type { ImageText } from './image-text-sample.js';
 import { indexedSource, type SampleSource } from './sample-stream.js';
 
 /**
  * Samples of a `.jsonl` file (`{"image": "a.jpg", "caption": "…"}` or `"captions": […]` a line) or a
- * `.csv` file with a heading line (`image,caption`). Images are relative to the file.
+ * `.csv` file with a heading line (`image,caption`), or a `.tsv` file as `lexiseg mine` writes it
+ * (`title`, `filepath`). Images are relative to the file.
  *
  * @throws LexisegError `ERR_DATA` with file and line for what cannot be read.
  */
 export async function captionFile(path: string): Promise<SampleSource<ImageText>> {
   const text = await readText(path);
-  const rows = path.endsWith('.csv') ? csvRows(path, text) : jsonRows(path, text);
+  const rows = rowsOf(path, text);
   const folder = dirname(path);
   const samples = rows.map((row) => sampleOf(path, folder, row));
   if (samples.length === 0) fail(path, 1, 'there is no caption in it');
   return indexedSource(samples.length, (index) => samples[index] as ImageText);
+}
+
+function rowsOf(path: string, text: string): Row[] {
+  if (path.endsWith('.csv')) return tableRows(path, text, {});
+  if (!path.endsWith('.tsv')) return jsonRows(path, text);
+  return tableRows(path, text, { delimiter: '\t', quote: false }).map(({ line, fields }) => ({
+    line,
+    fields: { image: fields.filepath, caption: fields.title },
+  }));
 }
 
 interface Row {
@@ -48,9 +58,10 @@ function jsonRows(path: string, text: string): Row[] {
   });
 }
 
-function csvRows(path: string, text: string): Row[] {
+function tableRows(path: string, text: string, format: Options): Row[] {
   try {
-    const records = parse(text, { columns: true, info: true, bom: true, skip_empty_lines: true });
+    const usual = { columns: true, info: true, bom: true, skip_empty_lines: true };
+    const records = parse(text, { ...usual, ...format });
     return (records as unknown as { record: Row['fields']; info: { lines: number } }[]).map(
       ({ record, info }) => ({ line: info.lines, fields: record }),
     );

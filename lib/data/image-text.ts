@@ -16,7 +16,7 @@ import {
 import { captionFile } from './caption-files.js';
 import type { ImageText } from './image-text-sample.js';
 import { Random } from './random.js';
-import { batchesOf, type Placed } from './sample-stream.js';
+import { batchesOf, type Placed, type SampleSource } from './sample-stream.js';
 import { tarShards } from './tar-shards.js';
 import { openImage } from './window-pixels.js';
 
@@ -87,7 +87,20 @@ function parseMosaic(mosaic: Mosaic, batchSize: number): { side: number; count: 
 }
 
 /**
- * Image–text data of a folder of webdataset shards (`*.tar`), or of a `.jsonl` or `.csv` file.
+ * Images with captions of a folder of webdataset shards (`*.tar`), or of a `.jsonl`, `.csv` or `.tsv`
+ * file.
+ *
+ * @throws LexisegError `ERR_DATA` for what cannot be read, with file and line.
+ */
+export async function openCaptions(path: string): Promise<SampleSource<ImageText>> {
+  const found = await stat(path).catch((cause: Error) => {
+    throw new LexisegError('ERR_DATA', `Cannot read ${path}: ${cause.message}`, { cause });
+  });
+  return found.isDirectory() ? tarShards(path) : captionFile(path);
+}
+
+/**
+ * Image–text data of a folder of webdataset shards (`*.tar`), or of a `.jsonl`, `.csv` or `.tsv` file.
  *
  * @throws LexisegError `ERR_DATA` for what cannot be read, with file and line.
  */
@@ -98,10 +111,7 @@ export async function openImageText(
 ): Promise<TrainingData> {
   const parsed = parseOptions(options);
   const { batchSize } = parsed;
-  const found = await stat(path).catch((cause: Error) => {
-    throw new LexisegError('ERR_DATA', `Cannot read ${path}: ${cause.message}`, { cause });
-  });
-  const source = found.isDirectory() ? await tarShards(path) : await captionFile(path);
+  const source = await openCaptions(path);
   const recipe = {
     batchSize,
     ahead: 2 * batchSize,

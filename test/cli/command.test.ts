@@ -24,7 +24,7 @@ const words = ['--bundle', bundle, '--classes', 'car|taxi, person, tree, sky'];
 
 describe('lexiseg', () => {
   it('has help with an example on every command', async () => {
-    const commands = ['segment', 'heatmap', 'synonyms', 'inspect', 'bench', 'doctor'].map(
+    const commands = ['segment', 'heatmap', 'mine', 'synonyms', 'inspect', 'bench', 'doctor'].map(
       (name) => [name],
     );
     const libtorch = ['install', 'path', 'list', 'remove'].map((name) => ['libtorch', name]);

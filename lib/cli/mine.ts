@@ -19,12 +19,12 @@ Nouns are found in the captions by the package compromise: npm install compromis
 proposal that CLIP finds most like it is cut out. OUT gets crops/, pairs.tsv (title, filepath) and
 report.json; the same command goes on where it was stopped. Train with pairs.tsv:
 
-  lexiseg mine captions.jsonl --bundle ovseg.pt --out pairs
+  lexiseg mine captions.jsonl --bundle model.pt --out pairs
   lexiseg train adapt.json --out runs/adapted      # "data": {"captions": "pairs/pairs.tsv", …}
 
 Examples:
-  lexiseg mine coco/captions.jsonl -b ovseg.pt --out pairs
-  lexiseg mine shards/ -b ovseg.pt --out pairs --least-cosine 0.2 --template "a photo of a {}."`;
+  lexiseg mine coco/captions.jsonl -b model.pt --out pairs
+  lexiseg mine shards/ -b model.pt --out pairs --least-cosine 0.2 --template "a photo of a {}."`;
 
 export function addMineCommand(program: Command, signal: AbortSignal): void {
   const command = program

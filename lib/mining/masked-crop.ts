@@ -4,7 +4,7 @@ import type { Frame } from '../frame.js';
 import type { DecodedImage } from '../image.js';
 import { spread } from '../results/heat-map.js';
 
-/** What stands for "not this region"; training tells blank pixels by it (OVSeg, sec. 3.3). */
+/** What stands for "not this region"; training tells blank pixels by it (arXiv 2210.04150, sec. 3.3). */
 const BLANK: readonly [number, number, number] = [124, 116, 103];
 
 /** Logits of one mask over the network input. */

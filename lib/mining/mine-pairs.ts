@@ -1,4 +1,4 @@
-/** Masks and words that belong together, found in images with captions (OVSeg, sec. 3.2). */
+/** Masks and words that belong together, found in images with captions (arXiv 2210.04150, sec. 3.2). */
 
 import type { ImageText } from '../data/image-text-sample.js';
 import type { SampleSource } from '../data/sample-stream.js';

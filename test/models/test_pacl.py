@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lexiseg_models.configuration import ConfigError, config_names, read_config
-from lexiseg_models.methods import pacl
+from lexiseg_models.methods import pacl, pacl_training
 from lexiseg_models.parts.dense import PatchGrid
 from torch import Tensor
 
@@ -22,9 +22,9 @@ def config(**changes: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def network() -> pacl.TrainablePacl:
+def network() -> pacl_training.TrainablePacl:
     torch.manual_seed(4)
-    return pacl.build_trainable(config())
+    return pacl_training.build_trainable(config())
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def embeddings(count: int) -> Tensor:
 def test_every_config_is_sound(name):
     parsed = pacl.parse_config(read_config("pacl", name))
     with torch.device("meta"):
-        module = pacl.build_trainable(read_config("pacl", name))
+        module = pacl_training.build_trainable(read_config("pacl", name))
     embedder = sum(p.numel() for p in module.patch_embedder.parameters())
     width, dim = parsed.image_tower.width, parsed.embedding_dim
     assert embedder == 2 * width * dim + dim * dim + 3 * dim
@@ -137,7 +137,7 @@ def test_without_an_embedder_patches_go_through_clips_own_projection(image):
 
 
 def test_only_the_embedder_and_the_scale_learn(network):
-    groups = pacl.groups(network)
+    groups = pacl_training.groups(network)
     frozen = {n for g in groups if g["frozen"] for n in g["parameters"]}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name not in frozen)

@@ -12,7 +12,15 @@ from torch import nn
 from lexiseg_models.convert import clip as clip_weights
 from lexiseg_models.convert import fc_clip as fc_clip_weights
 from lexiseg_models.convert import ovseg as ovseg_weights
-from lexiseg_models.methods import clip, fc_clip, fc_clip_training, ovseg, ovseg_training, pacl
+from lexiseg_models.methods import (
+    clip,
+    fc_clip,
+    fc_clip_training,
+    ovseg,
+    ovseg_training,
+    pacl,
+    pacl_training,
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ METHODS: Dict[str, Method] = {
     ),
     "pacl": Method(
         composer=pacl,
-        training=pacl,
+        training=pacl_training,
         load_weights=None,
         load_clip=clip_weights.load_clip,
         licence="",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
-from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
-from lexiseg_models.objectives.patch_alignment import PatchAlignment, compatibility
+from lexiseg_models.objectives.patch_alignment import compatibility
 from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
 from lexiseg_models.parts.dense import PatchGrid
 from lexiseg_models.parts.patch_embedder import PatchEmbedder
@@ -23,16 +22,6 @@ METHODS = ("encode_text", "encode_image", "segment_dense", "classify_image", "pa
 STAGES = ()
 TASKS = ("semantic",)
 PROPOSALS = ()
-PARTS = (
-    Part("image_tower", ("image_tower",), frozen=True, learning_rate_multiplier=0.1),
-    Part("text_encoder", ("text_encoder",), frozen=True, learning_rate_multiplier=0.1),
-    Part(
-        "patch_embedder",
-        ("patch_embedder", "classifier"),
-        frozen=False,
-        learning_rate_multiplier=1.0,
-    ),
-)
 _SECTIONS = (
     "clip",
     "image",
@@ -196,28 +185,6 @@ class Pacl(nn.Module):
         return self.classifier.scale() * synonym_maximum(pooled, synonym_counts)
 
 
-class TrainablePacl(Pacl):
-    """The method with `losses` beside what it does at inference."""
-
-    def __init__(self, **parts: Any) -> None:
-        """`parts` are those of the method."""
-        super().__init__(**parts)
-        self.objective = PatchAlignment(self.sharpness)
-
-    @torch.jit.export
-    def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """Weighted losses by name; their sum is what training makes small.
-
-        Args:
-            batch: `images` uint8 [B, H, W, 3] of the size the network sees and `token_ids` int64
-                [B, L] of a text of each.
-        """
-        network_input = self.preprocess.normalise(batch["images"])
-        patches = self.embed_patches(network_input, self.image_tower.patch).flatten(1, 2)
-        text = self.text_encoder(batch["token_ids"])
-        return self.objective(patches, text, self.classifier.scale())
-
-
 def _parse_tower(data: Any) -> VisionTransformerConfig:
     if not isinstance(data, Mapping):
         raise ConfigError(f"Expected an object for clip.image_tower but received {data!r}")
@@ -265,7 +232,8 @@ def keep_float32(config: PaclConfig) -> Tuple[str, ...]:
     return ("patch_embedder", "classifier")
 
 
-def _parts(config: PaclConfig) -> Dict[str, Any]:
+def build_parts(config: PaclConfig) -> Dict[str, Any]:
+    """The parts of the method with fresh weights, by the names of its constructor."""
     width, tower = config.embedding_dim, config.image_tower
     aligned = config.dense.embedder == "residual"
     embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
@@ -284,19 +252,4 @@ def _parts(config: PaclConfig) -> Dict[str, Any]:
 
 def build(config: PaclConfig) -> Pacl:
     """Composes the method with fresh weights, in eval mode."""
-    return Pacl(**_parts(config)).eval()
-
-
-def build_trainable(data: Mapping[str, Any]) -> TrainablePacl:
-    """Composes the method with its objective from a config file."""
-    return TrainablePacl(**_parts(parse_config(data))).eval()
-
-
-def batch_kind(data: Mapping[str, Any]) -> str:
-    """What `losses` takes."""
-    return "image-text"
-
-
-def groups(module: TrainablePacl) -> List[Dict[str, Any]]:
-    """Parameter groups for the manifest."""
-    return parameter_groups(module, PARTS, gains_and_biases)
+    return Pacl(**build_parts(config)).eval()

@@ -1,4 +1,4 @@
-"""Geometric mean of two classifiers of proposals, not normalised (OVSeg, arXiv 2210.04150)."""
+"""Geometric mean of two classifiers of proposals, not normalised (arXiv 2210.04150)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masked crops of an image for CLIP, and tokens for what is blank (OVSeg, arXiv 2210.04150)."""
+"""Masked crops of an image for CLIP, and tokens for what is blank (arXiv 2210.04150)."""
 
 from __future__ import annotations
 

@@ -105,8 +105,7 @@ class VisionTransformer(nn.Module):
         """Image embeddings of regions whose blank patches are replaced by learned tokens.
 
         The replacement at the input comes before the positions; those after the first blocks
-        overwrite whole tokens. The class token is never replaced (OVSeg, arXiv 2210.04150, sec.
-        3.3).
+        overwrite whole tokens. The class token is never replaced (arXiv 2210.04150, sec. 3.3).
 
         Args:
             regions: normalised [N, 3, patch * grid, patch * grid].

@@ -137,8 +137,9 @@ export function parseManifest(json: string): Manifest {
     promptTemplates: promptTemplates(manifest.promptTemplates),
     trainingClasses: list(manifest.trainingClasses, 'trainingClasses', 100_000, trainingClass),
     ...(masks
-      ? { thresholds: thresholds(manifest.thresholds), ensemble: ensemble(manifest.ensemble) }
+      ? { thresholds: thresholds(manifest.thresholds) }
       : {}),
+    ...(masks && manifest.ensemble !== undefined ? { ensemble: ensemble(manifest.ensemble) } : {}),
     ...(manifest.training === undefined ? {} : { training: training(manifest.training) }),
     weights: weights(manifest.weights),
     torchVersion: text(manifest.torchVersion, 'torchVersion'),

@@ -131,20 +131,25 @@ def _bundle_tensors(path: Path) -> Dict[str, Tensor]:
         raise CheckpointError(f"{path} is not a whole bundle: {error}") from error
 
 
+# How CLIP makes one vector of a map, in published files and in bundles.
+_POOLS = ("visual.attnpool.", "visual.trunk.head.", "visual.head.", "region_head.")
+
+
 def load_clip(module: nn.Module, place: str) -> None:
     """Fills CLIP's part of `module` and leaves the rest as it is.
 
     Args:
-        module: a method, not on the meta device.
+        module: a method, not on the meta device. One without a region head takes only the trunk.
         place: open_clip's weights (file, folder or cached hub id), or a bundle of a CLIP.
 
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
     """
     path = find_clip_file(place)
-    if _is_bundle(path):
-        found, faults = match_tensors(module, _BUNDLE_RULES, _bundle_tensors(path), "CLIP")
-    else:
-        tensors = without_numbers(read_tensors(path))
-        found, faults = match_tensors(module, clip_rules(module), tensors, "CLIP")
+    bundled = _is_bundle(path)
+    tensors = _bundle_tensors(path) if bundled else without_numbers(read_tensors(path))
+    if not any(name.startswith("region_head.") for name in module.state_dict()):
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(_POOLS)}
+    rules = _BUNDLE_RULES if bundled else clip_rules(module)
+    found, faults = match_tensors(module, rules, tensors, "CLIP")
     assign_tensors(module, {**module.state_dict(), **found}, faults)

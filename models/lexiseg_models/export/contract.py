@@ -142,7 +142,8 @@ def build_manifest(
     }
     if weights.seed is not None:
         described["seed"] = weights.seed
-    parts = ["clip", "backbone", "pixel_decoder", "transformer_decoder", "regions", "dense"]
+    parts = ["clip", "backbone", "pixel_decoder", "transformer_decoder", "class_head"]
+    parts += ["regions", "dense"]
     if interface.training is not None:
         parts.append("objective")
     optional: Dict[str, Any] = {}
@@ -225,8 +226,8 @@ def manifest_faults(manifest: Any) -> List[str]:
     known = {**_FIELDS, **_OPTIONAL_FIELDS}
     faults += [f"Unknown field {name}" for name in manifest if name not in known]
     if "propose_masks" in (manifest.get("methods") or []):
-        needed = ("thresholds", "ensemble")
-        faults += [f"Expected {name} beside masks" for name in needed if name not in manifest]
+        if "thresholds" not in manifest:
+            faults.append("Expected thresholds beside masks")
     if faults:
         return faults
     if manifest["formatVersion"] != FORMAT_VERSION:

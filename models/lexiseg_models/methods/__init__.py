@@ -11,11 +11,14 @@ from torch import nn
 
 from lexiseg_models.convert import clip as clip_weights
 from lexiseg_models.convert import fc_clip as fc_clip_weights
+from lexiseg_models.convert import gkc as gkc_weights
 from lexiseg_models.convert import ovseg as ovseg_weights
 from lexiseg_models.methods import (
     clip,
     fc_clip,
     fc_clip_training,
+    gkc,
+    gkc_training,
     ovseg,
     ovseg_training,
     pacl,
@@ -56,6 +59,13 @@ METHODS: Dict[str, Method] = {
         load_weights=fc_clip_weights.load_weights,
         load_clip=clip_weights.load_clip,
         licence="FC-CLIP: Apache-2.0",
+    ),
+    "gkc": Method(
+        composer=gkc,
+        training=gkc_training,
+        load_weights=None,
+        load_clip=gkc_weights.load_clip,
+        licence="",
     ),
     "ovseg": Method(
         composer=ovseg,

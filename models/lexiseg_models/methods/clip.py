@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.methods.backbone import parse_tower
 from lexiseg_models.objectives.contrastive import Contrastive
 from lexiseg_models.objectives.mosaic import lay_mosaics, pool_tiles
 from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
@@ -133,18 +134,12 @@ def parse_config(data: Mapping[str, Any]) -> ClipConfig:
     width = clip["embedding_dim"]
     if type(width) is not int or width < 1:
         raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    tower = dict(section({"image_tower": clip["image_tower"]}, "image_tower", _TOWER_KEYS))
-    if tower.pop("kind") != "convnext":
-        raise ConfigError("Expected convnext for clip.image_tower.kind")
     return ClipConfig(
         embedding_dim=width,
-        image_tower=parse(ConvNextConfig, tower, "clip.image_tower"),
+        image_tower=parse_tower(clip["image_tower"], "clip.image_tower", ("convnext",)),
         text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
         image=parse(ImageConfig, data.get("image"), "image"),
     )
-
-
-_TOWER_KEYS = ("kind", "depths", "widths", "norm_eps", "head")
 
 
 def keep_float32(config: ClipConfig) -> tuple[str, ...]:

@@ -10,14 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.methods.backbone import build_backbone, parse_tower
 from lexiseg_models.parts.classifier import (
     CosineClassifier,
     RegionEmbedder,
     VoidEmbedding,
     synonym_maximum,
 )
-from lexiseg_models.parts.clip_resnet import AttentionRegionHead, ClipResNet, ClipResNetConfig
-from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
+from lexiseg_models.parts.clip_resnet import AttentionRegionHead, ClipResNetConfig
+from lexiseg_models.parts.convnext import ConvNextConfig, PooledRegionHead
 from lexiseg_models.parts.ensemble import EnsembleConfig, GeometricEnsemble
 from lexiseg_models.parts.pixel_decoder import PixelDecoder, PixelDecoderConfig
 from lexiseg_models.parts.prediction import Proposals
@@ -168,6 +169,7 @@ _SECTIONS = (
     "prompt_templates",
     "training_vocabulary",
 )
+_TOWERS = ("convnext", "clip-resnet")
 _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 
 METHODS = ("encode_text", "propose_masks", "classify_masks")
@@ -194,20 +196,6 @@ def keep_float32(config: FcClipConfig) -> Tuple[str, ...]:
     return names + (("region_head",) if isinstance(config.image_tower, ConvNextConfig) else ())
 
 
-def _parse_image_tower(data: Any) -> ImageTowerConfig:
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"Expected an object for clip.image_tower but received {data!r}")
-    rest = {key: value for key, value in data.items() if key != "kind"}
-    kind = data.get("kind")
-    if kind == "convnext":
-        return parse(ConvNextConfig, rest, "clip.image_tower")
-    if kind == "clip-resnet":
-        return parse(ClipResNetConfig, rest, "clip.image_tower")
-    raise ConfigError(
-        f"Expected convnext or clip-resnet for clip.image_tower.kind but received {kind!r}"
-    )
-
-
 def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
@@ -226,7 +214,7 @@ def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
             raise ConfigError(f"Expected {name}.width to be a multiple of {part.heads}")
     return FcClipConfig(
         embedding_dim=width,
-        image_tower=_parse_image_tower(clip.get("image_tower")),
+        image_tower=parse_tower(clip.get("image_tower"), "clip.image_tower", _TOWERS),
         text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
         pixel_decoder=pixel_decoder,
         transformer_decoder=decoder,
@@ -235,15 +223,11 @@ def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
     )
 
 
-def _build_towers(config: FcClipConfig) -> Tuple[nn.Module, nn.Module, Tuple[int, ...]]:
-    """Image tower, region head and the channels of res2 to res5."""
-    tower = config.image_tower
+def _build_region_head(config: FcClipConfig) -> nn.Module:
+    tower, width = config.image_tower, config.embedding_dim
     if isinstance(tower, ConvNextConfig):
-        head: nn.Module = PooledRegionHead(tower, embedding_dim=config.embedding_dim)
-        return ConvNext(tower), head, tower.widths
-    widths = tuple(4 * tower.width * 2**i for i in range(4))
-    head = AttentionRegionHead(tower, embedding_dim=config.embedding_dim)
-    return ClipResNet(tower), head, widths
+        return PooledRegionHead(tower, embedding_dim=width)
+    return AttentionRegionHead(tower, embedding_dim=width)
 
 
 def _start_with_small_masks(pixel: PixelDecoder, queries: TransformerDecoder) -> None:
@@ -262,7 +246,8 @@ def _start_with_small_masks(pixel: PixelDecoder, queries: TransformerDecoder) ->
 
 def build_parts(config: FcClipConfig) -> Dict[str, Any]:
     """The parts of the method with fresh weights, by the names of its constructor."""
-    image_tower, region_head, widths = _build_towers(config)
+    image_tower, widths = build_backbone(config.image_tower)
+    region_head = _build_region_head(config)
     width = config.transformer_decoder.width
     pixel_decoder = PixelDecoder(config.pixel_decoder, in_widths=widths)
     transformer_decoder = TransformerDecoder(config.transformer_decoder)

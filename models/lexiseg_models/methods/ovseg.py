@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Tuple, Union
+from typing import Any, Dict, List, Mapping, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.methods.backbone import BackboneConfig, build_backbone, parse_tower
 from lexiseg_models.parts.classifier import VoidEmbedding, synonym_maximum
 from lexiseg_models.parts.ensemble import EnsembleConfig
 from lexiseg_models.parts.prediction import Proposals
@@ -18,12 +19,9 @@ from lexiseg_models.parts.proposal_ensemble import ProposalEnsemble
 from lexiseg_models.parts.pyramid_decoder import PyramidDecoder, PyramidDecoderConfig
 from lexiseg_models.parts.query_decoder import QueryDecoder, QueryDecoderConfig
 from lexiseg_models.parts.region_crops import MaskPrompts, RegionConfig, RegionCrops
-from lexiseg_models.parts.resnet import ResNet, ResNetConfig
-from lexiseg_models.parts.swin import Swin, SwinConfig
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
 
-BackboneConfig = Union[SwinConfig, ResNetConfig]
 ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 METHODS = ("encode_text", "propose_masks", "classify_masks")
@@ -216,28 +214,6 @@ def keep_float32(config: OvsegConfig) -> Tuple[str, ...]:
     return ("transformer_decoder", "void_embedding")
 
 
-def _kind(data: Any, where: str) -> Tuple[Any, Dict[str, Any]]:
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"Expected an object for {where} but received {data!r}")
-    return data.get("kind"), {key: value for key, value in data.items() if key != "kind"}
-
-
-def _parse_backbone(data: Any) -> BackboneConfig:
-    kind, rest = _kind(data, "backbone")
-    if kind == "swin":
-        return parse(SwinConfig, rest, "backbone")
-    if kind == "resnet":
-        return parse(ResNetConfig, rest, "backbone")
-    raise ConfigError(f"Expected swin or resnet for backbone.kind but received {kind!r}")
-
-
-def _parse_tower(data: Any) -> VisionTransformerConfig:
-    kind, rest = _kind(data, "clip.image_tower")
-    if kind != "vision-transformer":
-        raise ConfigError("Expected vision-transformer for clip.image_tower.kind")
-    return parse(VisionTransformerConfig, rest, "clip.image_tower")
-
-
 def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
@@ -256,9 +232,11 @@ def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
         raise ConfigError("Expected a number between 0 and 1 for regions.threshold")
     return OvsegConfig(
         embedding_dim=width,
-        image_tower=_parse_tower(clip.get("image_tower")),
+        image_tower=parse_tower(
+            clip.get("image_tower"), "clip.image_tower", ("vision-transformer",)
+        ),
         text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
-        backbone=_parse_backbone(data.get("backbone")),
+        backbone=parse_tower(data.get("backbone"), "backbone", ("swin", "resnet")),
         pixel_decoder=pixel_decoder,
         transformer_decoder=decoder,
         image=parse(ImageConfig, data.get("image"), "image"),
@@ -267,16 +245,9 @@ def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
     )
 
 
-def _build_backbone(config: BackboneConfig) -> Tuple[nn.Module, List[int]]:
-    """The backbone and the channels of res2 to res5."""
-    if isinstance(config, SwinConfig):
-        return Swin(config), [config.width * 2**i for i in range(4)]
-    return ResNet(config), [4 * config.width * 2**i for i in range(4)]
-
-
 def build_parts(config: OvsegConfig) -> Dict[str, Any]:
     """The parts of the method with fresh weights, by the names of its constructor."""
-    backbone, widths = _build_backbone(config.backbone)
+    backbone, widths = build_backbone(config.backbone)
     tower, width = config.image_tower, config.embedding_dim
     crops = RegionCrops(config.regions, patch=tower.patch, grid=tower.grid)
     prompts = MaskPrompts(depth=config.regions.prompt_depth, cells=tower.grid**2, width=tower.width)

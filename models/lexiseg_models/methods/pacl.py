@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.methods.backbone import parse_tower
 from lexiseg_models.objectives.patch_alignment import compatibility
 from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
 from lexiseg_models.parts.dense import PatchGrid
@@ -185,15 +186,6 @@ class Pacl(nn.Module):
         return self.classifier.scale() * synonym_maximum(pooled, synonym_counts)
 
 
-def _parse_tower(data: Any) -> VisionTransformerConfig:
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"Expected an object for clip.image_tower but received {data!r}")
-    rest = {key: value for key, value in data.items() if key != "kind"}
-    if data.get("kind") != "vision-transformer":
-        raise ConfigError("Expected vision-transformer for clip.image_tower.kind")
-    return parse(VisionTransformerConfig, rest, "clip.image_tower")
-
-
 def parse_config(data: Mapping[str, Any]) -> PaclConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
@@ -201,7 +193,7 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
     width = clip["embedding_dim"]
     if type(width) is not int or width < 1:
         raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    tower = _parse_tower(clip["image_tower"])
+    tower = parse_tower(clip["image_tower"], "clip.image_tower", ("vision-transformer",))
     dense = parse(DenseConfig, data.get("dense"), "dense")
     image = parse(ImageConfig, data.get("image"), "image")
     if dense.embedder not in _EMBEDDERS:

@@ -25,3 +25,19 @@ class Proposals(NamedTuple):
     mask_valid: Tensor
     network_size: Tensor
     valid_size: Tensor
+
+
+class DirectProposals(NamedTuple):
+    """Class-agnostic masks whose queries lie in the space of texts themselves.
+
+    Attributes:
+        mask_logits: float32 [B, Q, h, w] at stride 4 of the network input, before sigmoid.
+        region_embeddings: float32 [B, Q, D], unit norm.
+        network_size: int64 [2], height and width of the padded network input.
+        valid_size: int64 [2], height and width of the resized image, top-left within it.
+    """
+
+    mask_logits: Tensor
+    region_embeddings: Tensor
+    network_size: Tensor
+    valid_size: Tensor

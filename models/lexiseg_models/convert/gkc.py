@@ -1,0 +1,23 @@
+"""CLIP's weights for a network that learns from CLIP: it begins as what it is taught by."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from lexiseg_models.convert import clip
+
+
+def load_clip(module: nn.Module, place: str) -> None:
+    """Fills the backbone and the text tower, and the teacher of a network that has one.
+
+    Args:
+        module: the method, not on the meta device.
+        place: open_clip's weights (file, folder or cached hub id), or a bundle of a CLIP.
+
+    Raises:
+        CheckpointError: one error that lists every missing, surplus or misshapen tensor.
+    """
+    clip.load_clip(module, place)
+    teacher, student = (getattr(module, name, None) for name in ("teacher_tower", "image_tower"))
+    if isinstance(teacher, nn.Module) and isinstance(student, nn.Module):
+        teacher.load_state_dict(student.state_dict())

@@ -1,0 +1,286 @@
+"""GKC with its training losses (arXiv 2303.09181, sec. 3): synonyms, and a teacher that is CLIP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexiseg_models.configuration import ConfigError, parse
+from lexiseg_models.methods.backbone import build_backbone
+from lexiseg_models.methods.gkc import Gkc, GkcConfig, build_parts, parse_config
+from lexiseg_models.objectives.guided_distillation import guided_distillation
+from lexiseg_models.objectives.mask_classification import (
+    MaskClassification,
+    MaskClassificationConfig,
+    Segments,
+    read_segments,
+)
+from lexiseg_models.objectives.parameter_groups import (
+    Part,
+    norms_and_embeddings,
+    parameter_groups,
+)
+from lexiseg_models.objectives.sample_points import mix_seeds, uniform_points
+from lexiseg_models.objectives.text_diversification import (
+    diversified_logits,
+    draw_synonyms,
+    first_names,
+)
+from lexiseg_models.parts.clip_resnet import AttentionRegionHead
+from lexiseg_models.parts.convnext import ConvNextConfig, PooledRegionHead
+from lexiseg_models.parts.linear import Linear
+from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
+
+_DECODER = (
+    "pixel_decoder",
+    "transformer_decoder",
+    "class_head",
+    "classifier",
+    "void_embedding",
+    "auxiliary_projections",
+    "distillation",
+)
+PARTS = (
+    Part("image_tower", ("image_tower",), frozen=False, learning_rate_multiplier=0.1),
+    Part("text_encoder", ("text_encoder",), frozen=True, learning_rate_multiplier=0.1),
+    Part("teacher", ("teacher_tower", "region_head"), frozen=True, learning_rate_multiplier=0.1),
+    Part("decoder", _DECODER, frozen=False, learning_rate_multiplier=1.0),
+)
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """What is added to the loss of masks and classes.
+
+    Attributes:
+        synonym_weight: of the cross entropy with drawn synonyms; 0 draws none.
+        distillation_weight: of the text-guided distillation; 0 asks no teacher for it.
+        region_dropout: share of the matched regions left out of the synonyms' loss, 0..1.
+        mean: of the teacher's input, per RGB channel on the 0-255 scale.
+        std: likewise.
+    """
+
+    synonym_weight: float
+    distillation_weight: float
+    region_dropout: float
+    mean: Tuple[float, float, float]
+    std: Tuple[float, float, float]
+
+
+class TrainableGkc(Gkc):
+    """The method with `losses` beside what it does at inference."""
+
+    def __init__(
+        self,
+        objective: MaskClassification,
+        calibration: CalibrationConfig,
+        teacher: Tuple[Preprocess, nn.Module, nn.Module],
+        training_heads: Tuple[nn.ModuleList, nn.Module],
+        **parts: Any,
+    ) -> None:
+        """`teacher` is preprocessing, tower and region head; `parts` are those of the method."""
+        super().__init__(**parts)
+        self.objective = objective
+        self.synonym_weight: float = calibration.synonym_weight
+        self.distillation_weight: float = calibration.distillation_weight
+        self.region_dropout: float = calibration.region_dropout
+        self.teacher_preprocess, self.teacher_tower, self.region_head = teacher
+        self.auxiliary_projections, self.distillation = training_heads
+
+    def teacher_regions(self, images: Tensor, segments: Segments) -> Tensor:
+        """The teacher's embeddings of the true segments: float32 [M, D], unit norm."""
+        with torch.no_grad():
+            dense = self.teacher_tower(self.teacher_preprocess.normalise(images))[3]
+            size = [dense.shape[2], dense.shape[3]]
+            rows: List[Tensor] = []
+            start = 0
+            for image, count in enumerate(segments.counts):
+                if count > 0:
+                    own = segments.masks[start : start + count].unsqueeze(0)
+                    # A part of a cell is enough: small segments keep at least one.
+                    cover = F.adaptive_max_pool2d(own, size)
+                    rows.append(self.region_head(dense[image : image + 1], cover - 0.5)[0])
+                start += count
+            if len(rows) == 0:
+                return torch.zeros([0, self.class_head.projection.weight.shape[0]])
+            return F.normalize(torch.cat(rows).to(torch.float32), dim=1)
+
+    def embeddings(self, normed: List[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
+        """Priors and text-space embeddings of every prediction, the final one last."""
+        priors: List[Tensor] = []
+        for queries in normed:
+            priors.append(self.class_head.prior(queries))
+        embedded: List[Tensor] = []
+        for i, projection in enumerate(self.auxiliary_projections):
+            embedded.append(F.normalize(projection(F.relu(priors[i])).to(torch.float32), dim=2))
+        embedded.append(self.class_head.embed(priors[-1]))
+        return priors, embedded
+
+    @torch.jit.export
+    def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Weighted losses by name; their sum is what training makes small.
+
+        Args:
+            batch: `images` uint8 [B, H, W, 3] of the size the network sees, `masks` uint8
+                [M, H, W], `labels` int64 [M], `mask_counts` int64 [B], `seeds` int64 [B],
+                `class_embeddings` float32 [S, D], of each class its name first and then synonyms,
+                and `synonym_counts` int64 [K].
+        """
+        segments = read_segments(batch)
+        names = first_names(batch["class_embeddings"], batch["synonym_counts"])
+        each = torch.ones_like(batch["synonym_counts"])
+        features: List[Tensor] = self.image_tower(self.preprocess.normalise(batch["images"]))
+        decoded: List[Tensor] = self.pixel_decoder(features)
+        normed = self.transformer_decoder.decode(decoded[0], decoded[1:4])
+        priors, embedded = self.embeddings(normed)
+        class_logits: List[Tensor] = []
+        mask_logits: List[Tensor] = []
+        for queries, embedding in zip(normed, embedded):
+            class_logits.append(self.class_logits(embedding, names, each))
+            mask_logits.append(self.transformer_decoder.full_mask_logits(queries, decoded[0]))
+        losses: Dict[str, Tensor] = self.objective(class_logits, mask_logits, segments)
+        if self.synonym_weight == 0.0 and self.distillation_weight == 0.0:
+            return losses
+        teachers = self.teacher_regions(batch["images"], segments)
+        seeds = self.segment_seeds(segments)
+        drawn = batch["class_embeddings"].index_select(
+            0,
+            draw_synonyms(
+                teachers,
+                segments.labels,
+                batch["class_embeddings"],
+                batch["synonym_counts"],
+                seeds,
+            ),
+        )
+        synonym = torch.zeros([], device=names.device)
+        distilled = torch.zeros([], device=names.device)
+        for layer in range(len(normed)):
+            query, segment = self.objective.match(
+                class_logits[layer], mask_logits[layer], segments, layer
+            )
+            labels = segments.labels.index_select(0, segment)
+            if self.synonym_weight > 0.0:
+                own = embedded[layer].flatten(0, 1).index_select(0, query)
+                logits = diversified_logits(
+                    own, names, labels, drawn.index_select(0, segment), self.classifier.scale()
+                )
+                void = class_logits[layer][:, :, -1].flatten().index_select(0, query)
+                entropy = F.cross_entropy(
+                    torch.cat((logits, void.unsqueeze(1)), dim=1), labels, reduction="none"
+                )
+                chance = uniform_points(mix_seeds(seeds.index_select(0, segment), layer), 1)
+                kept = (chance[:, 0, 0] >= self.region_dropout).to(entropy.dtype)
+                synonym = synonym + (entropy * kept).sum() / kept.sum().clamp(min=1.0)
+            if self.distillation_weight > 0.0:
+                student = self.distillation(priors[layer].flatten(0, 1).index_select(0, query))
+                distilled = distilled + self.distil(
+                    F.normalize(student.to(torch.float32), dim=1),
+                    teachers,
+                    names,
+                    segment,
+                    segments,
+                )
+        losses["synonym"] = self.synonym_weight * synonym
+        losses["distillation"] = self.distillation_weight * distilled
+        return losses
+
+    def segment_seeds(self, segments: Segments) -> Tensor:
+        """A number of its own for each segment: int64 [M]."""
+        seeds: List[Tensor] = []
+        for image, count in enumerate(segments.counts):
+            order = torch.arange(count, device=segments.seeds.device)
+            seeds.append(mix_seeds(segments.seeds[image : image + 1], 101) + order)
+        return torch.cat(seeds)
+
+    def distil(
+        self,
+        students: Tensor,
+        teachers: Tensor,
+        names: Tensor,
+        segment: Tensor,
+        segments: Segments,
+    ) -> Tensor:
+        """Text-guided distillation, a mean over the images that have segments.
+
+        Args:
+            students: [N, D], unit norm, of matched queries.
+            teachers: [M, D], unit norm, of segments.
+            names: [K, D], unit norm.
+            segment: int64 [N], rising, the segment of each student.
+            segments: the truth.
+        """
+        total = torch.zeros([], device=students.device)
+        images, start = 0, 0
+        for count in segments.counts:
+            here = ((segment >= start) & (segment < start + count)).nonzero()[:, 0]
+            if here.shape[0] > 0:
+                own = segment.index_select(0, here)
+                texts = names.index_select(0, segments.labels.index_select(0, own))
+                total = total + guided_distillation(
+                    students.index_select(0, here), teachers.index_select(0, own), texts
+                )
+                images += 1
+            start += count
+        return total / max(images, 1)
+
+
+def _objective(data: Mapping[str, Any]) -> Tuple[MaskClassificationConfig, CalibrationConfig]:
+    section = data.get("objective")
+    if not isinstance(section, Mapping) or not isinstance(section.get("calibration"), Mapping):
+        raise ConfigError("Expected an object for objective.calibration")
+    rest = {key: value for key, value in section.items() if key != "calibration"}
+    masks = parse(MaskClassificationConfig, rest, "objective")
+    return masks, parse(CalibrationConfig, section["calibration"], "objective.calibration")
+
+
+def _teacher(
+    config: GkcConfig, calibration: CalibrationConfig
+) -> Tuple[Preprocess, nn.Module, nn.Module]:
+    """A CLIP of the student's own shape, with its region head."""
+    image = ImageConfig(
+        shortest_edge=config.image.shortest_edge,
+        longest_edge=config.image.longest_edge,
+        mean=calibration.mean,
+        std=calibration.std,
+        divisor=config.image.divisor,
+    )
+    tower, _ = build_backbone(config.image_tower)
+    dim = config.embedding_dim
+    head: nn.Module = (
+        PooledRegionHead(config.image_tower, embedding_dim=dim)
+        if isinstance(config.image_tower, ConvNextConfig)
+        else AttentionRegionHead(config.image_tower, embedding_dim=dim)
+    )
+    return Preprocess(image), tower, head
+
+
+def build_trainable(data: Mapping[str, Any]) -> TrainableGkc:
+    """Composes the method with its objectives from a config file."""
+    config = parse_config(data)
+    masks, calibration = _objective(data)
+    prior, dim = config.class_head.prior_width, config.embedding_dim
+    layers = config.transformer_decoder.layers
+    auxiliary = nn.ModuleList(Linear(prior, dim) for _ in range(layers))
+    module = TrainableGkc(
+        MaskClassification(masks),
+        calibration,
+        _teacher(config, calibration),
+        (auxiliary, Linear(prior, dim)),
+        **build_parts(config),
+    )
+    return module.eval()
+
+
+def batch_kind(data: Mapping[str, Any]) -> str:
+    """What `losses` takes."""
+    return "panoptic"
+
+
+def groups(module: TrainableGkc) -> List[Dict[str, Any]]:
+    """Parameter groups for the manifest."""
+    return parameter_groups(module, PARTS, norms_and_embeddings)

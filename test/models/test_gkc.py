@@ -1,0 +1,206 @@
+"""GKC: synonyms drawn as a teacher sees fit, distances of texts, and what learns."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lexiseg_models.configuration import config_names, read_config
+from lexiseg_models.export.command import main
+from lexiseg_models.export.verify import training_batch
+from lexiseg_models.methods import gkc, gkc_training
+from lexiseg_models.objectives.guided_distillation import guided_distillation
+from lexiseg_models.objectives.text_diversification import (
+    diversified_logits,
+    draw_synonyms,
+    first_names,
+)
+
+
+def unit(rows: int, width: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(rows, width, generator=generator), dim=1)
+
+
+@pytest.mark.parametrize("name", config_names("gkc"))
+def test_every_config_is_sound(name):
+    raw = read_config("gkc", name)
+    with torch.device("meta"):
+        module = gkc_training.build_trainable(raw)
+        alone = gkc.build(gkc.parse_config(raw))
+    assert gkc_training.groups(module)
+    extra = {key.split(".")[0] for key in module.state_dict()} - {
+        key.split(".")[0] for key in alone.state_dict()
+    }
+    assert extra == {"teacher_tower", "region_head", "auxiliary_projections", "distillation"}
+
+
+def test_the_first_name_of_each_class_is_its_own():
+    table = torch.arange(12.0).view(6, 2)
+    names = first_names(table, torch.tensor([1, 3, 2]))
+    assert torch.equal(names, table[[0, 1, 4]])
+
+
+def test_synonyms_are_drawn_in_proportion_to_what_the_teacher_sees():
+    texts = unit(5, 8, 1)
+    counts = torch.tensor([2, 3])
+    # Between the second and the third name of the second class, nearer to the second.
+    region = F.normalize(0.51 * texts[3] + 0.49 * texts[4], dim=0)
+    scores = (100.0 * texts[2:] @ region).softmax(0)
+    expected = torch.where(scores < 0.02, 0.0, scores)
+    expected = expected / expected.sum()
+    draws = 4_000
+    rows = draw_synonyms(
+        region.expand(draws, -1),
+        torch.ones(draws, dtype=torch.int64),
+        texts,
+        counts,
+        torch.arange(draws),
+    )
+    found = torch.bincount(rows, minlength=5).float() / draws
+    assert float(found[:2].sum()) == 0.0
+    torch.testing.assert_close(found[2:], expected, atol=0.03, rtol=0.0)
+    # The same seeds draw the same.
+    again = draw_synonyms(
+        region.expand(draws, -1),
+        torch.ones(draws, dtype=torch.int64),
+        texts,
+        counts,
+        torch.arange(draws),
+    )
+    assert torch.equal(rows, again)
+
+
+def test_an_unlikely_synonym_is_never_drawn():
+    texts = torch.eye(3)
+    region = texts[1].expand(500, -1)
+    labels = torch.zeros(500, dtype=torch.int64)
+    rows = draw_synonyms(region, labels, texts, torch.tensor([3]), torch.arange(500))
+    assert rows.unique().tolist() == [1]
+
+
+def test_where_all_are_alike_the_best_is_taken():
+    count = 60
+    texts = F.normalize(torch.ones(count, 4) + 1e-6 * torch.randn(count, 4), dim=1)
+    rows = draw_synonyms(
+        texts[:1].expand(9, -1),
+        torch.zeros(9, dtype=torch.int64),
+        texts,
+        torch.tensor([count]),
+        torch.arange(9),
+    )
+    assert rows.unique().numel() == 1
+
+
+def test_only_the_own_class_is_meant_by_the_synonym():
+    regions, names, drawn = unit(3, 6, 2), unit(4, 6, 3), unit(3, 6, 4)
+    labels = torch.tensor([2, 0, 2])
+    logits = diversified_logits(regions, names, labels, drawn, torch.tensor(10.0))
+    expected = 10.0 * regions @ names.t()
+    for i, label in enumerate(labels.tolist()):
+        expected[i, label] = 10.0 * float(regions[i] @ drawn[i])
+    torch.testing.assert_close(logits, expected)
+
+
+def test_distillation_equals_a_loop_over_pairs():
+    students, teachers, names = unit(4, 6, 5), unit(4, 6, 6), unit(4, 6, 7)
+    total = 0.0
+    for i in range(4):
+        for j in range(4):
+            given = float((students[i] - teachers[j]).norm())
+            total += abs(given - float((names[i] - names[j]).norm()))
+    loss = guided_distillation(students, teachers, names)
+    assert float(loss) == pytest.approx(total / 4, rel=2e-3)
+
+
+def test_equal_names_are_plain_distillation_and_slopes_stay_finite():
+    teachers, names = unit(1, 6, 8), unit(1, 6, 9)
+    students = teachers.clone().requires_grad_(True)
+    loss = guided_distillation(students, teachers, names)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(0.0, abs=1e-3)
+    assert bool(torch.isfinite(students.grad).all())
+
+
+@pytest.fixture(scope="module")
+def network() -> gkc_training.TrainableGkc:
+    torch.manual_seed(1)
+    return gkc_training.build_trainable(read_config("gkc", "tiny"))
+
+
+def test_classes_are_a_softmax_over_names_and_void(network):
+    image = torch.randint(0, 256, (1, 60, 80, 3), dtype=torch.uint8)
+    texts = unit(4, network.class_head.projection.weight.shape[0], 3)
+    with torch.no_grad():
+        proposals = network.propose_masks(image)
+        counts = torch.tensor([1, 2, 1])
+        found = network.classify_masks(proposals, texts, counts, torch.zeros(3, dtype=torch.bool))
+        regions = proposals[1]
+        cosines = regions @ torch.cat((texts, network.void_embedding())).t()
+        logits = network.classifier.scale() * cosines
+        best = torch.stack(
+            (logits[..., 0], logits[..., 1:3].amax(2), logits[..., 3], logits[..., 4]), dim=2
+        )
+    torch.testing.assert_close(found, best.log_softmax(2), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.exp().sum(2), torch.ones(found.shape[:2]))
+
+
+def test_the_teacher_and_the_texts_never_learn(network):
+    frozen = {n for g in gkc_training.groups(network) if g["frozen"] for n in g["parameters"]}
+    assert {n.split(".")[0] for n in frozen} == {"teacher_tower", "region_head", "text_encoder"}
+    for parameter in network.parameters():
+        parameter.requires_grad_(True)
+    dim = network.class_head.projection.weight.shape[0]
+    losses = network.losses(training_batch("panoptic", dim))
+    torch.stack(list(losses.values())).sum().backward()
+    learning = {n for n, p in network.named_parameters() if p.grad is not None}
+    network.requires_grad_(False)
+    assert not any(n.startswith(("teacher_tower", "region_head")) for n in learning)
+    assert {"synonym", "distillation", "class", "mask", "dice"} <= set(losses)
+    heads = ("auxiliary_projections.0.weight", "distillation.weight", "class_head.prior.weight")
+    assert set(heads) <= learning
+
+
+def test_without_their_weights_the_additions_cost_nothing():
+    raw = copy.deepcopy(read_config("gkc", "tiny"))
+    calibration = raw["objective"]["calibration"]
+    calibration["synonym_weight"] = calibration["distillation_weight"] = 0.0
+    module = gkc_training.build_trainable(raw)
+    dim = module.class_head.projection.weight.shape[0]
+    with torch.no_grad():
+        losses = module.losses(training_batch("panoptic", dim))
+    assert not {"synonym", "distillation"} & set(losses)
+
+
+def test_images_without_segments_are_no_fault(network):
+    dim = network.class_head.projection.weight.shape[0]
+    batch = training_batch("panoptic", dim)
+    batch["mask_counts"] = torch.tensor([3, 0])
+    with torch.no_grad():
+        one = network.losses(batch)
+        batch["mask_counts"] = torch.tensor([0, 0])
+        batch["masks"], batch["labels"] = batch["masks"][:0], batch["labels"][:0]
+        none = network.losses(batch)
+    for losses in (one, none):
+        assert all(bool(torch.isfinite(value)) for value in losses.values())
+
+
+def test_the_teacher_begins_as_the_clip_that_the_student_begins_with(tmp_path):
+    clip, out = tmp_path / "clip.pt", tmp_path / "gkc.pt"
+    start = ["export", "clip", "--config", "tiny", "--random-init", "--seed", "3"]
+    assert main([*start, "--out", str(clip)]) == 0
+    config = tmp_path / "small.json"
+    tower = read_config("clip", "tiny")["clip"]
+    config.write_text(json.dumps({"extends": "tiny", "clip": tower}))
+    own = ["export", "gkc", "--config", str(config), "--random-init", "--trainable"]
+    assert main([*own, "--clip", str(clip), "--out", str(out)]) == 0
+    given, taken = torch.jit.load(str(clip)).state_dict(), torch.jit.load(str(out)).state_dict()
+    for name, tensor in given.items():
+        if name.startswith("image_tower."):
+            assert torch.equal(taken[name], tensor)
+            assert torch.equal(taken[name.replace("image_tower", "teacher_tower")], tensor)
+        elif name.startswith(("region_head.", "text_encoder.")):
+            assert torch.equal(taken[name], tensor)

@@ -48,7 +48,7 @@ export interface NativeTrainer {
   restore(job: NativeJob, path: string): Promise<number>;
   /**
    * Writes a bundle; resolves to the SHA-256 of its weights, which takes the place of the 64 zeros
-   * in `manifest`.
+   * in `manifest`. What only the loss reads is left out unless it stays `trainable`.
    */
   writeBundle(
     job: NativeJob,
@@ -59,6 +59,7 @@ export interface NativeTrainer {
     manifest: string,
     extraNames: readonly string[],
     extraTexts: readonly string[],
+    trainable: boolean,
   ): Promise<string>;
   /** Waits for work in flight, then frees the weights. Idempotent. */
   dispose(): Promise<void>;

@@ -31,7 +31,12 @@ export function trainedManifest(
   manifest: Manifest,
   options: BundleExport,
   facts: Facts,
-): { dtype: 'float32' | 'bfloat16'; movingAverage: boolean; manifest: string } {
+): {
+  dtype: 'float32' | 'bfloat16';
+  movingAverage: boolean;
+  manifest: string;
+  trainable: boolean;
+} {
   const keys = ['dtype', 'movingAverage', 'trainable', 'source', 'licence', 'signal'];
   checkOptions(options, keys, 'options');
   const dtype = oneOf(options.dtype ?? 'float32', ['float32', 'bfloat16'], 'options.dtype');
@@ -51,7 +56,7 @@ export function trainedManifest(
     ...(trainable && training !== undefined ? { training } : {}),
   };
   const movingAverage = booleanValue(options.movingAverage ?? true, 'options.movingAverage');
-  return { dtype, movingAverage, manifest: JSON.stringify(next, null, 1) };
+  return { dtype, movingAverage, manifest: JSON.stringify(next, null, 1), trainable };
 }
 
 function packageVersion(): string {

@@ -184,6 +184,7 @@ export class Trainer implements AsyncDisposable {
         plan.manifest,
         [manifest.tokenizer.merges],
         [merges],
+        plan.trainable,
       ),
     );
   }

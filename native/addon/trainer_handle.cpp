@@ -262,6 +262,7 @@ Napi::Value TrainerHandle::write_bundle(const Napi::CallbackInfo& info) {
     request.format.keep_float32 = arguments.texts(4, "keepFloat32");
     request.manifest = arguments.text(5, "manifest");
     request.extra_files = files_of(arguments, 6);
+    request.format.for_training = arguments.flag(8, "trainable");
     return start_call(
         env, {job, executor(env), trainer->threads(), {}},
         [trainer, request = std::move(request)] { return trainer->write_bundle(request); },

@@ -5,8 +5,8 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
+#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 
 #include <algorithm>
@@ -21,14 +21,6 @@ namespace lexiseg {
 namespace {
 
 namespace jit = torch::jit;
-
-// The methods that a bundle may export; anything else in it is internal.
-bool is_exported(const std::string& name) {
-  static const std::unordered_set<std::string> names{
-      "encode_text",   "encode_image",   "propose_masks",   "classify_masks",
-      "segment_dense", "classify_image", "patch_similarity"};
-  return names.contains(name) || name.starts_with("stage_");
-}
 
 // Converts every weight once, so that tensors tied to each other stay tied.
 class WeightConverter {

@@ -41,6 +41,13 @@ Error failed(const std::string& method, const std::string& what, const char* fai
 
 }  // namespace
 
+bool is_exported(const std::string& name) {
+  static const std::unordered_set<std::string> names{
+      "encode_text",   "encode_image",   "propose_masks",   "classify_masks",
+      "segment_dense", "classify_image", "patch_similarity"};
+  return names.contains(name) || name.starts_with("stage_");
+}
+
 std::string last_line(std::string text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
   const size_t newline = text.rfind('\n');

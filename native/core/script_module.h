@@ -16,6 +16,9 @@ namespace lexiseg {
 // reader accepted. Throws Error(ERR_BUNDLE_READ | ERR_BUNDLE_CONTRACT).
 torch::jit::Module load_script_module(const std::shared_ptr<const Archive>& archive);
 
+// Whether a bundle may export a method of this name; anything else in it is internal.
+bool is_exported(const std::string& name);
+
 // Calls see(node) for every node of a graph and of the blocks inside it.
 template <typename See>
 void for_each_node(torch::jit::Block* block, const See& see) {

@@ -5,6 +5,8 @@
 #include <torch/csrc/jit/passes/inliner.h>
 
 #include <functional>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "core/error.h"
@@ -45,6 +47,27 @@ jit::Code flat_code(const jit::Module& module, const std::string& name) {
   jit::Inline(*graph);
   refuse_file_access(*graph, name);
   return jit::Code(graph, name);
+}
+
+// Names of the tensors that inference reads.
+std::set<std::string> read_by_inference(const jit::Module& module) {
+  std::set<std::string> names;
+  for (const auto& method : module.get_methods()) {
+    if (!is_exported(method.name())) continue;
+    auto graph = method.graph()->copy();
+    jit::Inline(*graph);
+    std::unordered_map<const jit::Value*, std::string> places{{graph->inputs().at(0), ""}};
+    for_each_node(graph->block(), [&](jit::Node* node) {
+      if (node->kind() != c10::prim::GetAttr) return;
+      const auto owner = places.find(node->input());
+      if (owner == places.end()) return;
+      const std::string dot = owner->second.empty() ? "" : ".";
+      const std::string place = owner->second + dot + node->s(c10::attr::name);
+      names.insert(place);
+      places.emplace(node->output(), place);
+    });
+  }
+  return names;
 }
 
 at::Tensor stored(const std::string& name, const at::Tensor& tensor, const WeightFormat& format) {
@@ -161,12 +184,19 @@ void TrainingProgram::write(const std::string& path, const NamedTensors& weights
     for (auto& [slot, tensor] : own) slot.set(tensor);
   };
   try {
+    const std::set<std::string> read =
+        format.for_training ? std::set<std::string>() : read_by_inference(state_->module);
     for (Slots* slots : {&state_->parameters, &state_->buffers}) {
       for (auto& [name, slot] : *slots) {
         const auto given = weights.find(name);
         const at::Tensor tensor = slot.get();
         own.emplace_back(slot, tensor);
-        slot.set(stored(name, given == weights.end() ? tensor : given->second, format));
+        if (format.for_training || read.contains(name)) {
+          slot.set(stored(name, given == weights.end() ? tensor : given->second, format));
+        } else {
+          // One number that stands for all: the file holds no more.
+          slot.set(at::zeros({1}, tensor.options().device(at::kCPU)).expand(tensor.sizes()));
+        }
       }
     }
     state_->module.save(path);

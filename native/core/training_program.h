@@ -17,6 +17,8 @@ namespace lexiseg {
 struct WeightFormat {
   at::ScalarType dtype;                   // float32 or bfloat16
   std::vector<std::string> keep_float32;  // submodules that stay float32
+  // What only the loss reads is written too; without, as zeros that take no room.
+  bool for_training = true;
 };
 
 using NamedTensors = std::map<std::string, at::Tensor>;

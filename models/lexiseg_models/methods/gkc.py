@@ -146,9 +146,11 @@ class Gkc(nn.Module):
 def keep_float32(config: GkcConfig) -> Tuple[str, ...]:
     """Names of modules whose weights stay float32 when the rest is cast to bfloat16.
 
-    The query stream is short and its signs decide which pixels a mask holds.
+    The query stream is short and its signs decide which pixels a mask holds. The last three stand
+    beside the loss only.
     """
-    return ("transformer_decoder", "class_head", "classifier", "void_embedding")
+    own = ("transformer_decoder", "class_head", "classifier", "void_embedding")
+    return (*own, "auxiliary_projections", "distillation", "region_head")
 
 
 def parse_config(data: Mapping[str, Any]) -> GkcConfig:

@@ -136,9 +136,7 @@ export function parseManifest(json: string): Manifest {
     image: image(manifest.image),
     promptTemplates: promptTemplates(manifest.promptTemplates),
     trainingClasses: list(manifest.trainingClasses, 'trainingClasses', 100_000, trainingClass),
-    ...(masks
-      ? { thresholds: thresholds(manifest.thresholds) }
-      : {}),
+    ...(masks ? { thresholds: thresholds(manifest.thresholds) } : {}),
     ...(masks && manifest.ensemble !== undefined ? { ensemble: ensemble(manifest.ensemble) } : {}),
     ...(manifest.training === undefined ? {} : { training: training(manifest.training) }),
     weights: weights(manifest.weights),

@@ -58,6 +58,15 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
+/** Commander's reader of a number that is not negative. */
+export function nonNegative(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0)) {
+    throw new InvalidArgumentError('a number of 0 or more is needed');
+  }
+  return value;
+}
+
 /** Commander's reader of a number in [0, 1]. */
 export function share(text: string): number {
   const value = Number(text);

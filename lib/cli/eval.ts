@@ -5,15 +5,16 @@ import type {
   ClassDefinition,
   EvaluationReport,
   GroupScores,
-  LoadOptions,
   SegmentationDataset,
   Task,
+  Thresholds,
 } from '../index.js';
 import {
   addBundleOptions,
   type BundleFlags,
-  bundlePath,
-  warnOfRandomWeights,
+  loadBundle,
+  nonNegative,
+  share,
   wholeNumber,
 } from './bundle-option.js';
 import { OutputFolder } from './output-folder.js';
@@ -33,6 +34,9 @@ interface EvalFlags extends BundleFlags {
   templates: 'bundle' | 'photo' | 'bare';
   limit?: number;
   boundary?: boolean;
+  objectMask?: number;
+  overlap?: number;
+  entropy?: number;
   out?: string;
   json?: boolean;
 }
@@ -73,6 +77,9 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
         .choices(['bundle', 'photo', 'bare'])
         .default('bundle'),
     )
+    .option('--object-mask <p>', 'least class probability of a mask in a panoptic map', share)
+    .option('--overlap <p>', 'least share of itself that a mask must win there', share)
+    .option('--entropy <nats>', 'bundles without masks: most entropy of a pixel', nonNegative)
     .option('--limit <n>', 'look at the first n images', wholeNumber)
     .option('--boundary', 'also panoptic quality by boundaries')
     .option('-o, --out <folder>', 'write the report there')
@@ -92,29 +99,22 @@ function readTasks(text: string): Task[] {
 
 async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
-  const { evaluate, openDataset, reportHtml, reportPictures, Segmenter } = await import(
-    '../index.js'
-  );
+  const { evaluate, openDataset, reportHtml, reportPictures } = await import('../index.js');
   progress.step(`reading ${flags.data}`);
   const dataset = await openDataset(flags.dataset, flags.data, flags.split);
   const namings: readonly Naming[] =
     flags.names === 'both' ? ['engineered', 'plain'] : [flags.names];
   const vocabularies = await Promise.all(namings.map((naming) => wordsFor(dataset, flags, naming)));
-  const path = bundlePath(flags);
-  progress.step(`loading ${path}`);
-  const segmenter = await Segmenter.load(path, {
-    device: flags.device as NonNullable<LoadOptions['device']>,
-    dtype: flags.dtype as NonNullable<LoadOptions['dtype']>,
-    threads: flags.threads,
-    verify: flags.verify === true,
-    cache: flags.cache,
-    signal,
-  });
+  const segmenter = await loadBundle(flags, progress, signal);
   try {
-    warnOfRandomWeights(segmenter.label, progress);
     const reports: EvaluationReport[] = [];
     for (const [index, words] of vocabularies.entries()) {
-      const options = { vocabulary: words.classes, templates: flags.templates, signal };
+      const options = {
+        vocabulary: words.classes,
+        templates: flags.templates,
+        thresholds: thresholdsOf(flags),
+        signal,
+      };
       const report = await evaluate(segmenter, dataset, {
         ...options,
         tasks: flags.task,
@@ -142,6 +142,14 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   } finally {
     await segmenter.dispose();
   }
+}
+
+function thresholdsOf({ objectMask, overlap, entropy }: EvalFlags): Partial<Thresholds> {
+  return {
+    ...(objectMask === undefined ? {} : { objectMask }),
+    ...(overlap === undefined ? {} : { overlap }),
+    ...(entropy === undefined ? {} : { entropy }),
+  };
 }
 
 /** The words for the classes of the data: a vocabulary's, or the data's own. */

@@ -14,6 +14,7 @@ import {
   type BundleFlags,
   type ClassFlags,
   loadWithClasses,
+  nonNegative,
   share,
   wholeNumber,
 } from './bundle-option.js';
@@ -88,14 +89,6 @@ function readKinds(text: string): Kind[] {
   const unknown = names.filter((name) => !(KINDS as readonly string[]).includes(name));
   if (unknown.length > 0) throw new InvalidArgumentError(`not one of ${KINDS.join(', ')}`);
   return names as Kind[];
-}
-
-function nonNegative(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0)) {
-    throw new InvalidArgumentError('a number of 0 or more is needed');
-  }
-  return value;
 }
 
 function readSize(text: string): { width: number; height: number } {

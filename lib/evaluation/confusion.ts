@@ -35,8 +35,9 @@ export class Confusion {
    * Adds an image. Void pixels of the truth do not count.
    *
    * @param labels predicted class of each pixel; outside 0 … classes − 1: nothing
+   * @returns the share of the image's pixels that is right; 1 where all are void.
    */
-  add(labels: Int32Array, truth: Truth): void {
+  add(labels: Int32Array, truth: Truth): number {
     const { classCount } = this;
     const columns = classCount + 1;
     const counts = this.#counts;
@@ -44,6 +45,7 @@ export class Confusion {
     const { ids } = truth;
     let last = 0;
     let row = -1;
+    let [right, all] = [0, 0];
     for (let at = 0; at < ids.length; at++) {
       const id = ids[at] as number;
       if (id !== last) {
@@ -54,7 +56,10 @@ export class Confusion {
       const label = labels[at] as number;
       const cell = row * columns + (label >= 0 && label < classCount ? label : classCount);
       counts[cell] = (counts[cell] as number) + 1;
+      if (label === row) right++;
+      all++;
     }
+    return all === 0 ? 1 : right / all;
   }
 
   /** Pixels of class `truth` that were called `predicted`. */

@@ -9,6 +9,7 @@ import {
   type Progress,
   type Task,
   type Templates,
+  type Thresholds,
 } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
@@ -23,6 +24,8 @@ export interface EvaluationOptions extends CallOptions {
   /** What the report calls the vocabulary. */
   readonly vocabularyName?: string | undefined;
   readonly templates?: Templates | undefined;
+  /** As for {@link Segmenter.segment}; each number left out comes from the bundle's manifest. */
+  readonly thresholds?: Partial<Thresholds> | undefined;
   /** Images to look at, from the first; default all. */
   readonly limit?: number | undefined;
   /** Also panoptic quality by the lesser of mask and boundary IoU. */
@@ -35,6 +38,7 @@ const KEYS = [
   'vocabulary',
   'vocabularyName',
   'templates',
+  'thresholds',
   'limit',
   'boundary',
   'onProgress',
@@ -55,7 +59,9 @@ export async function evaluate(
 ): Promise<EvaluationReport> {
   checkOptions(options, KEYS, 'options');
   checkCallback(options.onProgress, 'options.onProgress');
-  const { signal } = options;
+  const { signal, thresholds } = options;
+  const usual = { signal, ...(thresholds === undefined ? {} : { thresholds }) };
+  const proposes = segmenter.manifest.methods.includes('propose_masks');
   const tasks = tasksOf(segmenter, dataset, options.tasks);
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const count = Math.min(limit, dataset.length);
@@ -84,19 +90,22 @@ export async function evaluate(
       next = index + 1 < count ? dataset.truth(index + 1) : undefined;
       next?.catch(() => {});
       const { name, path } = dataset.image(index);
-      const proposals = await timed('inference', () => segmenter.proposeMasks(path, { signal }));
+      // Masks are proposed once for all tasks; a bundle that scores places has one task.
+      const proposals = proposes
+        ? await timed('inference', () => segmenter.proposeMasks(path, { signal }))
+        : undefined;
       try {
         const truth = await timed('scoring', () => reading);
         const size = { width: truth.width, height: truth.height };
         for (const task of tasks) {
           const found = await timed('inference', () =>
-            segmenter.segment(proposals, vocabulary, { task, outputSize: size, signal }),
+            segmenter.segment(proposals ?? path, vocabulary, { ...usual, task, outputSize: size }),
           );
           await timed('scoring', () => scores.add(found, truth, { name, path, index }));
           found.dispose();
         }
       } finally {
-        proposals.dispose();
+        proposals?.dispose();
       }
       options.onProgress?.({ done: index + 1, total: count });
     }

@@ -1,7 +1,7 @@
 /** Pictures of the worst images of an evaluation: what was found beside what is true. */
 import sharp from 'sharp';
 import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
-import type { CallOptions, Templates } from '../options.js';
+import type { CallOptions, Task, Templates, Thresholds } from '../options.js';
 import { colourOfClass } from '../results/colours.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
@@ -14,6 +14,7 @@ const SIDE = 420;
 export interface PictureOptions extends CallOptions {
   readonly vocabulary?: readonly ClassInput[] | undefined;
   readonly templates?: Templates | undefined;
+  readonly thresholds?: Partial<Thresholds> | undefined;
   /** Default 8. */
   readonly limit?: number | undefined;
 }
@@ -23,8 +24,11 @@ export async function reportPictures(
   segmenter: Segmenter,
   dataset: SegmentationDataset,
   report: EvaluationReport,
-  { vocabulary, templates, limit = 8, signal }: PictureOptions = {},
+  { vocabulary, templates, thresholds, limit = 8, signal }: PictureOptions = {},
 ): Promise<ReportPicture[]> {
+  const usual = thresholds === undefined ? {} : { thresholds };
+  const { tasks } = segmenter.manifest;
+  const task = tasks.includes('panoptic') ? 'panoptic' : (tasks[0] as Task);
   const classes =
     vocabulary ?? dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
   const words = await segmenter.createVocabulary(classes, {
@@ -36,7 +40,7 @@ export async function reportPictures(
   try {
     for (const { image, path, index, score } of report.worst.slice(0, limit)) {
       const truth = await dataset.truth(index);
-      const found = await segmenter.segment(path, words, { task: 'panoptic', signal });
+      const found = await segmenter.segment(path, words, { ...usual, task, signal });
       const overlay = await found.toOverlay({ legend: false });
       found.dispose();
       pictures.push({

@@ -27,7 +27,10 @@ export interface ClassScores {
   readonly ap?: number | undefined;
 }
 
-/** One image and how well it went: PQ over its segments, in [0, 1]. */
+/**
+ * One image and how well it went, in [0, 1]: PQ over its segments, or the share of pixels that is
+ * right where no panoptic map was asked for.
+ */
 export interface ImageScore {
   readonly image: string;
   readonly path: string;

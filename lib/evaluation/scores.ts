@@ -28,7 +28,8 @@ export class Scores {
   readonly #boundary: PanopticQuality | undefined;
   readonly #confusion: Confusion;
   readonly #precision = new AveragePrecision<RunLengths>(runIou);
-  readonly #images: ImageScore[] = [];
+  readonly #panopticMaps: ImageScore[] = [];
+  readonly #labelMaps: ImageScore[] = [];
   readonly #tasks = new Set<Segmentation['task']>();
 
   constructor(classes: readonly VocabularyClass[], boundary: boolean) {
@@ -46,8 +47,12 @@ export class Scores {
   ): void {
     this.#tasks.add(found.task);
     if (found instanceof PanopticSegmentation) this.#addPanoptic(found, truth, image);
-    else if (found instanceof SemanticSegmentation) this.#confusion.add(found.labelMap, truth);
-    else if (found instanceof InstanceSegmentation) this.#addInstances(found, truth);
+    if (found instanceof SemanticSegmentation) {
+      const { name, path, index } = image;
+      const score = this.#confusion.add(found.labelMap, truth);
+      this.#labelMaps.push({ image: name, path, index, score });
+    }
+    if (found instanceof InstanceSegmentation) this.#addInstances(found, truth);
   }
 
   #addPanoptic(
@@ -60,7 +65,7 @@ export class Scores {
     const overlap = new Overlap(map, classes.length, truth);
     const quality = matchSegments(overlap, classes, truth);
     this.#panoptic.add(quality, classes, truth);
-    this.#images.push({
+    this.#panopticMaps.push({
       image: image.name,
       path: image.path,
       index: image.index,
@@ -111,6 +116,7 @@ export class Scores {
       stuff: this.#group(where(({ thing }) => !thing)),
     };
     const { seen, unseen } = groups;
+    const images = this.#panopticMaps.length > 0 ? this.#panopticMaps : this.#labelMaps;
     return {
       ...facts,
       groups,
@@ -125,7 +131,7 @@ export class Scores {
         truth: this.#classes[pair.truth]?.name as string,
         predicted: this.#classes[pair.predicted]?.name as string,
       })),
-      worst: [...this.#images].sort((a, b) => a.score - b.score).slice(0, LISTED),
+      worst: [...images].sort((a, b) => a.score - b.score).slice(0, LISTED),
     };
   }
 

@@ -3,8 +3,17 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HeatMap, Segmenter, Tensor, Trainer, type Vocabulary } from '../../lib/index.js';
-import { lexiseg } from '../cli/command.js';
+import {
+  evaluate,
+  HeatMap,
+  openDataset,
+  reportPictures,
+  Segmenter,
+  Tensor,
+  Trainer,
+  type Vocabulary,
+} from '../../lib/index.js';
+import { lexiseg, root, runNode } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 import { drawScene } from '../fixtures/scene.js';
 import { SCENE_CLASSES, TINY_BUNDLE, TINY_DENSE_BUNDLE } from './bundle-file.js';
@@ -168,6 +177,30 @@ describe('classifyImages', () => {
     expect(third?.ranked(2)).toEqual(first?.ranked(2));
     expect(first?.ranked(100)).toHaveLength(SCENE_CLASSES.length);
     expect(await refusal(segmenter.classifyImages([], vocabulary))).toBeInstanceOf(TypeError);
+  });
+});
+
+describe('evaluate', () => {
+  it('scores places as it scores masks, at a threshold of entropy too', async () => {
+    const folder = temporaryFolder();
+    try {
+      const tool = join(root, 'tools/scenes/main.mjs');
+      const drawn = ['scenes', folder, '--count', '3', '--seed', '8'];
+      const { status, stderr } = await runNode([tool, ...drawn]);
+      expect({ status, stderr }).toMatchObject({ status: 0 });
+      const dataset = await openDataset('coco-panoptic', folder);
+      const report = await evaluate(segmenter, dataset);
+      expect(report.groups.all.semantic?.miou).toBeGreaterThanOrEqual(0);
+      expect(report.groups.all.panoptic).toBeUndefined();
+      const pictures = await reportPictures(segmenter, dataset, report, { limit: 1 });
+      expect(pictures).toHaveLength(1);
+      const silent = await evaluate(segmenter, dataset, { thresholds: { entropy: 0 } });
+      expect(silent.groups.all.semantic?.miou).toBe(0);
+      const wrong = evaluate(segmenter, dataset, { thresholds: { overlap: 0.5 } });
+      expect((await refusal(wrong)).message).toMatch(/overlap/);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
 

@@ -1,4 +1,4 @@
-"""What a trained bundle keeps: inference reads the same numbers, and nothing of the loss is left."""
+"""What a trained bundle keeps: what inference reads, and nothing that only the loss does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_what_only_the_loss_reads_takes_no_room(method: str, teacher: str, tmp_p
         expected, found = before.propose_masks(image), after.propose_masks(image)
         ids = torch.tensor([[49406, 320, 49407]])
         assert torch.equal(before.encode_text(ids), after.encode_text(ids))
-    for a, b in zip(expected, found):
+    for a, b in zip(expected, found, strict=True):
         torch.testing.assert_close(a, b)
     names = before.state_dict()
     gone = [n for n in names if teacher and n.startswith(teacher)]

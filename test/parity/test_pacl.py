@@ -1,0 +1,148 @@
+"""PACL: a published CLIP's weights, converted and run from Node, against the oracle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lexiseg_models.ops import load_ops
+from torch.nn import functional
+
+from oracle.drawing import draw_picture
+from oracle.pacl import (
+    Embedder,
+    PaclClip,
+    PaclSizes,
+    at_cells,
+    compatibility,
+    network_input,
+)
+from oracle.vocabulary import tokenize
+
+from .exporting import run_exporter
+
+RUNNER = Path(__file__).with_name("run-dense.mjs")
+SIZES = PaclSizes()
+WORDS = ["cat", "sofa", "wooden floor", "window", "floor lamp"]
+TEMPLATES = Path(__file__).parents[2] / "models" / "vocabularies" / "templates_imagenet_7.json"
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> tuple[PaclClip, Embedder, float, Path]:
+    folder = tmp_path_factory.mktemp("pacl")
+    oracle = PaclClip(SIZES)
+    oracle.randomise(1)
+    torch.save(dict(oracle.state_dict()), folder / "clip.bin")
+    text = SIZES.text
+    config = {
+        "extends": "common",
+        "image": {"shortest_edge": SIZES.edge, "longest_edge": 200, "divisor": SIZES.patch},
+        "clip": {
+            "model": "random values in the published layout",
+            "pretrained": "none",
+            "licence": "Apache-2.0",
+            "embedding_dim": SIZES.embed_dim,
+            "image_tower": {
+                "kind": "vision-transformer",
+                "patch": SIZES.patch,
+                "grid": SIZES.grid,
+                "width": SIZES.width,
+                "heads": SIZES.heads,
+                "layers": SIZES.layers,
+                "activation": "quick_gelu",
+            },
+            "text_encoder": {
+                "width": text.width,
+                "token_width": text.width,
+                "heads": text.heads,
+                "layers": text.layers,
+                "context_length": text.context_length,
+                "vocabulary_size": text.vocab_size,
+                "activation": "quick_gelu",
+            },
+        },
+        "dense": {"stride": SIZES.stride},
+        "objective": {"sharpness": SIZES.sharpness},
+    }
+    (folder / "sizes.json").write_text(json.dumps(config))
+    done = run_exporter(
+        [
+            *("export", "pacl", "--config", str(folder / "sizes.json"), "--random-init"),
+            *("--clip", str(folder / "clip.bin"), "--out", str(folder / "pacl.pt")),
+        ]
+    )
+    assert done.returncode == 0, done.stderr
+    load_ops()
+    state = torch.jit.load(str(folder / "pacl.pt")).state_dict()
+    own = {n.removeprefix("patch_embedder."): t for n, t in state.items() if "embedder" in n}
+    # The published scale belongs to CLIP's own training; it is taken over as a start.
+    scale = float(state["classifier.logit_scale"].exp().clamp(max=100.0))
+    assert scale == pytest.approx(float(oracle.logit_scale.detach().exp()))
+    return oracle, Embedder(own), scale, folder / "pacl.pt"
+
+
+def test_node_agrees_with_the_oracle(
+    subject: tuple[PaclClip, Embedder, float, Path], tmp_path: Path
+) -> None:
+    oracle, embedder, scale, bundle = subject
+    pictures = [draw_picture(90, 125, seed=1), draw_picture(111, 84, seed=4)]
+    cases = []
+    for i, picture in enumerate(pictures):
+        (tmp_path / f"{i}.rgb").write_bytes(picture.tobytes())
+        height, width, _ = picture.shape
+        classes = [{"name": word, "synonyms": [word]} for word in WORDS]
+        raw = str(tmp_path / f"{i}.rgb")
+        cases.append({"raw": raw, "width": width, "height": height, "classes": classes})
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"bundle": str(bundle), "out": str(tmp_path), "cases": cases}))
+    node = shutil.which("node") or "node"
+    done = subprocess.run([node, str(RUNNER), str(request)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+    texts = class_embeddings(oracle)
+    for i, picture in enumerate(pictures):
+        image, valid = network_input(picture, SIZES.edge, SIZES.patch)
+        network = list(image.shape[1:])
+        output = list(picture.shape[:2])
+        tokens = embedder(oracle.tokens(image, SIZES.stride))
+        cosines = functional.normalize(tokens, dim=2) @ texts.T
+        maps = at_cells(cosines.permute(2, 0, 1), SIZES, *network)
+        full = resize(maps, network)[:, : valid[0], : valid[1]]
+        probability = (scale * resize(full, output)).softmax(0)
+        labels = read(tmp_path / f"{i}.labels.bin", output, "<i4")
+        assert float((labels == probability.argmax(0)).float().mean()) >= 0.999
+        scores = read(tmp_path / f"{i}.scores.bin", output)
+        torch.testing.assert_close(scores, probability.amax(0), rtol=1e-3, atol=1e-4)
+        assert len(labels.unique()) > 1
+        # A heat map skips the network's own pixels: the same but for that smoothing.
+        heat = read(tmp_path / f"{i}.maps.bin", [len(WORDS), *output])
+        assert float((heat - resize(full, output)).abs().max()) < 0.05 * float(maps.abs().max())
+
+        plain = embedder(oracle.tokens(image, SIZES.patch)).flatten(0, 1)
+        whole = [compatibility(plain, text, SIZES.sharpness) for text in texts]
+        expected = (scale * torch.stack(whole)).softmax(0)
+        classified = read(tmp_path / f"{i}.classes.bin", [len(WORDS)])
+        torch.testing.assert_close(classified, expected, rtol=1e-3, atol=1e-5)
+
+
+def class_embeddings(oracle: PaclClip) -> torch.Tensor:
+    """Normalised, averaged over the templates, normalised: [K, D]."""
+    templates = json.loads(TEMPLATES.read_text())["templates"]
+    prompts = torch.tensor([[tokenize(t.format(word)) for t in templates] for word in WORDS])
+    encoded = oracle.encode_text(prompts.flatten(0, 1)).view(*prompts.shape[:2], -1)
+    return functional.normalize(encoded.mean(1), dim=1)
+
+
+def resize(maps: torch.Tensor, size: list[int]) -> torch.Tensor:
+    """Bilinear, half-pixel centres."""
+    return functional.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+def read(path: Path, shape: list[int], dtype: str = "<f4") -> torch.Tensor:
+    """A tensor that the runner stored."""
+    return torch.from_numpy(np.fromfile(path, dtype).reshape(shape))

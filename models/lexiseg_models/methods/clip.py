@@ -1,9 +1,9 @@
-"""CLIP (arXiv 2103.00020) with a convolutional image tower: images and texts in one space."""
+"""CLIP (arXiv 2103.00020): images and texts in one space, with either kind of image tower."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Union
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from lexiseg_models.parts.classifier import CosineClassifier
 from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
 from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
+from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
 
 METHODS = ("encode_text", "encode_image")
 STAGES = ()
@@ -29,6 +30,7 @@ PARTS = (
     Part("logit_scale", ("classifier",), frozen=False, learning_rate_multiplier=1.0),
 )
 _SECTIONS = ("clip", "image", "prompt_templates", "training_vocabulary")
+_TOWERS = ("convnext", "vision-transformer")
 _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 
 
@@ -37,20 +39,19 @@ class ClipConfig:
     """Everything that fixes the network; see the files in configs/clip."""
 
     embedding_dim: int
-    image_tower: ConvNextConfig
+    image_tower: Union[ConvNextConfig, VisionTransformerConfig]
     text_encoder: TextEncoderConfig
     image: ImageConfig
 
 
-class Clip(nn.Module):
-    """Two towers into one space, and the loss that trains them."""
+class _Towers(nn.Module):
+    """Two towers into one space; `embed_images` is the subclass's own."""
 
     def __init__(
         self,
         *,
         preprocess: Preprocess,
-        image_tower: ConvNext,
-        region_head: PooledRegionHead,
+        image_tower: nn.Module,
         text_encoder: TextEncoder,
         classifier: CosineClassifier,
     ) -> None:
@@ -58,7 +59,6 @@ class Clip(nn.Module):
         super().__init__()
         self.preprocess = preprocess
         self.image_tower = image_tower
-        self.region_head = region_head
         self.text_encoder = text_encoder
         self.classifier = classifier
 
@@ -67,24 +67,24 @@ class Clip(nn.Module):
         """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
         return self.text_encoder(token_ids)
 
-    def embed_images(self, network_input: Tensor) -> Tensor:
-        """Normalised images float32 [B, 3, H, W] to float32 [B, D], unit norm."""
-        dense = self.image_tower(network_input)[3]
-        return F.normalize(self.region_head.embed_images(dense).to(torch.float32), dim=1)
-
     @torch.jit.export
     def encode_image(self, image: Tensor) -> Tensor:
         """uint8 [B, H, W, 3], RGB, to image embeddings float32 [B, D], unit norm."""
         return self.embed_images(self.preprocess(image)[0])
 
 
-class TrainableClip(Clip):
-    """The method with `losses` beside what it does at inference."""
+class Clip(_Towers):
+    """Images embedded by what a convolutional tower has everywhere, on average."""
 
-    def __init__(self, **parts: Any) -> None:
-        """`parts` are those of the method."""
-        super().__init__(**parts)
-        self.objective = Contrastive()
+    def __init__(self, *, region_head: PooledRegionHead, **towers: Any) -> None:
+        """`towers` are those of the base."""
+        super().__init__(**towers)
+        self.region_head = region_head
+
+    def embed_images(self, network_input: Tensor) -> Tensor:
+        """Normalised images float32 [B, 3, H, W] to float32 [B, D], unit norm."""
+        dense = self.image_tower(network_input)[3]
+        return F.normalize(self.region_head.embed_images(dense).to(torch.float32), dim=1)
 
     def embed_tiles(self, network_input: Tensor, side: int, count: int) -> Tensor:
         """As `embed_images`, the first count * side * side images by way of mosaics."""
@@ -97,6 +97,30 @@ class TrainableClip(Clip):
         if tiles == network_input.shape[0]:
             return laid
         return torch.cat((laid, self.embed_images(network_input[tiles:])))
+
+
+class TransformerClip(_Towers):
+    """Images embedded by the class token of a vision transformer."""
+
+    def embed_images(self, network_input: Tensor) -> Tensor:
+        """Normalised images float32 [B, 3, H, W] to float32 [B, D], unit norm."""
+        class_token, _ = self.image_tower(network_input, self.image_tower.patch)
+        return self.image_tower.embed(class_token)
+
+    def embed_tiles(self, network_input: Tensor, side: int, count: int) -> Tensor:
+        """Refuses: one class token stands for a whole canvas, not for each of its tiles."""
+        if side > 0:
+            raise ValueError("Expected no mosaic for a vision transformer")
+        return network_input
+
+
+class _Losses(nn.Module):
+    """What both kinds learn from."""
+
+    def __init__(self, **parts: Any) -> None:
+        """`parts` are those of the method."""
+        super().__init__(**parts)
+        self.objective = Contrastive()
 
     @torch.jit.export
     def losses(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -127,6 +151,14 @@ class TrainableClip(Clip):
         return losses
 
 
+class TrainableClip(_Losses, Clip):
+    """The method with `losses` beside what it does at inference."""
+
+
+class TrainableTransformerClip(_Losses, TransformerClip):
+    """The method with `losses` beside what it does at inference."""
+
+
 def parse_config(data: Mapping[str, Any]) -> ClipConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
@@ -136,7 +168,7 @@ def parse_config(data: Mapping[str, Any]) -> ClipConfig:
         raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
     return ClipConfig(
         embedding_dim=width,
-        image_tower=parse_tower(clip["image_tower"], "clip.image_tower", ("convnext",)),
+        image_tower=parse_tower(clip["image_tower"], "clip.image_tower", _TOWERS),
         text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
         image=parse(ImageConfig, data.get("image"), "image"),
     )
@@ -148,24 +180,29 @@ def keep_float32(config: ClipConfig) -> tuple[str, ...]:
 
 
 def _parts(config: ClipConfig) -> Dict[str, Any]:
-    width = config.embedding_dim
-    return {
+    width, tower = config.embedding_dim, config.image_tower
+    parts: Dict[str, Any] = {
         "preprocess": Preprocess(config.image),
-        "image_tower": ConvNext(config.image_tower),
-        "region_head": PooledRegionHead(config.image_tower, embedding_dim=width),
         "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
         "classifier": CosineClassifier(scale=1.0 / 0.07),
     }
+    if isinstance(tower, VisionTransformerConfig):
+        return {"image_tower": VisionTransformer(tower, embedding_dim=width), **parts}
+    head = PooledRegionHead(tower, embedding_dim=width)
+    return {"image_tower": ConvNext(tower), "region_head": head, **parts}
 
 
-def build(config: ClipConfig) -> Clip:
+def build(config: ClipConfig) -> Union[Clip, TransformerClip]:
     """Composes the method with fresh weights, in eval mode."""
-    return Clip(**_parts(config)).eval()
+    parts = _parts(config)
+    return (Clip(**parts) if "region_head" in parts else TransformerClip(**parts)).eval()
 
 
-def build_trainable(data: Mapping[str, Any]) -> TrainableClip:
+def build_trainable(data: Mapping[str, Any]) -> Union[TrainableClip, TrainableTransformerClip]:
     """Composes the method with its objective from a config file."""
-    return TrainableClip(**_parts(parse_config(data))).eval()
+    parts = _parts(parse_config(data))
+    kind = TrainableClip if "region_head" in parts else TrainableTransformerClip
+    return kind(**parts).eval()
 
 
 def batch_kind(data: Mapping[str, Any]) -> str:
@@ -173,6 +210,6 @@ def batch_kind(data: Mapping[str, Any]) -> str:
     return "image-text"
 
 
-def groups(module: TrainableClip) -> List[Dict[str, Any]]:
+def groups(module: nn.Module) -> List[Dict[str, Any]]:
     """Parameter groups for the manifest."""
     return parameter_groups(module, PARTS, gains_and_biases)

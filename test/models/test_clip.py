@@ -1,0 +1,55 @@
+"""CLIP with either kind of image tower."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lexiseg_models.configuration import ConfigError, config_names, read_config
+from lexiseg_models.methods import clip
+
+
+def network(name: str) -> clip.TrainableClip | clip.TrainableTransformerClip:
+    torch.manual_seed(1)
+    return clip.build_trainable(read_config("clip", name))
+
+
+def batch(side: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    shape = (4, side, side, 3)
+    return {
+        "images": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
+        "token_ids": torch.randint(1, 400, (4, 6), generator=generator),
+    }
+
+
+@pytest.mark.parametrize("name", config_names("clip"))
+def test_images_and_texts_are_of_unit_length_and_both_towers_learn(name):
+    module = network(name)
+    side = read_config("clip", name)["image"]["shortest_edge"]
+    inputs = batch(side)
+    with torch.no_grad():
+        images, texts = (
+            module.encode_image(inputs["images"]),
+            module.encode_text(inputs["token_ids"]),
+        )
+    assert images.shape == texts.shape
+    torch.testing.assert_close(images.norm(dim=1), torch.ones(4))
+    losses = module.losses(inputs)
+    (losses["image_to_text"] + losses["text_to_image"]).backward()
+    grouped = {n for g in clip.groups(module) for n in g["parameters"]}
+    assert grouped == {n for n, _ in module.named_parameters()}
+    learning = {n.split(".")[0] for n, p in module.named_parameters() if p.grad is not None}
+    assert {"image_tower", "text_encoder", "classifier"} <= learning
+
+
+def test_a_vision_transformer_lays_no_mosaics():
+    module = network("demo_vit")
+    with pytest.raises(ValueError, match="no mosaic for a vision transformer"):
+        module.losses({**batch(128), "mosaic": torch.tensor([2, 1])})
+
+
+def test_a_backbone_without_a_clip_head_is_refused():
+    raw = read_config("clip", "tiny")
+    raw["clip"]["image_tower"] = {"kind": "swin"}
+    with pytest.raises(ConfigError, match="convnext or vision-transformer"):
+        clip.parse_config(raw)

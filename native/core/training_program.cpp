@@ -49,6 +49,10 @@ jit::Code flat_code(const jit::Module& module, const std::string& name) {
   return jit::Code(graph, name);
 }
 
+// Smaller tensors stay whoever reads them: a number such as CLIP's scale may be wanted by another
+// network that begins with this one.
+constexpr int64_t kWorthLeavingOut = 4096;
+
 // Names of the tensors that inference reads.
 std::set<std::string> read_by_inference(const jit::Module& module) {
   std::set<std::string> names;
@@ -191,7 +195,7 @@ void TrainingProgram::write(const std::string& path, const NamedTensors& weights
         const auto given = weights.find(name);
         const at::Tensor tensor = slot.get();
         own.emplace_back(slot, tensor);
-        if (format.for_training || read.contains(name)) {
+        if (format.for_training || read.contains(name) || tensor.numel() < kWorthLeavingOut) {
           slot.set(stored(name, given == weights.end() ? tensor : given->second, format));
         } else {
           // One number that stands for all: the file holds no more.

@@ -39,7 +39,10 @@ def test_what_only_the_loss_reads_takes_no_room(method: str, teacher: str, tmp_p
     gone = [n for n in names if teacher and n.startswith(teacher)]
     kept = [n for n in names if not n.startswith(teacher or "none")]
     for name in gone:
-        assert not after.state_dict()[name].any() and after.state_dict()[name].shape
+        # Small tensors take no room and stay.
+        left = names[name].numel() >= 4096
+        assert not left or not after.state_dict()[name].any()
+        assert after.state_dict()[name].shape == names[name].shape
         assert torch.equal(again.state_dict()[name], names[name])
     assert all(torch.equal(again.state_dict()[name], names[name]) for name in kept)
     if teacher:

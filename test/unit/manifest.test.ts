@@ -69,7 +69,7 @@ describe('parseManifest', () => {
         const call = parse((manifest) => Object.assign(manifest, { [key]: value }));
         expect(['none', 'ERR_BUNDLE_MANIFEST', 'ERR_BUNDLE_VERSION']).toContain(codeOf(call));
       }
-      if (!['architecture', 'stages', 'keepFloat32'].includes(key)) {
+      if (!['architecture', 'stages', 'keepFloat32', 'ensemble'].includes(key)) {
         const without = parse((manifest) => delete manifest[key]);
         expect(codeOf(without), key).toBe('ERR_BUNDLE_MANIFEST');
       }

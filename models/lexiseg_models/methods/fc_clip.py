@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import build_backbone, parse_tower
+from lexiseg_models.methods.staged import StagedNetwork
 from lexiseg_models.parts.classifier import (
     CosineClassifier,
     RegionEmbedder,
@@ -45,7 +46,7 @@ class FcClipConfig:
     ensemble: EnsembleConfig
 
 
-class FcClip(nn.Module):
+class FcClip(StagedNetwork):
     """Proposes class-agnostic masks and classifies them against any vocabulary.
 
     The four stages are chained: each takes what the one before it returned. `propose_masks` runs
@@ -63,11 +64,8 @@ class FcClip(nn.Module):
         classifiers: Tuple[CosineClassifier, CosineClassifier, VoidEmbedding, GeometricEnsemble],
     ) -> None:
         """Composes parts that `build` made."""
-        super().__init__()
-        self.preprocess = preprocess
-        self.image_tower = image_tower
+        super().__init__(preprocess=preprocess, image_tower=image_tower, text_encoder=text_encoder)
         self.region_head = region_head
-        self.text_encoder = text_encoder
         self.pixel_decoder, self.transformer_decoder, self.region_embedder = decoders
         (
             self.in_vocabulary_classifier,
@@ -75,27 +73,6 @@ class FcClip(nn.Module):
             self.void_embedding,
             self.ensemble,
         ) = classifiers
-
-    @torch.jit.export
-    def encode_text(self, token_ids: Tensor) -> Tensor:
-        """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
-        return self.text_encoder(token_ids)
-
-    @torch.jit.export
-    def stage_preprocess(self, image: Tensor) -> List[Tensor]:
-        """uint8 [B, H, W, 3] to [network input float32 [B, 3, H', W'], valid size int64 [2]]."""
-        network_input, valid_size = self.preprocess(image)
-        return [network_input, valid_size]
-
-    @torch.jit.export
-    def stage_backbone(self, prepared: List[Tensor]) -> List[Tensor]:
-        """Appends the pyramid: [res2, res3, res4, res5, network size, valid size]."""
-        network_input, valid_size = prepared[0], prepared[1]
-        features: List[Tensor] = self.image_tower(network_input)
-        network_size = torch.tensor(
-            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
-        )
-        return features + [network_size, valid_size]
 
     @torch.jit.export
     def stage_pixel_decoder(self, pyramid: List[Tensor]) -> List[Tensor]:

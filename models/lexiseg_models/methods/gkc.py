@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import BackboneConfig, build_backbone, parse_tower
+from lexiseg_models.methods.staged import StagedNetwork
 from lexiseg_models.parts.class_head import ClassHead, ClassHeadConfig
 from lexiseg_models.parts.classifier import CosineClassifier, VoidEmbedding, synonym_maximum
 from lexiseg_models.parts.pixel_decoder import PixelDecoder, PixelDecoderConfig
@@ -53,7 +54,7 @@ class GkcConfig:
     image: ImageConfig
 
 
-class Gkc(nn.Module):
+class Gkc(StagedNetwork):
     """Proposes masks whose embeddings are compared with texts as they are."""
 
     def __init__(
@@ -66,33 +67,9 @@ class Gkc(nn.Module):
         classifiers: Tuple[CosineClassifier, VoidEmbedding],
     ) -> None:
         """Composes parts that `build` made."""
-        super().__init__()
-        self.preprocess = preprocess
-        self.image_tower = image_tower
-        self.text_encoder = text_encoder
+        super().__init__(preprocess=preprocess, image_tower=image_tower, text_encoder=text_encoder)
         self.pixel_decoder, self.transformer_decoder, self.class_head = decoders
         self.classifier, self.void_embedding = classifiers
-
-    @torch.jit.export
-    def encode_text(self, token_ids: Tensor) -> Tensor:
-        """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
-        return self.text_encoder(token_ids)
-
-    @torch.jit.export
-    def stage_preprocess(self, image: Tensor) -> List[Tensor]:
-        """uint8 [B, H, W, 3] to [network input float32 [B, 3, H', W'], valid size int64 [2]]."""
-        network_input, valid_size = self.preprocess(image)
-        return [network_input, valid_size]
-
-    @torch.jit.export
-    def stage_backbone(self, prepared: List[Tensor]) -> List[Tensor]:
-        """Appends the pyramid: [res2, res3, res4, res5, network size, valid size]."""
-        network_input, valid_size = prepared[0], prepared[1]
-        features: List[Tensor] = self.image_tower(network_input)
-        network_size = torch.tensor(
-            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
-        )
-        return features + [network_size, valid_size]
 
     @torch.jit.export
     def stage_pixel_decoder(self, pyramid: List[Tensor]) -> List[Tensor]:

@@ -4,13 +4,9 @@ export type { OnProblem } from './data/annotation-file.js';
 export type { ColorJitter, CropRange } from './data/augment.js';
 export { checkDataset, type DatasetCheck, type DatasetCheckOptions } from './data/check-dataset.js';
 export { DATASET_KINDS, type DatasetKind } from './data/dataset-kinds.js';
-export {
-  type ImageTextOptions,
-  type Mosaic,
-  openCaptions,
-  openImageText,
-} from './data/image-text.js';
+export { type ImageTextOptions, openCaptions, openImageText } from './data/image-text.js';
 export type { ImageText } from './data/image-text-sample.js';
+export type { Mosaic } from './data/mosaic.js';
 export { openDataset } from './data/open-dataset.js';
 export { type PanopticOptions, panopticData } from './data/panoptic.js';
 export type { Placed, SampleSource, StreamRequest } from './data/sample-stream.js';

@@ -1,6 +1,6 @@
 /** Batches of images with captions, for contrastive training. */
 import { stat } from 'node:fs/promises';
-import { LexisegError, outOfRange } from '../errors.js';
+import { LexisegError } from '../errors.js';
 import { booleanValue, checkOptions, integerIn, numberIn, rangeIn } from '../options.js';
 import { Tensor } from '../tensor.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
@@ -15,6 +15,7 @@ import {
 } from './augment.js';
 import { captionFile } from './caption-files.js';
 import type { ImageText } from './image-text-sample.js';
+import { boxTensor, layTiles, type Mosaic, paintCanvases } from './mosaic.js';
 import { Random } from './random.js';
 import { batchesOf, type Placed, type SampleSource } from './sample-stream.js';
 import { tarShards } from './tar-shards.js';
@@ -23,7 +24,7 @@ import { openImage } from './window-pixels.js';
 export interface ImageTextOptions {
   /** Images per step of one rank. */
   readonly batchSize: number;
-  /** Side of the square that images are cut to, pixels. */
+  /** Side of the square that images are cut to, or of the canvases of `mosaic`, pixels. */
   readonly imageSize: number;
   readonly crop?: CropRange | undefined;
   /** Probability of a mirrored image. Default 0.5. */
@@ -32,17 +33,6 @@ export interface ImageTextOptions {
   /** Give two captions of each image, so that texts also learn from each other. Default false. */
   readonly pairedCaptions?: boolean | undefined;
   readonly mosaic?: Mosaic | undefined;
-}
-
-/**
- * Lays images of a batch side by side, so that training sees many things in one picture, each with
- * a caption of its own. Default: none.
- */
-export interface Mosaic {
-  /** Images along an edge of a mosaic, 2 to 16. */
-  readonly side: number;
-  /** Share of a batch that is laid, above 0 to 1; rounded down to whole mosaics. Default 1. */
-  readonly share?: number | undefined;
 }
 
 const IMAGE_TEXT_KEYS = [
@@ -60,9 +50,10 @@ function parseOptions(options: ImageTextOptions) {
   const { crop = {} } = options;
   checkOptions(crop, ['area', 'aspect'], 'data.crop');
   const batchSize = integerIn(options.batchSize, 1, 65_536, 'data.batchSize');
+  const imageSize = integerIn(options.imageSize, 1, 4_096, 'data.imageSize');
   return {
     batchSize,
-    imageSize: integerIn(options.imageSize, 1, 4_096, 'data.imageSize'),
+    imageSize,
     crop: {
       area: rangeIn(crop.area ?? [0.6, 1], 0.01, 1, 'data.crop.area'),
       aspect: rangeIn(crop.aspect ?? [3 / 4, 4 / 3], 0.1, 10, 'data.crop.aspect'),
@@ -70,20 +61,8 @@ function parseOptions(options: ImageTextOptions) {
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
     pairedCaptions: booleanValue(options.pairedCaptions ?? false, 'data.pairedCaptions'),
-    mosaic: options.mosaic && parseMosaic(options.mosaic, batchSize),
+    tiles: options.mosaic && layTiles(options.mosaic, imageSize, batchSize),
   };
-}
-
-function parseMosaic(mosaic: Mosaic, batchSize: number): { side: number; count: number } {
-  checkOptions(mosaic, ['side', 'share'], 'data.mosaic');
-  const side = integerIn(mosaic.side, 2, 16, 'data.mosaic.side');
-  const share = numberIn(mosaic.share ?? 1, 0, 1, 'data.mosaic.share');
-  const count = Math.floor((batchSize * share) / side ** 2);
-  if (count === 0) {
-    const least = `at least ${side ** 2} images for a mosaic of ${side} x ${side}`;
-    throw outOfRange(least, 'data.mosaic', Math.floor(batchSize * share));
-  }
-  return { side, count };
 }
 
 /**
@@ -115,7 +94,10 @@ export async function openImageText(
   const recipe = {
     batchSize,
     ahead: 2 * batchSize,
-    prepare: (placed: Placed<ImageText>, seed: number) => prepare(placed, seed, tokenizer, parsed),
+    prepare: (placed: Placed<ImageText>, seed: number, place: number) => {
+      const side = parsed.tiles?.[place]?.side ?? parsed.imageSize;
+      return prepare(placed, seed, tokenizer, { ...parsed, side });
+    },
     collate: (samples: readonly Prepared[]) => collate(samples, parsed),
     nameOf: ({ name }: ImageText) => name,
   };
@@ -137,15 +119,15 @@ async function prepare(
   { sample, position }: Placed<ImageText>,
   seed: number,
   tokenizer: ClipTokenizer,
-  options: ReturnType<typeof parseOptions>,
+  options: ReturnType<typeof parseOptions> & { readonly side: number },
 ): Promise<Prepared> {
   const random = new Random(seed, position);
-  const { imageSize } = options;
+  const { side } = options;
   const captions = draw(random, sample.captions, options.pairedCaptions ? 2 : 1);
   const image = await openImage(sample.image, sample.name);
-  const size = { width: imageSize, height: imageSize };
+  const size = { width: side, height: side };
   const rgb = await image.pixels(randomResizedCrop(random, image, size, options.crop));
-  if (random.chance(options.flip)) mirror(rgb, imageSize, imageSize, 3);
+  if (random.chance(options.flip)) mirror(rgb, side, side, 3);
   jitterColors(rgb, random, options.colorJitter);
   return { rgb, tokens: captions.map((caption) => tokenizer.encode(caption)) };
 }
@@ -161,21 +143,17 @@ function draw(random: Random, captions: readonly string[], count: number): strin
 
 function collate(
   samples: readonly Prepared[],
-  { imageSize, mosaic }: ReturnType<typeof parseOptions>,
+  { imageSize, tiles }: ReturnType<typeof parseOptions>,
 ): Record<string, Tensor> {
-  const count = samples.length;
-  const bytes = imageSize * imageSize * 3;
-  const images = new Uint8Array(count * bytes);
-  for (const [index, { rgb }] of samples.entries()) images.set(rgb, index * bytes);
+  const images = samples.map(({ rgb }) => rgb);
+  const whole = samples.map((_, canvas) => ({ canvas, x: 0, y: 0, side: imageSize }));
   const texts = (which: number) => samples.map(({ tokens }) => tokens[which] as readonly number[]);
   const paired = (samples[0]?.tokens.length ?? 1) > 1;
   return {
-    images: Tensor.from(images, [count, imageSize, imageSize, 3]),
+    images: paintCanvases(tiles ?? whole, images, imageSize),
+    ...(tiles ? { boxes: boxTensor(tiles) } : {}),
     token_ids: tokenTensor(texts(0)),
     ...(paired ? { paired_token_ids: tokenTensor(texts(1)) } : {}),
-    ...(mosaic
-      ? { mosaic: Tensor.from(BigInt64Array.of(BigInt(mosaic.side), BigInt(mosaic.count)), [2]) }
-      : {}),
   };
 }
 

@@ -51,8 +51,11 @@ export interface BatchRecipe<Sample, Prepared> {
   readonly batchSize: number;
   /** Samples prepared at one time, ahead of the trainer. */
   readonly ahead: number;
-  /** Runs concurrently; everything random in it comes from the seed and the position. */
-  readonly prepare: (placed: Placed<Sample>, seed: number) => Promise<Prepared>;
+  /**
+   * Runs concurrently; everything random in it comes from the seed and the position. `place` is the
+   * sample's index in its batch.
+   */
+  readonly prepare: (placed: Placed<Sample>, seed: number, place: number) => Promise<Prepared>;
   readonly collate: (prepared: readonly Prepared[]) => TrainingBatch['inputs'];
   readonly nameOf: (sample: Sample) => string;
 }
@@ -72,9 +75,10 @@ export async function* batchesOf<Sample, Prepared>(
   const wants = (position: number): boolean =>
     position >= first && position % worldSize === rank % worldSize;
   const samples = source.stream({ seed, wants, signal });
+  let taken = 0;
   const prepared = mapAhead(samples, recipe.ahead, async (placed) => ({
     name: recipe.nameOf(placed.sample),
-    value: await recipe.prepare(placed, seed),
+    value: await recipe.prepare(placed, seed, taken++ % batchSize),
   }));
   let index = start;
   let group: { name: string; value: Prepared }[] = [];

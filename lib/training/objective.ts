@@ -27,9 +27,9 @@ export const BATCH_INPUTS: Readonly<
   },
   'image-text': {
     images: IMAGES,
-    token_ids: { dtype: 'int64', shape: ['B', 'L'] },
-    paired_token_ids: { dtype: 'int64', shape: ['B', 'M'], optional: true },
-    mosaic: { dtype: 'int64', shape: [2], optional: true },
+    boxes: { dtype: 'int64', shape: ['N', 5], optional: true },
+    token_ids: { dtype: 'int64', shape: ['N', 'L'] },
+    paired_token_ids: { dtype: 'int64', shape: ['N', 'M'], optional: true },
   },
 };
 
@@ -45,6 +45,9 @@ export function checkBatch(kind: TrainingInfo['batch'], batch: TrainingBatch): n
     if (tensor === undefined && spec.optional) continue;
     if (tensor === undefined) refuse(batch, name, `${kind} batches need it`);
     checkInput(batch, name, tensor as Tensor, spec, sizes);
+  }
+  if (kind === 'image-text' && !batch.inputs.boxes && sizes.get('N') !== sizes.get('B')) {
+    refuse(batch, 'token_ids', `${sizes.get('N')} texts for ${sizes.get('B')} images`);
   }
   return sizes.get('B') ?? 0;
 }

@@ -141,21 +141,51 @@ describe('captions in a file', () => {
     await data.close();
   });
 
-  it('may be laid as mosaics, as many as fit in the share', async () => {
+  it('may be laid in bands on canvases', async () => {
     const path = await writeJsonl();
-    const options = { batchSize: 11, imageSize: 16, mosaic: { side: 2, share: 0.75 } };
+    const options = { batchSize: 8, imageSize: 24, flip: 0, mosaic: { bands: [2, 3, 1] } };
     const data = await openImageText(path, tokenizer, options);
     const stream = data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1 });
     const { value } = await stream[Symbol.asyncIterator]().next();
-    expect([...(value.inputs.mosaic.data as BigInt64Array)]).toEqual([2n, 2n]);
+    expect(value.inputs.images.shape).toEqual([3, 24, 24, 3]);
+    expect(value.inputs.token_ids.shape[0]).toBe(8);
+    const { shape, data: boxes } = value.inputs.boxes;
+    expect(shape).toEqual([8, 5]);
+    const rows = Array.from({ length: 8 }, (_, i) =>
+      [...boxes.slice(5 * i, 5 * i + 5)].map(Number),
+    );
+    expect(rows).toEqual([
+      [0, 0, 0, 12, 12],
+      [0, 12, 0, 24, 12],
+      [0, 0, 12, 8, 20],
+      [0, 8, 12, 16, 20],
+      [0, 16, 12, 24, 20],
+      [1, 0, 0, 24, 24],
+      [2, 0, 0, 12, 12],
+      [2, 12, 0, 24, 12],
+    ]);
+    // What no image covers stays black; every image shows.
+    const pixel = (canvas: number, x: number, y: number) => {
+      const at = ((canvas * 24 + y) * 24 + x) * 3;
+      return [...value.inputs.images.data.slice(at, at + 3)];
+    };
+    expect(pixel(0, 5, 22)).toEqual([0, 0, 0]);
+    for (const [canvas, x, y] of rows as [number, number, number][]) {
+      expect(pixel(canvas, x + 2, y + 2)).not.toEqual([0, 0, 0]);
+    }
     await data.close();
   });
 
-  it('cannot be laid where no mosaic has room', async () => {
+  it.each([
+    [[], 'a list of 1 to 64 numbers'],
+    [[2, 0], 'mosaic.bands\\[1\\]'],
+    [[17], 'mosaic.bands\\[0\\]'],
+    ['2', 'a list of 1 to 64 numbers'],
+  ])('refuses bands %j', async (bands, message) => {
     const path = await writeJsonl();
-    const options = { batchSize: 11, imageSize: 16, mosaic: { side: 3, share: 0.75 } };
+    const options = { batchSize: 4, imageSize: 16, mosaic: { bands: bands as number[] } };
     const error = await openImageText(path, tokenizer, options).catch((reason: unknown) => reason);
-    expect((error as Error).message).toMatch(/at least 9 images for a mosaic of 3 x 3.*received 8/);
+    expect((error as Error).message).toMatch(new RegExp(message));
   });
 
   it('are read from CSV with quotes and commas', async () => {

@@ -42,10 +42,10 @@ def test_images_and_texts_are_of_unit_length_and_both_towers_learn(name):
     assert {"image_tower", "text_encoder", "classifier"} <= learning
 
 
-def test_a_vision_transformer_lays_no_mosaics():
+def test_a_vision_transformer_takes_no_boxes():
     module = network("demo_vit")
-    with pytest.raises(ValueError, match="no mosaic for a vision transformer"):
-        module.losses({**batch(128), "mosaic": torch.tensor([2, 1])})
+    with pytest.raises(ValueError, match="no boxes for a vision transformer"):
+        module.losses({**batch(128), "boxes": torch.tensor([[0, 0, 0, 32, 32]])})
 
 
 def test_a_backbone_without_a_clip_head_is_refused():

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DEFAULT_SETS } from '../scenes/icon-set.mjs';
 import { writeCrops } from '../scenes/write-crops.mjs';
 import { writeScenes } from '../scenes/write-scenes.mjs';
-import { DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN } from './recipe.mjs';
+import { CROP_SIDE, DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN } from './recipe.mjs';
 
 /**
  * @param {string} work folder that gets a folder for each set
@@ -12,7 +12,7 @@ import { DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN } from './recipe.mjs';
  * @param {string} [icons] one more icon set, for pictures in a style that training never saw
  */
 export async function drawData(work, signal, icons) {
-  const usual = { plain: PLAIN, icons: DEFAULT_SETS };
+  const usual = { plain: PLAIN, icons: DEFAULT_SETS, side: CROP_SIDE };
   const further = icons === undefined ? {} : DRAWN_IN_ANOTHER_STYLE;
   const sets = Object.entries({ ...DRAWN, ...further });
   for (const [name, what] of sets) {

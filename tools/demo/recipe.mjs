@@ -13,10 +13,21 @@ const MORE_STYLES = [
 export const DRAWN = {
   crops: { kind: 'crops', count: 145_656, seed: 1, classes: 'all' },
   'crops-styles': { kind: 'crops', count: 145_656, seed: 2, classes: 'all', icons: MORE_STYLES },
+  'crops-scales': {
+    kind: 'crops',
+    count: 91_035,
+    seed: 3,
+    classes: 'all',
+    icons: MORE_STYLES,
+    side: 192,
+  },
   'crops-check': { kind: 'crops', count: 4_046, seed: 900_001, classes: 'all' },
   scenes: { kind: 'scenes', count: 7_000, seed: 2, classes: 'seen', icons: MORE_STYLES },
   'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
 };
+
+/** Side of crops, pixels, where a set says no other. */
+export const CROP_SIDE = 96;
 
 /** Share of icons that are drawn as their artist did; the others are restyled. */
 export const PLAIN = 0.3;
@@ -27,10 +38,26 @@ export const DRAWN_IN_ANOTHER_STYLE = {
   'scenes-check-style': { kind: 'scenes', count: 200, seed: 900_002, classes: 'all', plain: 1 },
 };
 
+/** Sizes of images on eleven canvases. */
+// biome-ignore format: a line for each canvas
+const SCALE_BANDS = [
+  2, 3, 6,
+  2, 4, 4,
+  3, 3, 3,
+  2, 2,
+  4, 4, 4, 4,
+  3, 6, 6, 3,
+  4, 8, 8, 2,
+  2, 3, 6,
+  2, 4, 4,
+  3, 3, 3,
+  4, 4, 4, 4,
+];
+
 /**
  * Contrastive training of the image and text towers: coarse pictures first, then fine ones, then
- * mosaics in more styles. Only the last teaches dense features to tell neighbours apart, which
- * pooling under masks relies on.
+ * mosaics in more styles, at last of many sizes. Pooling under masks relies on the last two: mosaics
+ * teach dense features to tell neighbours apart, and many sizes to know things however near they are.
  */
 export const CLIP_PHASES = [
   {
@@ -55,7 +82,15 @@ export const CLIP_PHASES = [
     steps: 2_600,
     learningRate: 6e-4,
     schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.003 },
-    data: { batchSize: 144, imageSize: 96, mosaic: { side: 4, share: 0.8 } },
+    data: { batchSize: 144, imageSize: 384, mosaic: { bands: [4] } },
+  },
+  {
+    name: 'scales',
+    crops: 'crops-scales',
+    steps: 2_400,
+    learningRate: 6e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.003 },
+    data: { batchSize: 136, imageSize: 384, mosaic: { bands: SCALE_BANDS } },
   },
 ];
 

@@ -23,6 +23,11 @@ const whole = (text) => {
   }
   return value;
 };
+const side = (text) => {
+  const value = whole(text);
+  if (value < 16 || value > 1024) throw new InvalidArgumentError('expected 16 to 1024');
+  return value;
+};
 const share = (text) => {
   const value = Number(text);
   if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('expected 0 to 1');
@@ -43,7 +48,14 @@ function worldCommand(name, description) {
     .option('--threads <number>', 'worker threads; default: all cores', whole);
 }
 
-const worldOf = (kind, { seed, classes, icons, plain }) => ({ kind, seed, icons, classes, plain });
+const worldOf = (kind, { seed, classes, icons, plain, side }) => ({
+  kind,
+  seed,
+  icons,
+  classes,
+  plain,
+  side,
+});
 
 /** Progress on a line of its own on a terminal, else a line at every tenth. */
 function progressOf(total) {
@@ -85,6 +97,7 @@ program.addCommand(
   worldCommand('crops', 'crops with captions as webdataset tar shards')
     .argument('<folder>')
     .option('--count <number>', 'how many', whole, 10_000)
+    .option('--side <pixels>', 'of each crop', side, 96)
     .action((folder, options) => perform('crops', folder, options, writeCrops)),
 );
 program.addCommand(

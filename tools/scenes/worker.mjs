@@ -7,7 +7,7 @@ import { IconSet } from './icon-set.mjs';
 import { drawScene } from './scene.mjs';
 import { SpriteCache } from './sprite.mjs';
 
-const { kind, seed, icons, classes, plain } = workerData;
+const { kind, seed, icons, classes, plain, side } = workerData;
 // Threads come from workers: one picture per thread wastes least.
 sharp.concurrency(1);
 sharp.cache(false);
@@ -56,7 +56,7 @@ function segmentInfo(segments, ids, width) {
 
 async function crop(index) {
   const { jpeg, captions, sceneClass } = await drawCrop(
-    { sprites, classes: drawable(CLASSES) },
+    { sprites, classes: drawable(CLASSES), side },
     seed,
     index,
   );

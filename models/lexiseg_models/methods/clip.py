@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import parse_tower
+from lexiseg_models.objectives.boxes import pool_boxes
 from lexiseg_models.objectives.contrastive import Contrastive
-from lexiseg_models.objectives.mosaic import lay_mosaics, pool_tiles
 from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
 from lexiseg_models.parts.classifier import CosineClassifier
 from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
@@ -86,17 +86,12 @@ class Clip(_Towers):
         dense = self.image_tower(network_input)[3]
         return F.normalize(self.region_head.embed_images(dense).to(torch.float32), dim=1)
 
-    def embed_tiles(self, network_input: Tensor, side: int, count: int) -> Tensor:
-        """As `embed_images`, the first count * side * side images by way of mosaics."""
-        tiles = count * side * side
-        if side < 1 or count < 1 or tiles > network_input.shape[0]:
-            raise ValueError("Expected mosaic to take no more images than the batch has")
-        canvases = lay_mosaics(network_input[:tiles], side, count)
-        dense = self.image_tower(canvases)[3].to(torch.float32)
-        laid = F.normalize(self.region_head.embed(pool_tiles(dense, side)).to(torch.float32), dim=1)
-        if tiles == network_input.shape[0]:
-            return laid
-        return torch.cat((laid, self.embed_images(network_input[tiles:])))
+    def embed_boxes(self, network_input: Tensor, boxes: Tensor) -> Tensor:
+        """As `embed_images`, of boxes int64 [N, 5] of the images (`pool_boxes`): [N, D]."""
+        dense = self.image_tower(network_input)[3]
+        size = (network_input.shape[2], network_input.shape[3])
+        embeddings = self.region_head.embed(pool_boxes(dense, boxes, size))
+        return F.normalize(embeddings.to(torch.float32), dim=1)
 
 
 class TransformerClip(_Towers):
@@ -107,10 +102,10 @@ class TransformerClip(_Towers):
         class_token, _ = self.image_tower(network_input, self.image_tower.patch)
         return self.image_tower.embed(class_token)
 
-    def embed_tiles(self, network_input: Tensor, side: int, count: int) -> Tensor:
-        """Refuses: one class token stands for a whole canvas, not for each of its tiles."""
-        if side > 0:
-            raise ValueError("Expected no mosaic for a vision transformer")
+    def embed_boxes(self, network_input: Tensor, boxes: Tensor) -> Tensor:
+        """Refuses: one class token stands for a whole image, not for each of its boxes."""
+        if boxes.shape[0] > 0:
+            raise ValueError("Expected no boxes for a vision transformer")
         return network_input
 
 
@@ -128,18 +123,17 @@ class _Losses(nn.Module):
 
         Args:
             batch: `images` uint8 [B, H, W, 3] of the size the network sees, `token_ids` int64
-                [B, L] of a caption of each, and optionally `paired_token_ids` int64 [B, L'] of
+                [N, L] of a caption of each, and optionally `paired_token_ids` int64 [N, L'] of
                 another caption of the same images, which must then agree with the first
-                (text supervision as in DeCLIP, arXiv 2110.05208, sec. 3.2), and `mosaic` int64
-                [2], side and count: that many canvases of side * side images each are laid from
-                the first images (as YOLOv4 does, arXiv 2004.10934, sec. 3.3), and each image is
-                pooled from its own tile. What a mask pools from a whole scene is then what
-                training has seen.
+                (text supervision as in DeCLIP, arXiv 2110.05208, sec. 3.2), and `boxes` int64
+                [N, 5] (`pool_boxes`): the captions are then of these boxes, each of which is
+                pooled alone from an image that holds many (as YOLOv4 lays mosaics, arXiv
+                2004.10934, sec. 3.3). What a mask pools from a whole scene is then what training
+                has seen.
         """
         network_input = self.preprocess.normalise(batch["images"])
-        if "mosaic" in batch:
-            side, count = int(batch["mosaic"][0].item()), int(batch["mosaic"][1].item())
-            image = self.embed_tiles(network_input, side, count)
+        if "boxes" in batch:
+            image = self.embed_boxes(network_input, batch["boxes"])
         else:
             image = self.embed_images(network_input)
         text = self.text_encoder(batch["token_ids"])

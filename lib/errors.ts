@@ -22,6 +22,7 @@ export const ERROR_CODES = {
   ERR_OUT_OF_MEMORY: 'Memory ran out on the host or on the device.',
   ERR_IMAGE_READ: 'An image could not be read or decoded.',
   ERR_IMAGE_SIZE: 'An image is empty or beyond the size limit.',
+  ERR_VIDEO: 'A video or a folder of frames could not be read or written.',
   ERR_VOCABULARY: 'A vocabulary is empty, too large, or has unusable names.',
   ERR_TENSOR: 'A tensor or typed array has the wrong shape, dtype, length or state.',
   ERR_ARGUMENT: 'An argument of a native call is wrong.',

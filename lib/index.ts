@@ -17,6 +17,8 @@ export type {
   Truth,
   TruthSegment,
 } from './data/segmentation-dataset.js';
+export type { TrueVideo, VideoDataset } from './data/video-dataset.js';
+export { openVipseg } from './data/vipseg.js';
 export { ERROR_CODES, type ErrorCode, LexisegError } from './errors.js';
 export type { PrecisionScore } from './evaluation/average-precision.js';
 export type { SemanticScore } from './evaluation/confusion.js';
@@ -30,6 +32,13 @@ export type {
 } from './evaluation/report.js';
 export { type ReportPicture, reportHtml } from './evaluation/report-html.js';
 export { type PictureOptions, reportPictures } from './evaluation/report-pictures.js';
+export {
+  evaluateVideo,
+  type VideoEvaluationOptions,
+  type VideoReport,
+  type VideoScores,
+} from './evaluation/video/evaluate-video.js';
+export { videoReportHtml } from './evaluation/video/report-html.js';
 export type { ImageInput, RawImage } from './image.js';
 export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';
@@ -94,6 +103,9 @@ export type { StepOptions, StepResult, TrainerInfo } from './training/step.js';
 export { TensorBoardLog } from './training/tensorboard.js';
 export { Trainer } from './training/trainer.js';
 export type { TrainerOptions } from './training/trainer-options.js';
+export type { Frames } from './video/frames.js';
+export type { Tracking } from './video/identities.js';
+export { segmentVideo, type VideoFrame, type VideoOptions } from './video/segment-video.js';
 export {
   type ClassDefinition,
   type ClassInput,

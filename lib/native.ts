@@ -139,6 +139,8 @@ export interface NativePanoptic {
   areas: Int32Array;
   /** int32 [N × 4]: x, y, width, height. */
   boxes: Int32Array;
+  /** int32 [N]: the first query that each segment is made of. */
+  queries: Int32Array;
 }
 
 /** The arrays of an instance result; masks are COCO run lengths (column-major, zeros first). */
@@ -267,6 +269,12 @@ export interface NativeBinding {
     thing: Uint8Array,
     topK: number,
   ): Promise<NativeInstances>;
+
+  /**
+   * float32 [rows × columns] costs, row-major → the column of each row in the matching of least
+   * cost, -1 for rows without one.
+   */
+  assign(cost: Float32Array, rows: number, columns: number): Int32Array;
 
   /** COCO run lengths of uint8 [H, W] (row-major, non-zero is inside), column-major, zeros first. */
   rleEncode(mask: Uint8Array, width: number, height: number): Uint32Array;

@@ -16,6 +16,8 @@ const TOOLS = [
   { probe: ['g++'], debian: 'g++' },
   { probe: ['python3', ['-c', 'import ensurepip, venv']], debian: 'python3-venv' },
 ];
+/** What only tests need. */
+const TEST_TOOLS = [{ probe: ['ffmpeg', ['-version']], debian: 'ffmpeg' }];
 
 /**
  * @param {{tests?: boolean}} options tests: also make `.venv` with torch and the test oracles
@@ -23,7 +25,7 @@ const TOOLS = [
  */
 export async function setup({ tests = false } = {}) {
   await installNodeModules();
-  await installTools();
+  await installTools(tests ? [...TOOLS, ...TEST_TOOLS] : TOOLS);
   await buildLibrary();
   const libtorch = await installLibTorch();
   if (tests) await installPython();
@@ -54,8 +56,8 @@ function readLock(name) {
   }
 }
 
-async function installTools() {
-  const missing = TOOLS.filter(({ probe }) => !answers(...probe)).map(({ debian }) => debian);
+async function installTools(tools) {
+  const missing = tools.filter(({ probe }) => !answers(...probe)).map(({ debian }) => debian);
   if (missing.length === 0) return;
   const install = ['apt-get', 'install', '-y', '--no-install-recommends', ...missing];
   const prefix = process.getuid?.() === 0 ? [] : ['sudo', '-n'];

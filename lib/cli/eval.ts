@@ -17,6 +17,7 @@ import {
   share,
   wholeNumber,
 } from './bundle-option.js';
+import { scoreVideos, VIDEO_DATASET } from './eval-video.js';
 import { OutputFolder } from './output-folder.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 
@@ -25,7 +26,7 @@ const TASKS: readonly Task[] = ['panoptic', 'semantic', 'instance'];
 type Naming = 'engineered' | 'plain';
 
 interface EvalFlags extends BundleFlags {
-  dataset: DatasetKind;
+  dataset: DatasetKind | typeof VIDEO_DATASET;
   data: string;
   split: 'train' | 'val';
   task?: Task[];
@@ -48,6 +49,7 @@ Files written to --out: report.json, and report.html with the worst images shown
 Examples:
   lexiseg eval model.pt --dataset coco-panoptic --data coco --vocab coco_panoptic --out report
   lexiseg eval model.pt --dataset coco-panoptic --data scenes --task panoptic --limit 200
+  lexiseg eval model.pt --dataset vipseg --data VIPSeg --out report
   lexiseg eval model.pt --dataset coco-panoptic --data coco --vocab coco_panoptic --names both`;
 
 export function addEvalCommand(program: Command, signal: AbortSignal): void {
@@ -57,7 +59,7 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
     .argument('[bundle]', 'bundle to score')
     .addOption(
       new Option('--dataset <kind>', 'layout of the data')
-        .choices(DATASET_KINDS)
+        .choices([...DATASET_KINDS, VIDEO_DATASET])
         .makeOptionMandatory(),
     )
     .requiredOption('--data <folder>', 'where the data set is')
@@ -98,10 +100,12 @@ function readTasks(text: string): Task[] {
 }
 
 async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
+  const { dataset: kind } = flags;
+  if (kind === VIDEO_DATASET) return scoreVideos(flags, signal);
   const progress = new ProgressLine({ quiet: flags.json === true });
   const { evaluate, openDataset, reportHtml, reportPictures } = await import('../index.js');
   progress.step(`reading ${flags.data}`);
-  const dataset = await openDataset(flags.dataset, flags.data, flags.split);
+  const dataset = await openDataset(kind, flags.data, flags.split);
   const namings: readonly Naming[] =
     flags.names === 'both' ? ['engineered', 'plain'] : [flags.names];
   const vocabularies = await Promise.all(namings.map((naming) => wordsFor(dataset, flags, naming)));

@@ -17,6 +17,7 @@ import { addMineCommand } from './mine.js';
 import { addSegmentCommand } from './segment.js';
 import { addSynonymsCommand } from './synonyms.js';
 import { addTrainCommand } from './train.js';
+import { addVideoCommand } from './video.js';
 
 const HELP = `
 Examples:
@@ -67,6 +68,7 @@ function createProgram(): Command {
     .exitOverride()
     .addHelpText('after', HELP);
   addSegmentCommand(program, signal);
+  addVideoCommand(program, signal);
   addHeatmapCommand(program, signal);
   addTrainCommand(program, signal);
   addLaunchCommand(program, signal);

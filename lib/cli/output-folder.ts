@@ -34,6 +34,21 @@ export class OutputFolder {
    * that refuses.
    */
   async write(name: string, content: string | Uint8Array): Promise<string> {
+    const path = await this.reserve(name);
+    try {
+      await writeFile(path, content);
+    } catch (error) {
+      throw notWritten(path, error);
+    }
+    return path;
+  }
+
+  /**
+   * The path of a file that another process is to write; its folder is made.
+   *
+   * @throws LexisegError `ERR_OUTPUT` as {@link OutputFolder.write}.
+   */
+  async reserve(name: string): Promise<string> {
     const path = join(this.path, name);
     try {
       if (basename(name) !== name || name === '' || name.startsWith('.')) {
@@ -42,14 +57,17 @@ export class OutputFolder {
       await mkdir(this.path, { recursive: true });
       const present = await lstat(path).catch(() => null);
       if (present?.isSymbolicLink()) throw new Error('a link is in the way');
-      await writeFile(path, content);
-      return path;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new LexisegError('ERR_OUTPUT', `${path} was not written: ${reason}`, {
-        cause: error,
-        details: { path },
-      });
+      throw notWritten(path, error);
     }
+    return path;
   }
+}
+
+function notWritten(path: string, error: unknown): LexisegError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new LexisegError('ERR_OUTPUT', `${path} was not written: ${reason}`, {
+    cause: error,
+    details: { path },
+  });
 }

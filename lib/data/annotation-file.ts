@@ -48,6 +48,17 @@ function whereInFile(file: string, place: string): string {
 
 /** A file's JSON. A syntax error is told with its line. */
 export async function readJsonFile(file: string): Promise<Fields> {
+  return new Fields(file, '', await readJson(file));
+}
+
+/** A file whose JSON is a list of objects. */
+export async function readJsonList(file: string): Promise<Fields[]> {
+  const list = await readJson(file);
+  if (!Array.isArray(list)) return dataError(file, '', 'is no list');
+  return list.map((item, index) => new Fields(file, `[${index}]`, item));
+}
+
+async function readJson(file: string): Promise<unknown> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -55,9 +66,8 @@ export async function readJsonFile(file: string): Promise<Fields> {
     return dataError(file, '', `cannot be read: ${(cause as Error).message}`, cause);
   }
   try {
-    return new Fields(file, '', JSON.parse(text));
+    return JSON.parse(text);
   } catch (cause) {
-    if (cause instanceof LexisegError) throw cause;
     const position = Number(/position (\d+)/.exec((cause as Error).message)?.[1] ?? 0);
     const line = text.slice(0, position).split('\n').length;
     return dataError(`${file}:${line}`, '', `is not JSON: ${(cause as Error).message}`, cause);

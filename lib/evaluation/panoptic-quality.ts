@@ -1,6 +1,5 @@
 /** Panoptic quality, as COCO defines it. */
-import type { Truth, TruthSegment } from '../data/segmentation-dataset.js';
-import type { Overlap } from './overlap.js';
+import type { TruthSegment } from '../data/segmentation-dataset.js';
 
 /** Counts of one class. */
 export interface PanopticCounts {
@@ -15,6 +14,14 @@ export interface PanopticScore {
   readonly pq: number;
   readonly sq: number;
   readonly rq: number;
+}
+
+/** How much of predicted segments (rows, from 1) lies in true ones (columns, from 0), in pixels. */
+export interface SharedPixels {
+  readonly predictedAreas: ArrayLike<number>;
+  readonly truthAreas: ArrayLike<number>;
+  shared(row: number, column: number): number;
+  inVoid(row: number): number;
 }
 
 /** A predicted segment that found its true one. */
@@ -39,9 +46,9 @@ export interface ImageQuality {
  * @param iouOf replaces the IoU of a pair that overlaps, e.g. by the lesser of mask and boundary IoU
  */
 export function matchSegments(
-  overlap: Overlap,
+  overlap: SharedPixels,
   predictedClasses: readonly number[],
-  truth: Truth,
+  truth: readonly TruthSegment[],
   iouOf: (predicted: number, truth: number, maskIou: number) => number = (_p, _t, iou) => iou,
 ): ImageQuality {
   const matches: PanopticMatch[] = [];
@@ -53,7 +60,7 @@ export function matchSegments(
     if (area === 0) continue;
     let matched = false;
     let excused = overlap.inVoid(row);
-    for (const [column, segment] of truth.segments.entries()) {
+    for (const [column, segment] of truth.entries()) {
       const shared = overlap.shared(row, column);
       if (shared === 0 || segment.classIndex !== classIndex) continue;
       if (segment.crowd) {
@@ -71,7 +78,7 @@ export function matchSegments(
   }
   const missed = ({ crowd }: TruthSegment, column: number): boolean =>
     !crowd && !found.has(column) && (overlap.truthAreas[column] as number) > 0;
-  const falseNegatives = truth.segments.flatMap((segment, column) =>
+  const falseNegatives = truth.flatMap((segment, column) =>
     missed(segment, column) ? [column] : [],
   );
   return { matches, falsePositives, falseNegatives };
@@ -91,12 +98,15 @@ export class PanopticQuality {
     this.#falseNegatives = new Float64Array(classCount);
   }
 
-  add(quality: ImageQuality, predictedClasses: readonly number[], truth: Truth): void {
+  add(
+    quality: ImageQuality,
+    predictedClasses: readonly number[],
+    truth: readonly TruthSegment[],
+  ): void {
     const raise = (counts: Float64Array, index: number, by = 1): void => {
       counts[index] = (counts[index] as number) + by;
     };
-    const classOfTruth = (column: number): number =>
-      (truth.segments[column] as TruthSegment).classIndex;
+    const classOfTruth = (column: number): number => (truth[column] as TruthSegment).classIndex;
     for (const { truth: column, iou } of quality.matches) {
       raise(this.#iouSums, classOfTruth(column), iou);
       raise(this.#true, classOfTruth(column));

@@ -63,8 +63,8 @@ export class Scores {
     const map = found.segmentMap;
     const classes = found.segments.map(({ classIndex }) => classIndex);
     const overlap = new Overlap(map, classes.length, truth);
-    const quality = matchSegments(overlap, classes, truth);
-    this.#panoptic.add(quality, classes, truth);
+    const quality = matchSegments(overlap, classes, truth.segments);
+    this.#panoptic.add(quality, classes, truth.segments);
     this.#panopticMaps.push({
       image: image.name,
       path: image.path,
@@ -75,13 +75,13 @@ export class Scores {
     const distance = boundaryWidth(truth.width, truth.height);
     const edge = (ids: Int32Array | Uint32Array, id: number): Uint8Array =>
       boundaryOf(maskOf(ids, id), truth.width, truth.height, distance);
-    const lesser = matchSegments(overlap, classes, truth, (row, column, iou) => {
+    const lesser = matchSegments(overlap, classes, truth.segments, (row, column, iou) => {
       // A pair that fails by its masks fails by the lesser of the two as well.
       if (iou <= 0.5) return iou;
       const id = truth.segments[column]?.id as number;
       return Math.min(iou, maskIou(edge(map, row), edge(truth.ids, id)));
     });
-    this.#boundary.add(lesser, classes, truth);
+    this.#boundary.add(lesser, classes, truth.segments);
   }
 
   #addInstances(found: InstanceSegmentation, truth: Truth): void {

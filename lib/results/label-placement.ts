@@ -27,13 +27,18 @@ const PADDING = 0.38;
 export async function namesSvg(
   segmentation: Segmentation,
   canvas: { readonly width: number; readonly height: number },
-  owners: Int32Array,
+  { owners, ids }: { readonly owners: Int32Array; readonly ids: boolean },
 ): Promise<string> {
   const { width, height } = canvas;
   const side = Math.sqrt(width * Math.min(height, 2 * width));
   const smallest = Math.max(11, Math.round(side / 80));
   const largest = Math.max(smallest, Math.round(side / 32));
-  const names = new Map(segmentation.segments.map(({ id, className }) => [id, className]));
+  const names = new Map(
+    segmentation.segments.map(({ id, className, thing }) => [
+      id,
+      ids && thing ? `${className} ${id}` : className,
+    ]),
+  );
   const placed: Rectangle[] = [];
   const parts: string[] = [];
   const placements = await findRoom(owners, width, height);

@@ -15,6 +15,8 @@ export interface OverlayOptions {
   /** Names inside segments that have room for them. */
   readonly names?: boolean | undefined;
   readonly legend?: boolean | undefined;
+  /** Add the segment ids of things to their names, as of frames of a video. */
+  readonly ids?: boolean | undefined;
 }
 
 /** Results smaller than this on their longer side are enlarged, or names could not be read. */
@@ -36,19 +38,21 @@ export async function toOverlay(
   image: DecodedImage,
   options: OverlayOptions,
 ): Promise<Buffer> {
-  checkOptions(options, ['opacity', 'outlines', 'names', 'legend'], 'options');
+  checkOptions(options, ['opacity', 'outlines', 'names', 'legend', 'ids'], 'options');
   const { overlay } = DEFAULTS;
   const opacity = numberIn(options.opacity ?? overlay.opacity, 0, 1, 'options.opacity');
   const outlines = booleanValue(options.outlines ?? overlay.outlines, 'options.outlines');
   const names = booleanValue(options.names ?? overlay.names, 'options.names');
   const legend = booleanValue(options.legend ?? overlay.legend, 'options.legend');
 
+  const ids = booleanValue(options.ids ?? overlay.ids, 'options.ids');
+
   const canvas = await makeCanvas(segmentation, image);
-  await blend(canvas, paletteOf(segmentation), opacity, outlines);
+  await blend(canvas, paletteOf(segmentation, ids), opacity, outlines);
   const { width, height } = canvas;
   const layers: Layer[] = [];
   if (names) {
-    const svg = await namesSvg(segmentation, canvas, canvas.owners);
+    const svg = await namesSvg(segmentation, canvas, { owners: canvas.owners, ids });
     layers.push({ input: Buffer.from(svg), left: 0, top: 0 });
   }
   const raw = { width, height, channels: 3 } as const;
@@ -119,7 +123,10 @@ async function enlargeOwners(
 }
 
 /** uint8 [3 × (last id + 1)]: the colour of each id; 0 for ids that nobody has. */
-function paletteOf(segmentation: Segmentation): { colours: Uint8Array; known: Uint8Array } {
+function paletteOf(
+  segmentation: Segmentation,
+  ids: boolean,
+): { colours: Uint8Array; known: Uint8Array } {
   const last = segmentation.segments.reduce((most, { id }) => Math.max(most, id), 0);
   const colours = new Uint8Array(3 * (last + 1));
   const known = new Uint8Array(last + 1);
@@ -128,7 +135,8 @@ function paletteOf(segmentation: Segmentation): { colours: Uint8Array; known: Ui
   for (const { id, classIndex } of segmentation.segments) {
     const nth = shades.get(classIndex) ?? 0;
     shades.set(classIndex, nth + 1);
-    colours.set(shade(byClass[classIndex] as Rgb, nth), 3 * id);
+    // Where ids last, as in a video, shades go by them: others that come must not repaint it.
+    colours.set(shade(byClass[classIndex] as Rgb, ids ? id : nth), 3 * id);
     known[id] = 1;
   }
   return { colours, known };

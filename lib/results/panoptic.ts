@@ -17,11 +17,13 @@ import {
 export class PanopticSegmentation extends Segmentation {
   readonly task = 'panoptic';
   readonly #ids: Tensor;
+  readonly #queries: Int32Array;
 
   /** @internal */
   constructor(parts: Omit<SegmentationParts, 'segments'>, result: NativePanoptic) {
     super({ ...parts, segments: segmentsOfArrays(result, parts.classes) });
     this.#ids = Tensor.wrap(result.segmentIds);
+    this.#queries = result.queries;
   }
 
   get disposed(): boolean {
@@ -42,6 +44,21 @@ export class PanopticSegmentation extends Segmentation {
   runLengths(segment: Segment | number): Uint32Array {
     const mask = this.mask(segment);
     return callNative(() => native().rleEncode(mask, this.width, this.height));
+  }
+
+  /** @internal The first query that each segment is made of. */
+  static queriesOf(segmentation: PanopticSegmentation): Int32Array {
+    return segmentation.#queries;
+  }
+
+  /** @internal Gives segment i the id ids[i], in the map as well; ids must differ. */
+  static renumber(segmentation: PanopticSegmentation, ids: readonly number[]): void {
+    const map = segmentation.segmentMap;
+    for (let pixel = 0; pixel < map.length; pixel++) {
+      const row = map[pixel] as number;
+      if (row > 0) map[pixel] = ids[row - 1] as number;
+    }
+    segmentation.replaceIds(ids);
   }
 
   /** @internal */

@@ -25,7 +25,7 @@ export interface Box {
 
 /** One region of the picture. */
 export interface Segment {
-  /** From 1 on, unique in its segmentation. */
+  /** From 1 on, unique in its segmentation; of a video: the same in every frame. */
   readonly id: number;
   readonly classIndex: number;
   readonly className: string;
@@ -72,7 +72,7 @@ export abstract class Segmentation implements Disposable {
   readonly classes: readonly VocabularyClass[];
   /** The bundle that made it; `bundle.label` says so when its weights are random. */
   readonly bundle: BundleLabel;
-  readonly segments: readonly Segment[];
+  #segments: readonly Segment[];
   readonly #image: DecodedImage;
 
   /** @internal */
@@ -81,8 +81,12 @@ export abstract class Segmentation implements Disposable {
     this.height = parts.height;
     this.classes = parts.classes;
     this.bundle = parts.bundle;
-    this.segments = Object.freeze(parts.segments);
+    this.#segments = Object.freeze(parts.segments);
     this.#image = parts.image;
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments;
   }
 
   abstract get disposed(): boolean;
@@ -151,6 +155,14 @@ export abstract class Segmentation implements Disposable {
       throw new RangeError(`Expected the id of a segment but received ${String(id)}`);
     }
     return found;
+  }
+
+  /** @internal Segment i is from now on called ids[i]. */
+  protected replaceIds(ids: readonly number[]): void {
+    const renamed = this.#segments.map((one, row) =>
+      Object.freeze({ ...one, id: ids[row] as number }),
+    );
+    this.#segments = Object.freeze(renamed);
   }
 
   /** @internal */

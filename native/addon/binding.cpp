@@ -163,6 +163,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
       {"denseLabelMap", dense_label_map_call},
       {"panopticMerge", panoptic_merge_call},
       {"selectInstances", select_instances_call},
+      {"assign", assign_call},
       {"rleEncode", rle_encode_call},
       {"rleDecode", rle_decode_call},
       {"rleToString", rle_to_string_call},

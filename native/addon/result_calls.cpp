@@ -19,6 +19,8 @@ namespace {
 
 constexpr int64_t kMaxBatch = int64_t{1} << 31;
 constexpr int64_t kMaxSide = 1 << 15;
+// The work grows with the cube, on the thread of JavaScript.
+constexpr int64_t kMostAssigned = 1024;
 
 Geometry geometry_at(const Arguments& arguments, size_t position) {
   const auto sizes = arguments.integers(position, "geometry", int64_t{1} << 40);
@@ -60,9 +62,9 @@ Napi::Value small_array(Napi::Env env, const at::Tensor& tensor) {
   return array;
 }
 
-// Wrong run lengths are the caller's, not a failure of the network.
+// What an operator refuses here is the caller's, not a failure of the network.
 template <typename Call>
-Napi::Value on_run_lengths(Napi::Env env, const Call& call) {
+Napi::Value on_arguments(Napi::Env env, const Call& call) {
   return guarded(env, [&]() -> Napi::Value {
     try {
       return call();
@@ -131,6 +133,7 @@ Napi::Value panoptic_merge_call(const Napi::CallbackInfo& info) {
           object["scores"] = small_array<Napi::Float32Array>(inner, map.scores);
           object["areas"] = small_array<Napi::Int32Array>(inner, map.areas);
           object["boxes"] = small_array<Napi::Int32Array>(inner, map.boxes);
+          object["queries"] = small_array<Napi::Int32Array>(inner, map.queries);
           return object;
         });
   });
@@ -162,8 +165,23 @@ Napi::Value select_instances_call(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value assign_call(const Napi::CallbackInfo& info) {
+  return on_arguments(info.Env(), [&] {
+    const Arguments arguments(info);
+    const int64_t rows = arguments.integer(1, "rows", 0, kMostAssigned);
+    const int64_t columns = arguments.integer(2, "columns", 0, kMostAssigned);
+    const at::Tensor cost = arguments.array_copy(0, "cost", at::kFloat);
+    if (cost.numel() != rows * columns) {
+      throw Error(code::kTensor, "Expected " + std::to_string(rows * columns) +
+                                     " numbers for cost but received " +
+                                     std::to_string(cost.numel()));
+    }
+    return small_array<Napi::Int32Array>(info.Env(), assign(cost.view({rows, columns})));
+  });
+}
+
 Napi::Value rle_encode_call(const Napi::CallbackInfo& info) {
-  return on_run_lengths(info.Env(), [&] {
+  return on_arguments(info.Env(), [&] {
     const Arguments arguments(info);
     const int64_t width = arguments.integer(1, "width", 0, kMaxSide);
     const int64_t height = arguments.integer(2, "height", 0, kMaxSide);
@@ -178,7 +196,7 @@ Napi::Value rle_encode_call(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value rle_decode_call(const Napi::CallbackInfo& info) {
-  return on_run_lengths(info.Env(), [&] {
+  return on_arguments(info.Env(), [&] {
     const Arguments arguments(info);
     const at::Tensor counts = arguments.array_copy(0, "counts", at::kInt);
     const int64_t width = arguments.integer(1, "width", 0, kMaxSide);
@@ -188,7 +206,7 @@ Napi::Value rle_decode_call(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value rle_to_string_call(const Napi::CallbackInfo& info) {
-  return on_run_lengths(info.Env(), [&] {
+  return on_arguments(info.Env(), [&] {
     const at::Tensor counts = Arguments(info).array_copy(0, "counts", at::kInt);
     const auto* first = reinterpret_cast<const uint32_t*>(counts.const_data_ptr<int32_t>());
     return Napi::String::New(info.Env(), ops::rle_to_string({first, first + counts.numel()}));
@@ -196,7 +214,7 @@ Napi::Value rle_to_string_call(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value rle_from_string_call(const Napi::CallbackInfo& info) {
-  return on_run_lengths(info.Env(), [&] {
+  return on_arguments(info.Env(), [&] {
     const std::vector<uint32_t> counts = ops::rle_from_string(Arguments(info).text(0, "text"));
     auto array = Napi::Uint32Array::New(info.Env(), counts.size());
     std::copy(counts.begin(), counts.end(), array.Data());

@@ -11,6 +11,7 @@ Napi::Value dense_label_map_call(const Napi::CallbackInfo& info);
 Napi::Value panoptic_merge_call(const Napi::CallbackInfo& info);
 Napi::Value select_instances_call(const Napi::CallbackInfo& info);
 
+Napi::Value assign_call(const Napi::CallbackInfo& info);
 Napi::Value rle_encode_call(const Napi::CallbackInfo& info);
 Napi::Value rle_decode_call(const Napi::CallbackInfo& info);
 Napi::Value rle_to_string_call(const Napi::CallbackInfo& info);

@@ -1,6 +1,7 @@
 #include "core/postprocess.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/full.h>
 
 #include <string>
 
@@ -122,14 +123,15 @@ PanopticMap panoptic_merge(const ImageProposals& proposals, const Tensor& thing,
                            double object_mask_threshold, double overlap_threshold) {
   const auto [mask_logits, class_probs] = chosen_image(proposals);
   const auto [scores, labels] = class_probs.max(-1);
-  using Signature = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>(
+  using Signature = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>(
       const Tensor&, const Tensor&, const Tensor&, const Tensor&, c10::IntArrayRef, double, double);
-  const auto [segment_ids, classes, segment_scores, areas, boxes] =
+  const auto [segment_ids, classes, segment_scores, areas, boxes, queries] =
       op<Signature>("lexiseg::panoptic_merge")
           .call(mask_logits, scores, labels, checked_thing(thing, class_probs), proposals.geometry,
                 object_mask_threshold, overlap_threshold);
-  return {on_cpu(segment_ids), on_cpu(classes, at::kInt), on_cpu(segment_scores),
-          on_cpu(areas, at::kInt), on_cpu(boxes)};
+  return {on_cpu(segment_ids),    on_cpu(classes, at::kInt),
+          on_cpu(segment_scores), on_cpu(areas, at::kInt),
+          on_cpu(boxes),          on_cpu(queries, at::kInt)};
 }
 
 Instances select_instances(const ImageProposals& proposals, const Tensor& thing, int64_t top_k) {
@@ -159,6 +161,14 @@ Tensor rle_decode(const Tensor& counts, int64_t height, int64_t width) {
   offsets.mutable_data_ptr<int64_t>()[1] = counts.numel();
   using Signature = Tensor(const Tensor&, const Tensor&, int64_t, int64_t);
   return op<Signature>("lexiseg::rle_decode").call(counts, offsets, height, width)[0];
+}
+
+Tensor assign(const Tensor& cost) {
+  const auto [rows, columns] =
+      op<std::tuple<Tensor, Tensor>(const Tensor&)>("lexiseg::linear_sum_assignment").call(cost);
+  const auto column_of = at::full({cost.size(0)}, -1, at::kInt);
+  column_of.index_put_({rows}, columns.to(at::kInt));
+  return column_of;
 }
 
 Tensor transfer(const Tensor& tensor, c10::Device device, at::ScalarType dtype) {

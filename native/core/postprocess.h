@@ -39,6 +39,7 @@ struct PanopticMap {
   at::Tensor scores;       // float32 [N]
   at::Tensor areas;        // int32 [N], pixels
   at::Tensor boxes;        // int32 [N, 4]: x, y, width, height
+  at::Tensor queries;      // int32 [N]: the first query that each segment is made of
 };
 
 struct Instances {
@@ -67,6 +68,10 @@ at::Tensor rle_encode(const at::Tensor& mask);
 
 // Inverse of rle_encode; the counts must add up to height * width.
 at::Tensor rle_decode(const at::Tensor& counts, int64_t height, int64_t width);
+
+// float32 [N, M] costs → int32 [N]: the column of each row in the matching of least cost, -1 for
+// rows without one.
+at::Tensor assign(const at::Tensor& cost);
 
 // A copy in memory of its own, contiguous, on another device or in another dtype.
 at::Tensor transfer(const at::Tensor& tensor, c10::Device device, at::ScalarType dtype);

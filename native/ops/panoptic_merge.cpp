@@ -37,12 +37,13 @@ struct Areas {
 };
 
 struct Segment {
-  int64_t label, area;
+  int64_t query, label, area;
   float score;
   int32_t left, top, right, bottom;  // empty until pixels are labelled
 
-  Segment(int64_t label_in, float score_in, const Geometry& g)
-      : label(label_in),
+  Segment(int64_t query_in, int64_t label_in, float score_in, const Geometry& g)
+      : query(query_in),
+        label(label_in),
         area(0),
         score(score_in),
         left(static_cast<int32_t>(g.width)),
@@ -226,7 +227,7 @@ Merged merge(const Queries& queries, const Areas& areas, const Geometry& g,
     if (share < overlap_threshold) continue;
     int32_t id = queries.is_thing(q) ? 0 : id_of_stuff[queries.label(q)];
     if (id == 0) {
-      merged.segments.emplace_back(queries.label(q), queries.score(q), g);
+      merged.segments.emplace_back(q, queries.label(q), queries.score(q), g);
       id = static_cast<int32_t>(merged.segments.size());
       if (!queries.is_thing(q)) id_of_stuff[queries.label(q)] = id;
     }
@@ -269,7 +270,7 @@ void label_pixels(const Geometry& g, Merged& merged, int32_t* map) {
 
 }  // namespace
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> panoptic_merge(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> panoptic_merge(
     const Tensor& mask_logits, const Tensor& scores, const Tensor& labels, const Tensor& thing,
     at::IntArrayRef geometry, double object_mask_threshold, double overlap_threshold) {
   Queries queries(mask_logits, scores, labels, thing);
@@ -291,15 +292,17 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> panoptic_merge(
   const auto count = static_cast<int64_t>(merged.segments.size());
   auto classes = at::empty({count}, at::kLong), areas = at::empty({count}, at::kLong);
   auto segment_scores = at::empty({count}, at::kFloat), boxes = at::empty({count, 4}, at::kInt);
+  auto queries_of = at::empty({count}, at::kLong);
   for (int64_t i = 0; i < count; ++i) {
     const Segment& s = merged.segments[i];
     classes.mutable_data_ptr<int64_t>()[i] = s.label;
     areas.mutable_data_ptr<int64_t>()[i] = s.area;
     segment_scores.mutable_data_ptr<float>()[i] = s.score;
+    queries_of.mutable_data_ptr<int64_t>()[i] = s.query;
     const int32_t box[4] = {s.left, s.top, s.right - s.left + 1, s.bottom - s.top + 1};
     std::copy_n(box, 4, boxes.mutable_data_ptr<int32_t>() + 4 * i);
   }
-  return {map, classes, segment_scores, areas, boxes};
+  return {map, classes, segment_scores, areas, boxes, queries_of};
 }
 
 }  // namespace lexiseg::ops

@@ -15,8 +15,8 @@ namespace lexiseg::ops {
 // labels: int64 [Q], K is void; thing: bool [K]; geometry: see geometry.h.
 // Returns segment_ids int32 [H, W] (0 is unlabelled, row i of the rest is segment i + 1), classes
 // int64 [N], segment_scores float32 [N] (the largest of its queries), areas int64 [N] in pixels,
-// boxes int32 [N, 4] as x, y, width, height.
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_merge(
+// boxes int32 [N, 4] as x, y, width, height, queries int64 [N]: the first that each is made of.
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_merge(
     const at::Tensor& mask_logits, const at::Tensor& scores, const at::Tensor& labels,
     const at::Tensor& thing, at::IntArrayRef geometry, double object_mask_threshold,
     double overlap_threshold);

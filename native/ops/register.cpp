@@ -42,7 +42,7 @@ constexpr const char* kSchemas[] = {
     "-> (Tensor, Tensor)",
     "panoptic_merge(Tensor mask_logits, Tensor scores, Tensor labels, Tensor thing, "
     "int[] geometry, float object_mask_threshold, float overlap_threshold) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     "select_instances(Tensor mask_logits, Tensor class_probs, Tensor thing, int[] geometry, "
     "int top_k, bool things_only) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     "mask_pooling(Tensor features, Tensor mask_logits) -> Tensor",

@@ -30,9 +30,12 @@ def _panoptic_case(queries, classes, geometry):
 def test_segments_are_those_of_the_definition(backend, name, queries, classes, thresholds):
     geometry = GEOMETRIES[name]
     case = _panoptic_case(queries, classes, geometry)
-    segment_ids, labels, scores, areas, boxes = _merge(backend, *case, geometry, thresholds)
+    segment_ids, labels, scores, areas, boxes, queries = _merge(
+        backend, *case, geometry, thresholds
+    )
     expected = references.panoptic(*case, geometry, thresholds)
     assert labels.tolist() == expected.classes
+    assert case[2][queries].tolist() == expected.classes
     assert scores.tolist() == expected.scores
     assert (segment_ids != expected.segment_ids).double().mean() < 1e-3
     # The arrays tell of this map, whichever way a pixel on an edge went.
@@ -50,8 +53,11 @@ def test_stuff_of_one_class_is_one_segment_and_things_are_not(backend):
     scores = torch.tensor([0.5, 0.6, 0.9, 0.8])
     labels = torch.tensor([0, 1, 0, 1])
     thing = torch.tensor([False, True])
-    ids, classes, best, areas, boxes = _merge(backend, mask_logits, scores, labels, thing, geometry)
+    ids, classes, best, areas, boxes, queries = _merge(
+        backend, mask_logits, scores, labels, thing, geometry
+    )
     assert classes.tolist() == [0, 1, 1]
+    assert queries.tolist() == [0, 1, 3]
     assert best.tolist() == scores[[2, 1, 3]].tolist()
     assert ids[0, [0, 12, 20, 31]].tolist() == [1, 2, 1, 3]
     assert areas.tolist() == [512, 256, 256]
@@ -61,7 +67,7 @@ def test_stuff_of_one_class_is_one_segment_and_things_are_not(backend):
 def test_only_void_gives_an_empty_map(backend):
     geometry = GEOMETRIES["smaller"]
     case = (blobs(3, geometry), torch.ones(3), torch.full((3,), 2), torch.tensor([True, False]))
-    ids, classes, _, areas, boxes = _merge(backend, *case, geometry)
+    ids, classes, _, areas, boxes, _ = _merge(backend, *case, geometry)
     assert (ids == 0).all()
     assert classes.shape == areas.shape == (0,)
     assert boxes.shape == (0, 4)

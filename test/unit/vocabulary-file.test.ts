@@ -16,6 +16,7 @@ const SIZES = {
   pascal_context_59: 59,
   pascal_voc_20: 20,
   pascal_voc_21: 21,
+  vipseg_124: 124,
 };
 
 describe('shipped vocabularies', () => {

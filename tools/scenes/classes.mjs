@@ -21,6 +21,9 @@ export const CLASSES = Object.freeze(
 export const THINGS = CLASSES.filter(({ thing }) => thing);
 export const STUFF = CLASSES.filter(({ thing }) => !thing);
 
+/** In the order of videos: stuff first, whose numbers are then far from those of things. */
+export const VIDEO_CLASSES = [...STUFF, ...THINGS];
+
 /** Classes of a choice: `seen`, `unseen` or `all`. */
 export function chosenClasses(choice, classes) {
   if (choice === 'all') return classes;

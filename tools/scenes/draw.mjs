@@ -6,8 +6,8 @@ import { Worker } from 'node:worker_threads';
 const AHEAD = 6;
 
 /**
- * @param {{ kind: 'scenes' | 'crops', seed: number, icons: string[], classes: string, plain: number, side?: number }} world
- *   `side` of crops, pixels
+ * @param {{ kind: 'scenes' | 'crops' | 'videos', seed: number, icons: string[], classes: string, plain: number, side?: number, frames?: number }} world
+ *   `side` of crops, pixels; `frames` of each video
  * @param {Iterable<number>} indices in the order in which results come
  * @param {{ threads?: number, signal?: AbortSignal }} options
  */

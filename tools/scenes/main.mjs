@@ -8,12 +8,14 @@ import { DEFAULT_SETS, IconSet } from './icon-set.mjs';
 import { contactSheet } from './sheet.mjs';
 import { writeCrops } from './write-crops.mjs';
 import { writeScenes } from './write-scenes.mjs';
+import { writeVideos } from './write-videos.mjs';
 
 const EXAMPLES = `
 Examples:
   npm run scenes -- scenes out/scenes --count 200 --seed 7
   npm run scenes -- scenes out/held-out --count 100 --classes all --icons @iconify-json/openmoji
   npm run scenes -- crops out/crops --count 20000 --classes all
+  npm run scenes -- videos out/videos --count 10 --frames 36
   npm run scenes -- sheet out/sheet.png --seed 3`;
 
 const whole = (text) => {
@@ -26,6 +28,11 @@ const whole = (text) => {
 const side = (text) => {
   const value = whole(text);
   if (value < 16 || value > 1024) throw new InvalidArgumentError('expected 16 to 1024');
+  return value;
+};
+const frames = (text) => {
+  const value = whole(text);
+  if (value < 4 || value > 10_000) throw new InvalidArgumentError('expected 4 to 10000');
   return value;
 };
 const share = (text) => {
@@ -48,13 +55,14 @@ function worldCommand(name, description) {
     .option('--threads <number>', 'worker threads; default: all cores', whole);
 }
 
-const worldOf = (kind, { seed, classes, icons, plain, side }) => ({
+const worldOf = (kind, { seed, classes, icons, plain, side, frames }) => ({
   kind,
   seed,
   icons,
   classes,
   plain,
   side,
+  frames,
 });
 
 /** Progress on a line of its own on a terminal, else a line at every tenth. */
@@ -99,6 +107,13 @@ program.addCommand(
     .option('--count <number>', 'how many', whole, 10_000)
     .option('--side <pixels>', 'of each crop', side, 96)
     .action((folder, options) => perform('crops', folder, options, writeCrops)),
+);
+program.addCommand(
+  worldCommand('videos', "moving scenes with exact tubes, in VIPSeg's layout")
+    .argument('<folder>')
+    .option('--count <number>', 'how many', whole, 20)
+    .option('--frames <number>', 'of each video', frames, 24)
+    .action((folder, options) => perform('videos', folder, options, writeVideos)),
 );
 program.addCommand(
   worldCommand('sheet', 'a picture of twelve scenes')

@@ -55,7 +55,8 @@ export async function drawScene({ sprites, things, stuff: stuffClasses }, seed, 
   return { width, height, jpeg: await picture.toJpeg(random), segments, ids, captions };
 }
 
-function frameSize(random) {
+/** Width and height of a picture, pixels. */
+export function frameSize(random) {
   const short = random.integer(352, 448);
   const long = Math.round(short * random.pick([1, 1.2, 4 / 3, 4 / 3, 1.5]));
   return random.chance(0.7) ? [long, short] : [short, long];

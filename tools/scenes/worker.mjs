@@ -1,13 +1,14 @@
 /** A worker thread that draws scenes or crops by index and sends back encoded files. */
 import { parentPort, workerData } from 'node:worker_threads';
 import sharp from 'sharp';
-import { CLASSES, chosenClasses, STUFF, THINGS } from './classes.mjs';
+import { CLASSES, chosenClasses, STUFF, THINGS, VIDEO_CLASSES } from './classes.mjs';
 import { drawCrop } from './crop.mjs';
 import { IconSet } from './icon-set.mjs';
 import { drawScene } from './scene.mjs';
 import { SpriteCache } from './sprite.mjs';
+import { drawVideo } from './video.mjs';
 
-const { kind, seed, icons, classes, plain, side } = workerData;
+const { kind, seed, icons, classes, plain, side, frames } = workerData;
 // Threads come from workers: one picture per thread wastes least.
 sharp.concurrency(1);
 sharp.cache(false);
@@ -63,7 +64,20 @@ async function crop(index) {
   return { index, jpeg, captions, class: sceneClass.name };
 }
 
-const draw = kind === 'scenes' ? scene : crop;
+async function video(index) {
+  const world = { sprites, things: drawable(THINGS), stuff: drawable(STUFF), frames, numberOf };
+  const { width, height, frames: drawn } = await drawVideo(world, seed, index);
+  const written = [];
+  for (const { jpeg, ids } of drawn) {
+    const image = sharp(ids, { raw: { width, height, channels: 1 } }).toColourspace('grey16');
+    written.push({ jpeg, png: await image.png({ compressionLevel: 6 }).toBuffer() });
+  }
+  return { index, frames: written };
+}
+
+const numberOf = (sceneClass) => VIDEO_CLASSES.indexOf(sceneClass) + 1;
+
+const draw = { scenes: scene, crops: crop, videos: video }[kind];
 parentPort.on('message', async (index) => {
   try {
     parentPort.postMessage(await draw(index));

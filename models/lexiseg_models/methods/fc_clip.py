@@ -30,7 +30,7 @@ from lexiseg_models.parts.transformer_decoder import TransformerDecoder, Transfo
 ImageTowerConfig = Union[ConvNextConfig, ClipResNetConfig]
 # About the standard deviation of an untrained mask logit: masks start at a sixth of the image.
 _MASK_PRIOR = 5.0
-ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ class FcClip(StagedNetwork):
             (coarse > 0).flatten(2).any(dim=2),
             decoded[5],
             decoded[6],
+            normed.to(torch.float32),
         )
 
     @torch.jit.export

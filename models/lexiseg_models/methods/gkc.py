@@ -20,7 +20,7 @@ from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
 
-ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor]
+ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 METHODS = ("encode_text", "propose_masks", "classify_masks")
 STAGES = ("stage_preprocess", "stage_backbone", "stage_pixel_decoder", "stage_transformer_decoder")
@@ -81,7 +81,9 @@ class Gkc(StagedNetwork):
     def stage_transformer_decoder(self, decoded: List[Tensor]) -> ProposalTuple:
         """Proposals (see `DirectProposals`) from what the pixel decoder stage gave."""
         normed, mask_logits = self.transformer_decoder(decoded[0], decoded[1:4])
-        return DirectProposals(mask_logits, self.class_head(normed), decoded[4], decoded[5])
+        return DirectProposals(
+            mask_logits, self.class_head(normed), decoded[4], decoded[5], normed.to(torch.float32)
+        )
 
     @torch.jit.export
     def propose_masks(self, image: Tensor) -> ProposalTuple:

@@ -22,7 +22,7 @@ from lexiseg_models.parts.region_crops import MaskPrompts, RegionConfig, RegionC
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
 
-ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 METHODS = ("encode_text", "propose_masks", "classify_masks")
 STAGES = ()
@@ -176,6 +176,7 @@ class Ovseg(nn.Module):
             torch.stack(valid),
             torch.tensor(padded, dtype=torch.int64),
             torch.tensor([resized.shape[1], resized.shape[2]], dtype=torch.int64),
+            normed.to(torch.float32),
         )
 
     @torch.jit.export

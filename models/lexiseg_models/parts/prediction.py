@@ -17,6 +17,8 @@ class Proposals(NamedTuple):
         mask_valid: bool [B, Q], the mask has a positive logit at stride 32.
         network_size: int64 [2], height and width of the padded network input.
         valid_size: int64 [2], height and width of the resized image, top-left within it.
+        query_embeddings: float32 [B, Q, C], what the decoder made of each query; like from one
+            frame of a video to the next (arXiv 2208.02245, sec. 3.2).
     """
 
     mask_logits: Tensor
@@ -25,6 +27,7 @@ class Proposals(NamedTuple):
     mask_valid: Tensor
     network_size: Tensor
     valid_size: Tensor
+    query_embeddings: Tensor
 
 
 class DirectProposals(NamedTuple):
@@ -35,9 +38,12 @@ class DirectProposals(NamedTuple):
         region_embeddings: float32 [B, Q, D], unit norm.
         network_size: int64 [2], height and width of the padded network input.
         valid_size: int64 [2], height and width of the resized image, top-left within it.
+        query_embeddings: float32 [B, Q, C], what the decoder made of each query; like from one
+            frame of a video to the next (arXiv 2208.02245, sec. 3.2).
     """
 
     mask_logits: Tensor
     region_embeddings: Tensor
     network_size: Tensor
     valid_size: Tensor
+    query_embeddings: Tensor

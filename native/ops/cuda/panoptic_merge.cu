@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 struct Segment {
-  int64_t label;
+  int64_t query, label;
   float score;
   int64_t area;
   Extent extent;
@@ -142,7 +142,7 @@ Merged merge(const PanopticArguments& a, const std::vector<Claim>& claims) {
     int id = static_cast<int>(merged.segments.size()) + 1;
     if (!thing.const_data_ptr<bool>()[label]) id = stuff.try_emplace(label, id).first->second;
     if (id > static_cast<int>(merged.segments.size())) {
-      merged.segments.push_back({label, score, 0, kNothing});
+      merged.segments.push_back({static_cast<int64_t>(query), label, score, 0, kNothing});
     }
     absorb(merged.segments[id - 1], score, claim);
     merged.segment_of_query[query] = id;
@@ -171,7 +171,7 @@ void check_arguments(const PanopticArguments& a) {
 
 }  // namespace
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_merge(
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_merge(
     const PanopticArguments& a) {
   check_device(a.mask_logits, "mask_logits");
   const auto device = a.mask_logits.device();
@@ -197,16 +197,18 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_
   const auto count = static_cast<int64_t>(merged.segments.size());
   auto classes = at::empty({count}, at::kLong), areas = at::empty({count}, at::kLong);
   auto segment_scores = at::empty({count}, at::kFloat), boxes = at::empty({count, 4}, at::kInt);
+  auto queries = at::empty({count}, at::kLong);
   for (int64_t i = 0; i < count; ++i) {
     const Segment& segment = merged.segments[i];
     classes.mutable_data_ptr<int64_t>()[i] = segment.label;
     segment_scores.mutable_data_ptr<float>()[i] = segment.score;
+    queries.mutable_data_ptr<int64_t>()[i] = segment.query;
     areas.mutable_data_ptr<int64_t>()[i] = segment.area;
     const Extent& e = segment.extent;
     const int box[4] = {e.low_x, e.low_y, e.high_x - e.low_x + 1, e.high_y - e.low_y + 1};
     std::copy(box, box + 4, boxes.mutable_data_ptr<int>() + i * 4);
   }
-  return {segment_ids, classes, segment_scores, areas, boxes};
+  return {segment_ids, classes, segment_scores, areas, boxes, queries};
 }
 
 }  // namespace lexiseg::ops::cuda

@@ -17,9 +17,9 @@ struct PanopticArguments {
 };
 
 // Returns segment_ids int32 [H, W] on the device of the masks, and on the CPU, where they are read:
-// classes int64 [N], segment_scores float32 [N], areas int64 [N], boxes int32 [N, 4]. The host
-// waits once.
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_merge(
+// classes int64 [N], segment_scores float32 [N], areas int64 [N], boxes int32 [N, 4], queries
+// int64 [N]. The host waits once.
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> panoptic_merge(
     const PanopticArguments& arguments);
 
 }  // namespace lexiseg::ops::cuda

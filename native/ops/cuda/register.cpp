@@ -34,7 +34,7 @@ Triple attend_backward(const Tensor& grad, const Tensor& value, at::IntArrayRef 
   return {gradients.value, gradients.sampling_offsets, gradients.attention_logits};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> merge(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> merge(
     const Tensor& mask_logits, const Tensor& scores, const Tensor& labels, const Tensor& thing,
     at::IntArrayRef geometry, double object_mask_threshold, double overlap_threshold) {
   return panoptic_merge(

@@ -72,6 +72,7 @@ class Panoptic(NamedTuple):
     scores: list[float]
     areas: list[int]
     boxes: list[list[int]]
+    queries: list[int]
 
 
 def box_of(mask: Tensor) -> list[int]:
@@ -97,11 +98,12 @@ def panoptic(
         q for q in range(len(labels)) if labels[q] != len(thing) and float(scores[q]) > object_mask
     ]
     if not kept:
-        return Panoptic(segment_ids, [], [], [], [])
+        return Panoptic(segment_ids, [], [], [], [], [])
     weighted = torch.stack([float(scores[q]) * probs[q] for q in kept])
     winner = weighted.argmax(0)
     classes: list[int] = []
     best: list[float] = []
+    queries: list[int] = []
     stuff: dict[int, int] = {}
     for position, q in enumerate(kept):
         won = winner == position
@@ -118,12 +120,14 @@ def panoptic(
         else:
             classes.append(label)
             best.append(float(scores[q]))
+            queries.append(q)
             segment = len(classes)
             stuff.setdefault(label, segment)
         segment_ids[final] = segment
     masks = [segment_ids == i + 1 for i in range(len(classes))]
     areas = [int(mask.sum()) for mask in masks]
-    return Panoptic(segment_ids, classes, best, areas, [box_of(mask) for mask in masks])
+    boxes = [box_of(mask) for mask in masks]
+    return Panoptic(segment_ids, classes, best, areas, boxes, queries)
 
 
 def run_lengths(mask: Tensor) -> list[int]:

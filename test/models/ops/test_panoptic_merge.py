@@ -28,17 +28,19 @@ def _blobs(queries: int, h: int, w: int, seed: int = 3) -> tuple[Tensor, Tensor,
 
 def _run(*arguments) -> Panoptic:
     masks, scores, labels, thing, geometry, thresholds = arguments
-    ids, classes, best, areas, boxes = torch.ops.lexiseg.panoptic_merge(
+    ids, classes, best, areas, boxes, queries = torch.ops.lexiseg.panoptic_merge(
         masks, scores, labels, thing, geometry, *thresholds
     )
-    assert [t.dtype for t in (ids, classes, best, areas, boxes)] == [
+    assert [t.dtype for t in (ids, classes, best, areas, boxes, queries)] == [
         torch.int32,
         torch.int64,
         torch.float32,
         torch.int64,
         torch.int32,
+        torch.int64,
     ]
-    return Panoptic(ids, classes.tolist(), best.tolist(), areas.tolist(), boxes.tolist())
+    lists = [t.tolist() for t in (classes, best, areas, boxes, queries)]
+    return Panoptic(ids, *lists)
 
 
 def _same(actual: Panoptic, expected: Panoptic) -> None:
@@ -47,6 +49,7 @@ def _same(actual: Panoptic, expected: Panoptic) -> None:
     assert torch.equal(actual.segment_ids, expected.segment_ids)
     assert actual.areas == expected.areas
     assert actual.boxes == expected.boxes
+    assert actual.queries == expected.queries
 
 
 @pytest.mark.parametrize("thresholds", [(0.0, 0.8), (0.5, 0.2), (-1.0, 0.0)])

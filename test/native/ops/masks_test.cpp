@@ -53,7 +53,7 @@ void expect_sound_labels(const Case& c, bool resize_scores) {
 }
 
 void expect_sound_segments(const Case& c) {
-  const auto [ids, classes, scores, areas, boxes] =
+  const auto [ids, classes, scores, areas, boxes, queries] =
       operators::panoptic_merge(c.classified(), c.geometry, {-100, 0.1});
   const int64_t count = classes.size(0);
   EXPECT(ids.sizes() == at::IntArrayRef({c.geometry[4], c.geometry[5]}));
@@ -63,6 +63,7 @@ void expect_sound_segments(const Case& c) {
     const auto inside = ids == i + 1;
     EXPECT(inside.sum().item<int64_t>() == areas[i].item<int64_t>());
     EXPECT(areas[i].item<int64_t>() > 0);
+    EXPECT(c.labels[queries[i].item<int64_t>()].item<int64_t>() == classes[i].item<int64_t>());
     const auto columns = inside.any(0).nonzero(), rows = inside.any(1).nonzero();
     const int64_t left = columns.min().item<int64_t>(), top = rows.min().item<int64_t>();
     EXPECT(boxes[i][0].item<int64_t>() == left);

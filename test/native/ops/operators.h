@@ -17,7 +17,6 @@ namespace operators {
 using at::Tensor;
 using Two = std::tuple<Tensor, Tensor>;
 using Three = std::tuple<Tensor, Tensor, Tensor>;
-using Five = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
 using Six = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 template <typename Signature, typename... Arguments>
@@ -40,11 +39,11 @@ struct Classified {
   Tensor masks, scores, labels, thing;
 };
 
-inline Five panoptic_merge(const Classified& c, at::IntArrayRef geometry,
-                           const Thresholds& thresholds = {}) {
-  return call<Five(const Tensor&, const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef,
-                   double, double)>("lexiseg::panoptic_merge", c.masks, c.scores, c.labels, c.thing,
-                                    geometry, thresholds.object_mask, thresholds.overlap);
+inline Six panoptic_merge(const Classified& c, at::IntArrayRef geometry,
+                          const Thresholds& thresholds = {}) {
+  return call<Six(const Tensor&, const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef,
+                  double, double)>("lexiseg::panoptic_merge", c.masks, c.scores, c.labels, c.thing,
+                                   geometry, thresholds.object_mask, thresholds.overlap);
 }
 
 inline Six select_instances(const Tensor& masks, const Tensor& probs, const Tensor& thing,

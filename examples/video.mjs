@@ -1,0 +1,24 @@
+// Follows things through a few frames: the same thing keeps its id.
+
+import { Segmenter, segmentVideo } from 'lexiseg';
+import sharp from 'sharp';
+
+const [picture = 'test/fixtures/images/scene.jpg', bundle = 'models/bundles/demo-fc-clip.pt'] =
+  process.argv.slice(2);
+const { width, height } = await sharp(picture).metadata();
+
+/** A camera that moves over a picture. */
+async function* frames(count) {
+  for (let t = 0; t < count; t++) {
+    const window = { left: 4 * t, top: 2 * t, width: width - 40, height: height - 20 };
+    yield await sharp(picture).extract(window).png().toBuffer();
+  }
+}
+
+await using segmenter = await Segmenter.load(bundle);
+const words = ['cat', 'taxi', 'banana', 'grass', 'night sky|starry sky', 'snow'];
+for await (const { index, segmentation } of segmentVideo(segmenter, frames(6), words)) {
+  const found = segmentation.segments.map(({ id, className }) => `${className} ${id}`);
+  console.log(`frame ${index}: ${found.join(', ')}`);
+  segmentation.dispose();
+}

@@ -1,0 +1,109 @@
+/** VIPSeg's layout: folders of frames beside folders of maps whose numbers last through a video. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import { oneOf } from '../options.js';
+import { readVocabulary } from '../text/vocabulary-file.js';
+import { dataError, readJsonList } from './annotation-file.js';
+import { firstFolder } from './folders.js';
+import { readIdMap } from './id-map.js';
+import type { DatasetClass, Truth } from './segmentation-dataset.js';
+import type { TrueVideo, VideoDataset } from './video-dataset.js';
+
+const CATEGORIES = 'panoVIPSeg_categories.json';
+/** A thing's number is (class + 1) times this and the number of the object. */
+const OBJECTS = 100;
+
+/**
+ * Opens `imgs/VIDEO/*.jpg` and `panomasks/VIDEO/*.png` of the videos that SPLIT.txt lists. A map
+ * holds 0 for void, class + 1 for stuff, and (class + 1) * 100 + object for things. Classes are those
+ * of `panoVIPSeg_categories.json` where there is one, else VIPSeg's 124.
+ *
+ * @throws LexisegError `ERR_DATA` with the file and what is wrong in it.
+ */
+export async function openVipseg(
+  folder: string,
+  split: 'train' | 'val' | 'test' = 'val',
+): Promise<VideoDataset> {
+  oneOf(split, ['train', 'val', 'test'], 'split');
+  const classes = await readClasses(folder);
+  const images = firstFolder(folder, ['imgs', 'images'], 'frames');
+  const maps = firstFolder(folder, ['panomasks'], 'maps of objects');
+  const videos = listed(folder, split).map((name) => openVideo(name, images, maps, classes));
+  return { name: basename(folder), classes, videos };
+}
+
+async function readClasses(folder: string): Promise<DatasetClass[]> {
+  const file = join(folder, CATEGORIES);
+  if (!existsSync(file)) {
+    return readVocabulary('vipseg_124').classes.map(({ name, synonyms = [], thing = true }) => ({
+      name,
+      synonyms,
+      thing,
+    }));
+  }
+  const categories = await readJsonList(file);
+  return categories.map((one, index) => {
+    const id = one.number('id');
+    if (id !== index) dataError(file, `[${index}].id`, `is ${id}; ids count from 0`);
+    const [name = '', ...others] = one.text('name').split('_or_').map(spoken);
+    const synonyms = [...others, ...one.texts('synonyms')];
+    return { name, synonyms, thing: one.number('isthing') === 1 };
+  });
+}
+
+const spoken = (name: string): string => name.replaceAll('_', ' ').trim();
+
+function listed(folder: string, split: string): string[] {
+  const file = join(folder, `${split}.txt`);
+  if (!existsSync(file)) return dataError(file, '', 'is not there; it lists the videos');
+  const names = readFileSync(file, 'utf8').split(/\r?\n/).filter(Boolean);
+  const outside = names.findIndex((name) => basename(name) !== name || name.startsWith('.'));
+  if (outside >= 0) dataError(`${file}:${outside + 1}`, '', 'names no folder of this data set');
+  if (names.length === 0) dataError(file, '', 'lists no videos');
+  return names;
+}
+
+function openVideo(
+  name: string,
+  images: string,
+  maps: string,
+  classes: readonly DatasetClass[],
+): TrueVideo {
+  const folder = join(images, name);
+  if (!existsSync(folder)) dataError(folder, '', 'is not there');
+  const { compare } = new Intl.Collator('en', { numeric: true });
+  const frames = readdirSync(folder)
+    .filter((file) => /\.(jpe?g|png)$/i.test(file))
+    .sort(compare);
+  if (frames.length === 0) dataError(folder, '', 'holds no frames');
+  const mapOf = (index: number): string => {
+    const frame = frames[index] as string;
+    return join(maps, name, `${frame.slice(0, -extname(frame).length)}.png`);
+  };
+  return {
+    name,
+    length: frames.length,
+    frame: (index) => join(folder, frames[index] as string),
+    truth: (index) => readTruth(mapOf(index), classes),
+  };
+}
+
+async function readTruth(file: string, classes: readonly DatasetClass[]): Promise<Truth> {
+  const { width, height, ids } = await readIdMap(file);
+  const present = new Set<number>();
+  let last = 0;
+  for (const id of ids) {
+    if (id !== last) present.add(id);
+    last = id;
+  }
+  present.delete(0);
+  const segments = [...present].map((id) => {
+    const single = id > classes.length;
+    const classIndex = (single ? Math.floor(id / OBJECTS) : id) - 1;
+    const known = classes[classIndex];
+    if (known === undefined) return dataError(file, '', `holds ${id}, which is no class`);
+    // A countable class without an object's number is a group that nobody told apart.
+    return { id, classIndex, crowd: !single && known.thing };
+  });
+  return { width, height, ids, segments };
+}

@@ -1,0 +1,45 @@
+/** An evaluation on videos as one HTML page that needs nothing beside itself. */
+import { htmlPage, htmlTable } from '../../results/html-page.js';
+import type { VideoReport } from './evaluate-video.js';
+
+const percent = (value: number | undefined): string =>
+  value === undefined || Number.isNaN(value) ? '–' : (100 * value).toFixed(1);
+
+/** VPQ and mIoU by group of classes: the head and the rows of a table. */
+export function videoGroupTable({ groups }: VideoReport): [head: string[], rows: string[][]] {
+  const lengths = Object.keys(Object.values(groups)[0]?.vpq ?? {});
+  const head = ['classes', 'number', 'VPQ', ...lengths.map((length) => `VPQ ${length}`), 'mIoU'];
+  const rows = Object.entries(groups).map(([name, { classes, meanVpq, vpq, miou }]) => [
+    name,
+    String(classes),
+    percent(meanVpq),
+    ...lengths.map((length) => percent(vpq[length]?.pq)),
+    percent(miou),
+  ]);
+  return [head, rows];
+}
+
+/** What is one number for all classes: rows of a table. */
+export function videoFacts(report: VideoReport): string[][] {
+  const { trueThings, idSwitches, consistency } = report;
+  return [
+    ['STQ', percent(report.stq)],
+    ['association quality', percent(report.associationQuality)],
+    ['segmentation quality', percent(report.segmentationQuality)],
+    ['changes of id', `${idSwitches} among ${trueThings} things`],
+    ...Object.entries(consistency).map(([length, score]) => [`mVC ${length}`, percent(score)]),
+    ['harmonic mIoU of seen and unseen', percent(report.harmonicMiou)],
+    ['frames per second', (report.frames / report.seconds).toFixed(2)],
+  ];
+}
+
+/** The page. */
+export function videoReportHtml(report: VideoReport): string {
+  const { dataset, videos, frames, bundle } = report;
+  return htmlPage(`${dataset}: ${videos} videos, ${frames} frames`, [
+    `<h2>Groups of classes</h2>`,
+    htmlTable(...videoGroupTable(report)),
+    '<h2>All together</h2>',
+    htmlTable(['', ''], [['bundle', bundle], ...videoFacts(report)]),
+  ]);
+}

@@ -1,0 +1,50 @@
+/** Where frames come from: a folder, a video file, or whatever yields images. */
+import { readdir, stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { expected, LexisegError } from '../errors.js';
+import type { ImageInput } from '../image.js';
+import { readVideo } from './ffmpeg.js';
+
+/**
+ * A folder of images (in the order of their names, numbers by value), a video file, or an iterable
+ * of images that may be endless.
+ */
+export type Frames = string | AsyncIterable<ImageInput> | Iterable<ImageInput>;
+
+const PICTURES = new Set(['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.avif', '.gif']);
+
+/**
+ * The frames one after the other.
+ *
+ * @throws LexisegError `ERR_VIDEO` for a folder without images or a file that is no video.
+ */
+export async function* openFrames(
+  frames: Frames,
+  signal?: AbortSignal,
+): AsyncGenerator<ImageInput> {
+  if (typeof frames === 'string') {
+    const names = await framesOfFolder(frames);
+    if (names === undefined) yield* readVideo(frames, signal);
+    else yield* names;
+    return;
+  }
+  const given = frames as Partial<AsyncIterable<ImageInput> & Iterable<ImageInput>> | null;
+  if (given?.[Symbol.asyncIterator] === undefined && given?.[Symbol.iterator] === undefined) {
+    throw expected('a folder, a video file or an iterable of images', 'frames', frames);
+  }
+  yield* frames;
+}
+
+/** Paths of the images of a folder in order; undefined where the path is a file. */
+export async function framesOfFolder(path: string): Promise<string[] | undefined> {
+  const found = await stat(path).catch((cause: Error) => {
+    throw new LexisegError('ERR_VIDEO', `Cannot read ${path}: ${cause.message}`, { cause });
+  });
+  if (!found.isDirectory()) return undefined;
+  const { compare } = new Intl.Collator('en', { numeric: true });
+  const names = (await readdir(path))
+    .filter((name) => PICTURES.has(extname(name).toLowerCase()))
+    .sort(compare);
+  if (names.length > 0) return names.map((name) => join(path, name));
+  throw new LexisegError('ERR_VIDEO', `${path} holds no images`, { details: { path } });
+}

@@ -1,0 +1,178 @@
+/** Frames in, panoptic maps with the same ids from frame to frame out. */
+import { LexisegError } from '../errors.js';
+import { type DecodedImage, decodeImage } from '../image.js';
+import { throwIfAborted } from '../job.js';
+import type { SegmentOptions, Size, Templates, Thresholds } from '../options.js';
+import { checkOptions, DEFAULTS, integerIn, numberIn, oneOf } from '../options.js';
+import { PanopticSegmentation } from '../results/panoptic.js';
+import type { Segment } from '../results/segmentation.js';
+import type { Segmenter } from '../segmenter.js';
+import { type ClassInput, Vocabulary } from '../vocabulary.js';
+import { type Frames, openFrames } from './frames.js';
+import { Identities, type Tracking } from './identities.js';
+import { colourChange, colourHistogram } from './scene-cut.js';
+
+export interface VideoOptions {
+  readonly thresholds?: Partial<Thresholds> | undefined;
+  /** Size of each result; the frame's own size when left out. */
+  readonly outputSize?: Size | undefined;
+  /** Used when `vocabulary` is given as plain classes. */
+  readonly templates?: Templates | undefined;
+  readonly tracking?: { readonly [Key in keyof Tracking]?: Tracking[Key] | undefined } | undefined;
+  /**
+   * A frame begins another scene when this share of its colours is not in the one before, (0, 1];
+   * 1 never does.
+   */
+  readonly sceneCut?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One frame with what was found in it. */
+export interface VideoFrame {
+  /** From 0 on. */
+  readonly index: number;
+  /** Whether another scene begins here: ids of things before it do not come again. */
+  readonly cut: boolean;
+  /** A thing keeps its segment id from frame to frame, and so does each class of stuff. */
+  readonly segmentation: PanopticSegmentation;
+}
+
+const KEYS = ['thresholds', 'outputSize', 'templates', 'tracking', 'sceneCut', 'signal'];
+
+/**
+ * Segments a video frame by frame. The next frame is worked on while the caller looks at this one,
+ * and no further: a caller that is slow makes the source wait. Whoever takes a frame disposes its
+ * segmentation.
+ *
+ * @throws LexisegError `ERR_VIDEO` for frames that cannot be read, `ERR_UNSUPPORTED` for a bundle
+ *   that gives no panoptic maps or no query embeddings.
+ */
+export async function* segmentVideo(
+  segmenter: Segmenter,
+  frames: Frames,
+  vocabulary: Vocabulary | readonly ClassInput[],
+  options: VideoOptions = {},
+): AsyncGenerator<VideoFrame> {
+  const { tracking, sceneCut } = parseVideoOptions(options);
+  const { signal, templates } = options;
+  throwIfAborted(signal);
+  checkBundle(segmenter);
+  const given = vocabulary instanceof Vocabulary;
+  const used = given
+    ? vocabulary
+    : await segmenter.createVocabulary(vocabulary, { signal, templates });
+  const source = openFrames(frames, signal);
+  const look = (): Promise<Look | undefined> => nextLook(segmenter, source, used, options);
+  const identities = new Identities(tracking);
+  const stuff = new Map<number, number>();
+  let before: Float32Array | undefined;
+  let coming: Promise<Look | undefined> | undefined = look();
+  try {
+    for (let index = 0; ; index++) {
+      const now: Look | undefined = await coming;
+      coming = undefined;
+      if (now === undefined) return;
+      coming = look();
+      coming.catch(() => {});
+      const cut = before !== undefined && colourChange(before, now.colours) >= sceneCut;
+      before = now.colours;
+      if (cut) identities.cut();
+      name(now, identities, stuff);
+      yield { index, cut, segmentation: now.segmentation };
+    }
+  } finally {
+    const left = await coming?.catch(() => undefined);
+    left?.segmentation.dispose();
+    await source.return(undefined);
+    if (!given) used.dispose();
+  }
+}
+
+/** What the network says of a frame, before its things have names. */
+interface Look {
+  readonly segmentation: PanopticSegmentation;
+  /** float32 [Q, C]. */
+  readonly queries: Float32Array;
+  readonly queryCount: number;
+  readonly colours: Float32Array;
+}
+
+async function nextLook(
+  segmenter: Segmenter,
+  source: AsyncGenerator<Parameters<typeof decodeImage>[0]>,
+  vocabulary: Vocabulary,
+  { signal, thresholds, outputSize }: VideoOptions,
+): Promise<Look | undefined> {
+  const { done, value } = await source.next();
+  if (done) return undefined;
+  const image: DecodedImage = await decodeImage(value, { signal, copy: 'auto' });
+  const { width, height } = image;
+  const raw = { data: image.rgb, width, height, channels: 3 } as const;
+  // These pixels are ours and nobody writes them.
+  using proposals = await segmenter.proposeMasks(raw, { signal, copy: 'never' });
+  const settings: SegmentOptions<'panoptic'> = {
+    task: 'panoptic',
+    signal,
+    ...(thresholds === undefined ? {} : { thresholds }),
+    ...(outputSize === undefined ? {} : { outputSize }),
+  };
+  const segmentation = await segmenter.segment(proposals, vocabulary, settings);
+  const queries = proposals.tensor('query_embeddings');
+  return {
+    segmentation,
+    queries: (queries.data as Float32Array).slice(),
+    queryCount: proposals.queryCount,
+    colours: colourHistogram(image),
+  };
+}
+
+/** Gives things the ids of their identities, and each class of stuff one of its own. */
+function name(look: Look, identities: Identities, stuff: Map<number, number>): void {
+  const { segmentation, queries, queryCount } = look;
+  const queryOf = PanopticSegmentation.queriesOf(segmentation);
+  const rows = segmentation.segments.map((segment, row) => ({
+    ...segment,
+    query: queryOf[row] as number,
+  }));
+  const things = identities.next(
+    queries,
+    queryCount,
+    rows.filter(({ thing }) => thing),
+  );
+  const idOf = ({ thing, classIndex }: Segment): number => {
+    if (thing) return things.shift() as number;
+    const id = stuff.get(classIndex) ?? identities.fresh();
+    stuff.set(classIndex, id);
+    return id;
+  };
+  PanopticSegmentation.renumber(segmentation, rows.map(idOf));
+}
+
+function checkBundle({ manifest }: Segmenter): void {
+  const lacks = [
+    ...(manifest.tasks.includes('panoptic') ? [] : ['panoptic maps']),
+    ...(manifest.proposals.includes('query_embeddings') ? [] : ['query embeddings']),
+  ];
+  if (lacks.length === 0) return;
+  throw new LexisegError('ERR_UNSUPPORTED', `The bundle gives no ${lacks.join(' and no ')}`, {
+    details: { tasks: manifest.tasks, proposals: manifest.proposals },
+  });
+}
+
+function parseVideoOptions(options: VideoOptions): { tracking: Tracking; sceneCut: number } {
+  checkOptions(options, KEYS, 'options');
+  const { video } = DEFAULTS;
+  const { tracking = {} } = options;
+  checkOptions(tracking, ['association', 'memory', 'leastSimilarity'], 'options.tracking');
+  const association = tracking.association ?? video.association;
+  const memory = tracking.memory ?? video.memory;
+  const least = tracking.leastSimilarity ?? video.leastSimilarity;
+  return {
+    tracking: {
+      association: oneOf(association, ['queries', 'none'], 'options.tracking.association'),
+      memory: integerIn(memory, 0, 1e6, 'options.tracking.memory'),
+      leastSimilarity: numberIn(least, -1, 1, 'options.tracking.leastSimilarity'),
+    },
+    sceneCut: numberIn(options.sceneCut ?? video.sceneCut, 0, 1, 'options.sceneCut'),
+  };
+}

@@ -1,0 +1,224 @@
+/** Videos with the tiny bundle (random weights): ids, order, back-pressure, and what may go wrong. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  evaluateVideo,
+  openVipseg,
+  Segmenter,
+  segmentVideo,
+  type Vocabulary,
+} from '../../lib/index.js';
+import { VideoWriter } from '../../lib/video/ffmpeg.js';
+import { lexiseg, root, runNode } from '../cli/command.js';
+import { temporaryFolder } from '../cli/places.js';
+import { drawScene } from '../fixtures/scene.js';
+import { SCENE_CLASSES, TINY_BUNDLE, TINY_DENSE_BUNDLE } from './bundle-file.js';
+
+let folder: string;
+let segmenter: Segmenter;
+let vocabulary: Vocabulary;
+let picture: Buffer;
+/** What every mask is enough for: random weights are sure of nothing. */
+const thresholds = { objectMask: 0, overlap: 0 };
+
+beforeAll(async () => {
+  folder = temporaryFolder();
+  segmenter = await Segmenter.load(TINY_BUNDLE, { cache: false, dtype: 'float32' });
+  vocabulary = await segmenter.createVocabulary(SCENE_CLASSES);
+  picture = await drawScene(240, 160);
+});
+afterAll(async () => {
+  vocabulary.dispose();
+  await segmenter.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('segmentVideo', () => {
+  it('gives equal frames equal ids, in the map and in the list', async () => {
+    const seen: string[] = [];
+    const options = { thresholds };
+    for await (const frame of segmentVideo(
+      segmenter,
+      Array(4).fill(picture),
+      vocabulary,
+      options,
+    )) {
+      using segmentation = frame.segmentation;
+      expect(frame).toMatchObject({ index: seen.length, cut: false });
+      const ids = segmentation.segments.map(({ id }) => id);
+      expect(ids.length).toBeGreaterThan(1);
+      expect(new Set(segmentation.segmentMap).difference?.(new Set([0, ...ids])).size ?? 0).toBe(0);
+      const areas = segmentation.segments.map(
+        ({ id }) => segmentation.mask(id).filter((inside) => inside === 1).length,
+      );
+      expect(areas).toEqual(segmentation.segments.map(({ area }) => area));
+      seen.push(JSON.stringify(segmentation.segments));
+    }
+    expect(seen).toHaveLength(4);
+    expect(new Set(seen).size).toBe(1);
+  });
+
+  it('begins anew after a cut, with ids that nobody had', async () => {
+    const other = await sharp(picture).negate({ alpha: false }).png().toBuffer();
+    const frames: { cut: boolean; things: number[] }[] = [];
+    for await (const { cut, segmentation } of segmentVideo(
+      segmenter,
+      [picture, picture, other],
+      vocabulary,
+      { thresholds },
+    )) {
+      const things = segmentation.segments.filter(({ thing }) => thing).map(({ id }) => id);
+      frames.push({ cut, things });
+      segmentation.dispose();
+    }
+    expect(frames.map(({ cut }) => cut)).toEqual([false, false, true]);
+    const [first, , last] = frames;
+    expect(last?.things.some((id) => first?.things.includes(id))).toBe(false);
+  });
+
+  it('takes frames of changing size, and makes the source wait for the caller', async () => {
+    let taken = 0;
+    async function* source(): AsyncGenerator<Buffer> {
+      for (;;) {
+        taken++;
+        yield await sharp(picture)
+          .resize(100 + 8 * taken, 90)
+          .png()
+          .toBuffer();
+      }
+    }
+    const widths: number[] = [];
+    for await (const { index, segmentation } of segmentVideo(segmenter, source(), vocabulary)) {
+      widths.push(segmentation.width);
+      segmentation.dispose();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(taken).toBeLessThanOrEqual(index + 2);
+      if (index === 3) break;
+    }
+    expect(widths).toEqual([108, 116, 124, 132]);
+    expect(segmenter.memoryStats().running).toBe(0);
+  });
+
+  it('ends with an error of the source, after the frames before it', async () => {
+    function* broken(): Generator<Buffer> {
+      yield picture;
+      yield picture.subarray(0, 300);
+    }
+    let count = 0;
+    const run = async (): Promise<void> => {
+      for await (const { segmentation } of segmentVideo(segmenter, broken(), vocabulary)) {
+        count++;
+        segmentation.dispose();
+      }
+    };
+    await expect(run()).rejects.toMatchObject({ code: 'ERR_IMAGE_READ' });
+    expect(count).toBe(1);
+  });
+
+  it('is cancelled by its signal', async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const run = async (): Promise<void> => {
+      const frames = segmentVideo(segmenter, Array(50).fill(picture), vocabulary, { signal });
+      for await (const { segmentation } of frames) {
+        segmentation.dispose();
+        controller.abort();
+      }
+    };
+    await expect(run()).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  });
+
+  it.each([
+    [{ tracking: { memory: -1 } }, 'options.tracking.memory'],
+    [{ tracking: { association: 'magic' } }, 'options.tracking.association'],
+    [{ sceneCut: 2 }, 'options.sceneCut'],
+    [{ trackings: {} }, 'did you mean "tracking"'],
+  ])('refuses the options %j', async (options, message) => {
+    const frames = segmentVideo(segmenter, [picture], vocabulary, options as never);
+    await expect(frames.next()).rejects.toThrow(message);
+  });
+
+  it.each([
+    [42, 'a folder, a video file or an iterable'],
+    [join(root, 'no-such-folder'), 'Cannot read'],
+    [join(root, 'docs'), 'holds no images'],
+  ])('refuses %j for frames', async (given, message) => {
+    const frames = segmentVideo(segmenter, given as never, vocabulary);
+    await expect(frames.next()).rejects.toThrow(message);
+  });
+
+  it('needs a bundle that makes panoptic maps', async () => {
+    const dense = await Segmenter.load(TINY_DENSE_BUNDLE, { cache: false });
+    const frames = segmentVideo(dense, [picture], ['sky']);
+    await expect(frames.next()).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+    await dense.dispose();
+  });
+});
+
+describe('lexiseg video', () => {
+  it('reads a video file and writes maps, records and a video', async () => {
+    const file = join(folder, 'in.mp4');
+    const writer = new VideoWriter(file, 8);
+    const { data, info } = await sharp(picture).raw().toBuffer({ resolveWithObject: true });
+    for (let t = 0; t < 3; t++)
+      await writer.write({ data, width: info.width, height: info.height });
+    await writer.close();
+    const out = join(folder, 'out');
+    const words = ['-c', 'cat, sky, grass', '-b', TINY_BUNDLE, '--no-cache'];
+    const kinds = ['--write', 'json,panoptic,overlay,pictures', '--out', out];
+    const { status, stdout, stderr } = await lexiseg(['video', file, ...words, ...kinds]);
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    expect(stdout).toMatch(/3 frames, \d+ things/);
+    const records = readFileSync(join(out, 'frames.jsonl'), 'utf8').trim().split('\n');
+    expect(records.map((line) => JSON.parse(line).frame)).toEqual([0, 1, 2]);
+    const { annotations } = JSON.parse(readFileSync(join(out, 'panoptic.json'), 'utf8'));
+    expect(annotations).toHaveLength(3);
+    expect((await sharp(join(out, 'panoptic/000002.png')).metadata()).width).toBe(240);
+    expect((await sharp(join(out, 'overlay/000000.png')).metadata()).format).toBe('png');
+    expect(readFileSync(join(out, 'overlay.mp4')).length).toBeGreaterThan(500);
+  }, 60_000);
+
+  it('keeps what it has when the video breaks off', async () => {
+    const frames = join(folder, 'frames');
+    await runNode(['-e', `require('fs').mkdirSync(${JSON.stringify(frames)})`]);
+    for (const name of ['2.png', '10.png']) writeFileSync(join(frames, name), picture);
+    writeFileSync(join(frames, '11.png'), picture.subarray(0, 400));
+    const out = join(folder, 'kept');
+    const options = ['-c', 'cat', '-b', TINY_BUNDLE, '--no-cache', '--write', 'json', '-o', out];
+    const { status, stderr } = await lexiseg(['video', frames, ...options]);
+    expect(status).toBe(1);
+    expect(stderr).toContain('ERR_IMAGE_READ');
+    expect(readFileSync(join(out, 'frames.jsonl'), 'utf8').trim().split('\n')).toHaveLength(2);
+  }, 60_000);
+});
+
+describe('moving scenes', () => {
+  it('are drawn, read and scored', async () => {
+    const place = join(folder, 'videos');
+    const tool = join(root, 'tools/scenes/main.mjs');
+    const sizes = ['--count', '2', '--frames', '5', '--seed', '4'];
+    expect((await runNode([tool, 'videos', place, ...sizes])).status).toBe(0);
+    const dataset = await openVipseg(place);
+    expect(dataset.videos.map(({ length }) => length)).toEqual([5, 5]);
+    for (const video of dataset.videos) {
+      const truths = await Promise.all([0, 1, 2, 3, 4].map((t) => video.truth(t)));
+      for (const { ids, segments } of truths) {
+        expect(ids.includes(0)).toBe(false);
+        expect(segments.length).toBeGreaterThan(0);
+      }
+    }
+    const report = await evaluateVideo(segmenter, dataset, { thresholds, limit: 1 });
+    expect(report).toMatchObject({ videos: 1, frames: 5 });
+    expect(report.groups.all?.meanVpq).toBeGreaterThanOrEqual(0);
+    expect(Object.keys(report.groups.all?.vpq ?? {})).toEqual(['1', '2', '4', '6']);
+    expect(report.consistency['8']).toBeNaN();
+    const out = join(folder, 'scores');
+    const args = ['eval', TINY_BUNDLE, '--dataset', 'vipseg', '--data', place, '--out', out];
+    const { status, stdout } = await lexiseg([...args, '--limit', '1', '--no-cache']);
+    expect(status).toBe(0);
+    expect(stdout).toContain('STQ');
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('mVC 8');
+  }, 120_000);
+});

@@ -15,10 +15,11 @@ async function* frames(count) {
   }
 }
 
-await using segmenter = await Segmenter.load(bundle);
+const segmenter = await Segmenter.load(bundle);
 const words = ['cat', 'taxi', 'banana', 'grass', 'night sky|starry sky', 'snow'];
 for await (const { index, segmentation } of segmentVideo(segmenter, frames(6), words)) {
   const found = segmentation.segments.map(({ id, className }) => `${className} ${id}`);
   console.log(`frame ${index}: ${found.join(', ')}`);
   segmentation.dispose();
 }
+await segmenter.dispose();

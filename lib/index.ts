@@ -24,6 +24,8 @@ export type { PrecisionScore } from './evaluation/average-precision.js';
 export type { SemanticScore } from './evaluation/confusion.js';
 export { type EvaluationOptions, evaluate } from './evaluation/evaluate.js';
 export type { PanopticScore } from './evaluation/panoptic-quality.js';
+export { patchReportHtml } from './evaluation/patch-report-html.js';
+export { evaluatePatches, type PatchOptions, type PatchReport } from './evaluation/patches.js';
 export type {
   ClassScores,
   EvaluationReport,
@@ -40,6 +42,7 @@ export {
 } from './evaluation/video/evaluate-video.js';
 export { videoReportHtml } from './evaluation/video/report-html.js';
 export type { ImageInput, RawImage } from './image.js';
+export type { PatchEmbeddings } from './inference/dense.js';
 export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';
 export type { Manifest, TrainingClass, WeightsInfo } from './manifest.js';
@@ -76,8 +79,9 @@ export {
   Segmentation,
   type SegmentationJson,
 } from './results/segmentation.js';
+export type { SegmentationOf } from './results/segmentation-of.js';
 export { SemanticSegmentation } from './results/semantic.js';
-export { type SegmentationOf, Segmenter, type SegmentInput } from './segmenter.js';
+export { Segmenter, type SegmentInput } from './segmenter.js';
 export { type DType, Tensor, type TensorData, type TensorFromOptions } from './tensor.js';
 export {
   cleanClassName,

@@ -98,6 +98,11 @@ export interface NativeModel {
     images: NativeTensor,
     textEmbeddings: NativeTensor,
   ): Promise<NativeTensor[]>;
+  /**
+   * uint8 [B, H, W, 3] → tokens float32 [B, h, w, W], embeddings float32 [B, h, w, D], and sizes as
+   * above.
+   */
+  encodePatches(job: NativeJob, images: NativeTensor): Promise<NativeTensor[]>;
   /** Runs the stage methods that the manifest names one after the other; milliseconds by stage. */
   profile(
     job: NativeJob,

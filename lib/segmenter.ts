@@ -11,6 +11,7 @@ import {
 import { LexisegError } from './errors.js';
 import type { ImageInput } from './image.js';
 import { buildVocabulary } from './inference/build-vocabulary.js';
+import type { PatchEmbeddings } from './inference/dense.js';
 import { checkImageList } from './inference/image-batch.js';
 import { imageEmbeddings } from './inference/image-embeddings.js';
 import { Pipeline, type StageTime } from './inference/pipeline.js';
@@ -39,20 +40,11 @@ import {
 import type { Classification, Proposals } from './proposals.js';
 import type { HeatMap } from './results/heat-map.js';
 import type { ImageClassification } from './results/image-classification.js';
-import type { InstanceSegmentation } from './results/instance.js';
-import type { PanopticSegmentation } from './results/panoptic.js';
-import type { SemanticSegmentation } from './results/semantic.js';
+import type { SegmentationOf } from './results/segmentation-of.js';
 import { Tensor } from './tensor.js';
 import { EmbeddingCache } from './text/embedding-cache.js';
 import { checkPrompts, TextEncoder } from './text/text-encoder.js';
 import { type ClassInput, Vocabulary } from './vocabulary.js';
-
-/** What a segmentation of each task is. */
-export interface SegmentationOf {
-  semantic: SemanticSegmentation;
-  panoptic: PanopticSegmentation;
-  instance: InstanceSegmentation;
-}
 
 /** What can be segmented: an image, or proposals made from one. */
 export type SegmentInput = ImageInput | Proposals;
@@ -257,6 +249,13 @@ export class Segmenter implements AsyncDisposable {
     checkOptions(options, ['signal'], 'options');
     throwIfAborted(options.signal);
     return this.#pipeline.heatMaps(image, vocabulary, options.signal);
+  }
+
+  /** Patches of an image as the tower leaves them and as they meet texts; for `encode_patches`. */
+  async encodePatches(image: ImageInput, options: CallOptions = {}): Promise<PatchEmbeddings> {
+    this.#checkAlive();
+    checkOptions(options, ['signal'], 'options');
+    return this.#pipeline.encodePatches(image, options.signal);
   }
 
   /** Milliseconds by stage for one image: decode, the network's stages, classify, compose. */

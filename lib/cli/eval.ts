@@ -38,6 +38,7 @@ interface EvalFlags extends BundleFlags {
   objectMask?: number;
   overlap?: number;
   entropy?: number;
+  background?: 'word' | 'unlabelled';
   out?: string;
   json?: boolean;
 }
@@ -82,6 +83,12 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
     .option('--object-mask <p>', 'least class probability of a mask in a panoptic map', share)
     .option('--overlap <p>', 'least share of itself that a mask must win there', share)
     .option('--entropy <nats>', 'bundles without masks: most entropy of a pixel', nonNegative)
+    .addOption(
+      new Option(
+        '--background <kind>',
+        'the class background is a word, or what has no label (see --entropy)',
+      ).choices(['word', 'unlabelled']),
+    )
     .option('--limit <n>', 'look at the first n images', wholeNumber)
     .option('--boundary', 'also panoptic quality by boundaries')
     .option('-o, --out <folder>', 'write the report there')
@@ -125,6 +132,7 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
         vocabularyName: words.name,
         limit: flags.limit,
         boundary: flags.boundary,
+        background: flags.background,
         onProgress: ({ done, total }) => progress.fraction('scoring', done, total),
       });
       progress.clear();

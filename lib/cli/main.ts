@@ -14,6 +14,7 @@ import { addInspectCommand } from './inspect.js';
 import { addLaunchCommand } from './launch.js';
 import { addLibTorchCommand } from './libtorch.js';
 import { addMineCommand } from './mine.js';
+import { addPatchesCommand } from './patches.js';
 import { addSegmentCommand } from './segment.js';
 import { addSynonymsCommand } from './synonyms.js';
 import { addTrainCommand } from './train.js';
@@ -73,6 +74,7 @@ function createProgram(): Command {
   addTrainCommand(program, signal);
   addLaunchCommand(program, signal);
   addEvalCommand(program, signal);
+  addPatchesCommand(program, signal);
   addDataCommand(program, signal);
   addInspectCommand(program, signal);
   addMineCommand(program, signal);

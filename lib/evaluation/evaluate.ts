@@ -13,6 +13,7 @@ import {
 } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
+import { backgroundOf } from './background.js';
 import type { EvaluationReport } from './report.js';
 import { Scores } from './scores.js';
 
@@ -28,6 +29,11 @@ export interface EvaluationOptions extends CallOptions {
   readonly thresholds?: Partial<Thresholds> | undefined;
   /** Images to look at, from the first; default all. */
   readonly limit?: number | undefined;
+  /**
+   * What the data's class "background" is: a `word` like the others, or `unlabelled`: no word, and
+   * pixels without a label (semantic, `thresholds.entropy`) are called background.
+   */
+  readonly background?: 'word' | 'unlabelled' | undefined;
   /** Also panoptic quality by the lesser of mask and boundary IoU. */
   readonly boundary?: boolean | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
@@ -41,6 +47,7 @@ const KEYS = [
   'thresholds',
   'limit',
   'boundary',
+  'background',
   'onProgress',
   'signal',
 ];
@@ -65,13 +72,17 @@ export async function evaluate(
   const tasks = tasksOf(segmenter, dataset, options.tasks);
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const count = Math.min(limit, dataset.length);
-  const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
+  const background = backgroundOf(dataset, tasks, options.background);
+  const inputs = classInputs(dataset, options.vocabulary);
+  const words = inputs.filter((_, index) => index !== background?.index);
+  const vocabulary = await segmenter.createVocabulary(words, {
     templates: options.templates,
     // A data set may name two classes alike; they differ by their place.
     duplicates: 'keep',
     signal,
   });
-  const scores = new Scores(vocabulary.classes, options.boundary ?? false);
+  const classes = background ? background.among(vocabulary.classes) : vocabulary.classes;
+  const scores = new Scores(classes, options.boundary ?? false, background);
   const seconds = { inference: 0, scoring: 0 };
   const timed = async <Result>(
     kind: keyof typeof seconds,

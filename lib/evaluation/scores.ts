@@ -7,6 +7,7 @@ import type { Segmentation } from '../results/segmentation.js';
 import { SemanticSegmentation } from '../results/semantic.js';
 import type { VocabularyClass } from '../text/classes.js';
 import { AveragePrecision } from './average-precision.js';
+import type { Background } from './background.js';
 import { boundaryOf, boundaryWidth, maskIou } from './boundary.js';
 import { Confusion } from './confusion.js';
 import { Overlap } from './overlap.js';
@@ -24,6 +25,7 @@ type Facts = Pick<
 
 export class Scores {
   readonly #classes: readonly VocabularyClass[];
+  readonly #background: Background | undefined;
   readonly #panoptic: PanopticQuality;
   readonly #boundary: PanopticQuality | undefined;
   readonly #confusion: Confusion;
@@ -32,7 +34,12 @@ export class Scores {
   readonly #labelMaps: ImageScore[] = [];
   readonly #tasks = new Set<Segmentation['task']>();
 
-  constructor(classes: readonly VocabularyClass[], boundary: boolean) {
+  constructor(
+    classes: readonly VocabularyClass[],
+    boundary: boolean,
+    background: Background | undefined,
+  ) {
+    this.#background = background;
     this.#classes = classes;
     this.#panoptic = new PanopticQuality(classes.length);
     this.#boundary = boundary ? new PanopticQuality(classes.length) : undefined;
@@ -49,7 +56,10 @@ export class Scores {
     if (found instanceof PanopticSegmentation) this.#addPanoptic(found, truth, image);
     if (found instanceof SemanticSegmentation) {
       const { name, path, index } = image;
-      const score = this.#confusion.add(found.labelMap, truth);
+      const score = this.#confusion.add(
+        this.#background?.relabel(found.labelMap) ?? found.labelMap,
+        truth,
+      );
       this.#labelMaps.push({ image: name, path, index, score });
     }
     if (found instanceof InstanceSegmentation) this.#addInstances(found, truth);

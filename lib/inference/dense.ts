@@ -18,6 +18,16 @@ export interface PlaceScores extends Frame {
   readonly scores: NativeTensor;
 }
 
+/** Patches of one image: numbers of its own, nothing to dispose. */
+export interface PatchEmbeddings extends Frame {
+  readonly rows: number;
+  readonly columns: number;
+  /** float32 [rows × columns × W], as the frozen tower leaves them. */
+  readonly tokens: Float32Array;
+  /** float32 [rows × columns × D], unit norm, in the space of texts. */
+  readonly embeddings: Float32Array;
+}
+
 /** The dense stages of one loaded bundle. */
 export class DenseStages {
   readonly #model: NativeModel;
@@ -37,9 +47,12 @@ export class DenseStages {
     plan: SegmentPlan,
   ): Promise<SemanticSegmentation[]> {
     const { classEmbeddings, synonymCounts } = Vocabulary.tensorsOf(vocabulary);
-    const { scores, ...frame } = await this.#places('segment_dense', images, plan.signal, {
-      run: (job, input) => this.#model.segmentDense(job, input, classEmbeddings, synonymCounts),
-    });
+    const { scores, ...frame } = await this.#places(
+      'segment_dense',
+      images,
+      plan.signal,
+      (job, input) => this.#model.segmentDense(job, input, classEmbeddings, synonymCounts),
+    );
     const results: SemanticSegmentation[] = [];
     try {
       for (const [row, image] of images.entries()) {
@@ -68,9 +81,12 @@ export class DenseStages {
     signal: AbortSignal | undefined,
   ): Promise<HeatMap[]> {
     const { classEmbeddings } = Vocabulary.tensorsOf(vocabulary);
-    const { scores, ...frame } = await this.#places('patch_similarity', [image], signal, {
-      run: (job, input) => this.#model.patchSimilarity(job, input, classEmbeddings),
-    });
+    const { scores, ...frame } = await this.#places(
+      'patch_similarity',
+      [image],
+      signal,
+      (job, input) => this.#model.patchSimilarity(job, input, classEmbeddings),
+    );
     try {
       const [, , height = 0, width = 0] = scores.shape;
       const cosines = await float32OnHost(scores, signal);
@@ -117,27 +133,66 @@ export class DenseStages {
     }
   }
 
+  /** Patches of one image on the tower's own grid. */
+  async encodePatches(
+    image: DecodedImage,
+    signal: AbortSignal | undefined,
+  ): Promise<PatchEmbeddings> {
+    const { values, ...frame } = await this.#run(
+      'encode_patches',
+      2,
+      [image],
+      signal,
+      (job, input) => this.#model.encodePatches(job, input),
+    );
+    const [tokens, embeddings] = values as [NativeTensor, NativeTensor];
+    try {
+      const [, rows = 0, columns = 0] = tokens.shape;
+      return {
+        rows,
+        columns,
+        tokens: await float32OnHost(tokens, signal),
+        embeddings: await float32OnHost(embeddings, signal),
+        ...frame,
+      };
+    } finally {
+      for (const tensor of values) tensor.dispose();
+    }
+  }
+
   async #places(
     method: string,
     images: readonly DecodedImage[],
     signal: AbortSignal | undefined,
-    { run }: { run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]> },
+    run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]>,
   ): Promise<PlaceScores> {
+    const { values, ...frame } = await this.#run(method, 1, images, signal, run);
+    return { scores: values[0] as NativeTensor, ...frame };
+  }
+
+  /** `count` tensors of a method that also gives the sizes of its input. */
+  async #run(
+    method: string,
+    count: number,
+    images: readonly DecodedImage[],
+    signal: AbortSignal | undefined,
+    run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]>,
+  ): Promise<Frame & { readonly values: readonly NativeTensor[] }> {
     this.#need(method);
     const input = stackImages(images);
     let tensors: NativeTensor[] = [];
     try {
       tensors = await runJob(signal, (job) => run(job, input));
-      const [scores, network, valid, ...rest] = tensors;
-      if (!scores || !network || !valid || rest.length > 0) {
-        const said = `${method} gave ${tensors.length} tensors, not 3`;
+      if (tensors.length !== count + 2) {
+        const said = `${method} gave ${tensors.length} tensors, not ${count + 2}`;
         throw new LexisegError('ERR_BUNDLE_CONTRACT', said);
       }
+      const [network, valid] = tensors.slice(count) as [NativeTensor, NativeTensor];
       const networkSize = await readSize(network, 'network_size', signal);
       const validSize = await readSize(valid, 'valid_size', signal);
       network.dispose();
       valid.dispose();
-      return { scores, networkSize, validSize };
+      return { values: tensors.slice(0, count), networkSize, validSize };
     } catch (error) {
       for (const tensor of tensors) tensor.dispose();
       throw error;

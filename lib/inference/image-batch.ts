@@ -1,9 +1,10 @@
 /** Decoded images as the batches that a network takes: equal sizes together. */
 import { expected } from '../errors.js';
-import type { DecodedImage } from '../image.js';
+import { type DecodedImage, type DecodeOptions, decodeImage, type ImageInput } from '../image.js';
 import { callNative, throwIfAborted } from '../job.js';
 import { type NativeTensor, native } from '../native.js';
 import { checkOptions, type ImageBatchOptions, integerIn, LIMITS } from '../options.js';
+import { Proposals } from '../proposals.js';
 
 /** The batch size for a list of images that somebody gave. */
 export function checkImageList(images: unknown, options: ImageBatchOptions): number {
@@ -17,6 +18,22 @@ export function checkImageList(images: unknown, options: ImageBatchOptions): num
 export interface Slot {
   readonly index: number;
   readonly image: DecodedImage;
+}
+
+/** The images of some of the inputs, decoded; proposals need no decoding. */
+export async function decodeWindow(
+  inputs: readonly (ImageInput | Proposals)[],
+  start: number,
+  length: number,
+  options: DecodeOptions,
+): Promise<Slot[]> {
+  const slots: Slot[] = [];
+  for (let index = start; index < Math.min(start + length, inputs.length); index++) {
+    const input = inputs[index] as ImageInput | Proposals;
+    if (input instanceof Proposals) continue;
+    slots.push({ index, image: await decodeImage(input, options) });
+  }
+  return slots;
 }
 
 /** uint8 [B, H, W, 3] of images of one size; a single one is borrowed, not copied. */

@@ -12,8 +12,8 @@ import { ImageClassification } from '../results/image-classification.js';
 import type { Segmentation } from '../results/segmentation.js';
 import { Vocabulary } from '../vocabulary.js';
 import { composeSegmentation } from './compose.js';
-import { DenseStages } from './dense.js';
-import { batchesOfEqualSize, type Slot, stackImages } from './image-batch.js';
+import { DenseStages, type PatchEmbeddings } from './dense.js';
+import { batchesOfEqualSize, decodeWindow, stackImages } from './image-batch.js';
 import { readSize } from './network-size.js';
 import type { SegmentPlan } from './segment-options.js';
 
@@ -88,11 +88,11 @@ export class Pipeline {
     };
     const windowSize = plan.batchSize === 1 ? 1 : plan.batchSize * BATCHES_PER_WINDOW;
     try {
-      let next = this.#decodeWindow(inputs, 0, windowSize, plan);
+      let next = decodeWindow(inputs, 0, windowSize, plan);
       for (let start = 0; start < inputs.length; start += windowSize) {
         const slots = await next;
         // The next images are decoded on sharp's threads while these are in the network.
-        next = this.#decodeWindow(inputs, start + windowSize, windowSize, plan);
+        next = decodeWindow(inputs, start + windowSize, windowSize, plan);
         next.catch(() => {});
         for (let index = start; index < Math.min(start + windowSize, inputs.length); index++) {
           const input = inputs[index];
@@ -116,6 +116,13 @@ export class Pipeline {
     return results as Result[];
   }
 
+  async encodePatches(
+    input: ImageInput,
+    signal: AbortSignal | undefined,
+  ): Promise<PatchEmbeddings> {
+    return this.#dense.encodePatches(await decodeImage(input, { signal, copy: 'auto' }), signal);
+  }
+
   /** Results in the order of the inputs. */
   async classifyImages(
     inputs: readonly ImageInput[],
@@ -128,7 +135,7 @@ export class Pipeline {
     const decoding = { signal, copy: 'auto' } as const;
     const window = batchSize * BATCHES_PER_WINDOW;
     for (let start = 0; start < inputs.length; start += window) {
-      const slots = await this.#decodeWindow(inputs, start, window, decoding);
+      const slots = await decodeWindow(inputs, start, window, decoding);
       for (const batch of batchesOfEqualSize(slots, batchSize)) {
         const images = batch.map(({ image }) => image);
         const logits = await this.#dense.classifyImages(images, vocabulary, signal);
@@ -262,22 +269,6 @@ export class Pipeline {
       for (const tensor of tensors) tensor.dispose();
       throw error;
     }
-  }
-
-  /** Decodes the images of one window; proposals need none. */
-  async #decodeWindow(
-    inputs: readonly (ImageInput | Proposals)[],
-    start: number,
-    length: number,
-    options: DecodeOptions,
-  ): Promise<Slot[]> {
-    const slots: Slot[] = [];
-    for (let index = start; index < Math.min(start + length, inputs.length); index++) {
-      const input = inputs[index] as ImageInput | Proposals;
-      if (input instanceof Proposals) continue;
-      slots.push({ index, image: await decodeImage(input, options) });
-    }
-    return slots;
   }
 
   #checkVocabulary(vocabulary: Vocabulary): void {

@@ -62,6 +62,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
                       InstanceMethod<&ModelHandle::segment_dense>("segmentDense"),
                       InstanceMethod<&ModelHandle::classify_images>("classifyImages"),
                       InstanceMethod<&ModelHandle::patch_similarity>("patchSimilarity"),
+                      InstanceMethod<&ModelHandle::encode_patches>("encodePatches"),
                       InstanceMethod<&ModelHandle::profile>("profile"),
                       InstanceMethod<&ModelHandle::dispose>("dispose")});
 }
@@ -181,6 +182,13 @@ Napi::Value ModelHandle::patch_similarity(const Napi::CallbackInfo& info) {
       [](Model& model, const Tensors& inputs) {
         return model.patch_similarity(inputs[0], inputs[1]);
       },
+      tensor_array);
+}
+
+Napi::Value ModelHandle::encode_patches(const Napi::CallbackInfo& info) {
+  return run(
+      info, {"images"},
+      [](Model& model, const Tensors& inputs) { return model.encode_patches(inputs[0]); },
       tensor_array);
 }
 

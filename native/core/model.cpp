@@ -109,8 +109,8 @@ Precision choose_precision(const std::string& name, c10::Device device) {
 
 void check_methods(const Network& network) {
   const std::pair<const char*, size_t> known[] = {
-      {"encode_text", 1},   {"encode_image", 1},   {"propose_masks", 1},   {"classify_masks", 4},
-      {"segment_dense", 3}, {"classify_image", 3}, {"patch_similarity", 2}};
+      {"encode_text", 1},   {"encode_image", 1},   {"propose_masks", 1},    {"classify_masks", 4},
+      {"segment_dense", 3}, {"classify_image", 3}, {"patch_similarity", 2}, {"encode_patches", 1}};
   for (const auto& [method, arguments] : known) {
     if (!network.has(method) || network.argument_count(method) == arguments) continue;
     throw Error(code::kBundleContract, std::string("Method ") + method + " takes " +
@@ -224,6 +224,11 @@ std::vector<Tensor> Model::patch_similarity(const Tensor& images, const Tensor& 
   check_embeddings(text_embeddings, "float32 [N, D]", "textEmbeddings");
   return run_tensors("patch_similarity",
                      {images.to(info_.device).contiguous(), text_embeddings.to(info_.device)});
+}
+
+std::vector<Tensor> Model::encode_patches(const Tensor& images) {
+  check_images(images);
+  return run_tensors("encode_patches", {images.to(info_.device).contiguous()});
 }
 
 std::vector<StageTime> Model::profile(const Tensor& images,

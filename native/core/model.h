@@ -78,6 +78,10 @@ class Model {
   std::vector<at::Tensor> patch_similarity(const at::Tensor& images,
                                            const at::Tensor& text_embeddings);
 
+  // uint8 [B, H, W, 3] → tokens float32 [B, h, w, W], embeddings float32 [B, h, w, D], and sizes as
+  // segment_dense.
+  std::vector<at::Tensor> encode_patches(const at::Tensor& images);
+
   // Runs the named stage methods one after the other, each on what the one before gave.
   std::vector<StageTime> profile(const at::Tensor& images, const std::vector<std::string>& stages);
 

@@ -79,6 +79,8 @@ def _mask_results(module: nn.Module, image: Tensor, vocabularies: Vocabularies) 
 def _dense_results(module: nn.Module, image: Tensor, vocabularies: Vocabularies) -> Results:
     results: Results = []
     size = f"{image.shape[1]}x{image.shape[2]}"
+    for field, tensor in enumerate(module.encode_patches(image)):
+        results.append((f"encode_patches[{field}] at {size}", tensor))
     for index, (embeddings, counts, _) in enumerate(vocabularies):
         about = f"at {size}, vocabulary {index}"
         for field, tensor in enumerate(module.segment_dense(image, embeddings, counts)):

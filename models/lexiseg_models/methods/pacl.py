@@ -19,7 +19,14 @@ from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
 
-METHODS = ("encode_text", "encode_image", "segment_dense", "classify_image", "patch_similarity")
+METHODS = (
+    "encode_text",
+    "encode_image",
+    "segment_dense",
+    "classify_image",
+    "patch_similarity",
+    "encode_patches",
+)
 STAGES = ()
 TASKS = ("semantic",)
 PROPOSALS = ()
@@ -115,7 +122,10 @@ class Pacl(nn.Module):
     def embed_patches(self, network_input: Tensor, stride: int) -> Tensor:
         """Normalised images [B, 3, H, W] to embedded patches float32 [B, h, w, D]."""
         _, tokens = self.image_tower(network_input, stride)
-        tokens = tokens.permute(0, 2, 3, 1)
+        return self.embed_tokens(tokens.permute(0, 2, 3, 1))
+
+    def embed_tokens(self, tokens: Tensor) -> Tensor:
+        """Patch tokens [B, h, w, W] to embedded patches float32 [B, h, w, D]."""
         if self.projected:
             return (tokens @ self.image_tower.projection).to(torch.float32)
         return self.patch_embedder(tokens.to(torch.float32)).to(torch.float32)
@@ -165,6 +175,27 @@ class Pacl(nn.Module):
             [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
         )
         return self.similarities(network_input, text), network_size, valid_size
+
+    @torch.jit.export
+    def encode_patches(self, image: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Patches as the tower leaves them and as they meet texts, on the tower's own grid.
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB.
+
+        Returns:
+            tokens float32 [B, h, w, W] of the frozen tower; embeddings float32 [B, h, w, D], unit
+            norm; sizes as `segment_dense` gives them. Patch (i, j) is the square of pixels of the
+            network input from (i, j) times the patch size on.
+        """
+        network_input, valid_size = self.preprocess(image)
+        network_size = torch.tensor(
+            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
+        )
+        _, tokens = self.image_tower(network_input, self.image_tower.patch)
+        tokens = tokens.permute(0, 2, 3, 1)
+        embeddings = F.normalize(self.embed_tokens(tokens), dim=3)
+        return tokens.to(torch.float32), embeddings, network_size, valid_size
 
     @torch.jit.export
     def classify_image(

@@ -1,0 +1,243 @@
+/** What single patches know: of each other (coherence), and of words (PACL, arXiv 2212.04994). */
+import { Random } from '../data/random.js';
+import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
+import { LexisegError } from '../errors.js';
+import type { PatchEmbeddings } from '../inference/dense.js';
+import {
+  type CallOptions,
+  checkCallback,
+  checkOptions,
+  integerIn,
+  numberIn,
+  type Progress,
+  type Templates,
+} from '../options.js';
+import type { Segmenter } from '../segmenter.js';
+import type { ClassInput } from '../text/classes.js';
+import type { Vocabulary } from '../vocabulary.js';
+import { type Roc, rocOf } from './roc.js';
+
+export interface PatchOptions extends CallOptions {
+  /** Names for the classes of the data, in its order; default its own names and synonyms. */
+  readonly vocabulary?: readonly ClassInput[] | undefined;
+  readonly templates?: Templates | undefined;
+  /** Images to look at, from the first; default all. */
+  readonly limit?: number | undefined;
+  /** Share of a patch that must be of one class, (0, 1]. Default 0.5. */
+  readonly purity?: number | undefined;
+  /** Pairs of patches that are compared; half of them of one class. Default 200,000. */
+  readonly pairs?: number | undefined;
+  /** Of the choice of pairs. Default 0. */
+  readonly seed?: number | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+export interface PatchReport {
+  readonly bundle: string;
+  readonly dataset: string;
+  readonly images: number;
+  readonly patches: number;
+  /** Share of patches whose best word is that of their class, by group of classes; NaN for none. */
+  readonly accuracy: { readonly all: number; readonly seen: number; readonly unseen: number };
+  /** Whether cosines of the tower's own tokens tell pairs of one class from others (sec. 3.2). */
+  readonly coherence: Roc & { readonly pairs: number };
+}
+
+const KEYS = [
+  'vocabulary',
+  'templates',
+  'limit',
+  'purity',
+  'pairs',
+  'seed',
+  'onProgress',
+  'signal',
+];
+/** A class that says only that nothing is there. */
+const BACKGROUND = 'background';
+/** Patches that are compared with each other at most; their tokens are kept. */
+const MOST_KEPT = 20_000;
+
+interface Patch {
+  readonly image: number;
+  readonly classIndex: number;
+  /** float32, unit norm. */
+  readonly token: Float32Array;
+}
+
+/**
+ * Semantic coherence of a bundle's tower and patch classification accuracy of its patches. A patch
+ * has the class of most of its pixels; background and void are left out.
+ *
+ * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without `encode_patches`, `ERR_DATA` for data
+ *   without two patches of one class.
+ */
+export async function evaluatePatches(
+  segmenter: Segmenter,
+  dataset: SegmentationDataset,
+  options: PatchOptions = {},
+): Promise<PatchReport> {
+  checkOptions(options, KEYS, 'options');
+  checkCallback(options.onProgress, 'options.onProgress');
+  const { signal, templates } = options;
+  const purity = numberIn(options.purity ?? 0.5, 0.01, 1, 'options.purity');
+  const pairs = integerIn(options.pairs ?? 200_000, 2, 1e7, 'options.pairs');
+  const seed = integerIn(options.seed ?? 0, 0, 2 ** 31, 'options.seed');
+  const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
+  const images = Math.min(limit, dataset.length);
+  const names = dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
+  const vocabulary = await segmenter.createVocabulary(options.vocabulary ?? names, {
+    templates,
+    duplicates: 'keep',
+    signal,
+  });
+  try {
+    const words = new Words(vocabulary);
+    const right = { all: 0, seen: 0, unseen: 0 };
+    const total = { all: 0, seen: 0, unseen: 0 };
+    const kept: Patch[] = [];
+    const random = new Random(seed, 0);
+    for (let index = 0; index < images; index++) {
+      const truth = await dataset.truth(index);
+      const found = await segmenter.encodePatches(dataset.image(index).path, { signal });
+      for (const { place, classIndex } of labelledPatches(found, truth, purity)) {
+        const known = vocabulary.classes[classIndex];
+        if (known === undefined || known.name === BACKGROUND) continue;
+        const hit = words.best(rowOf(found.embeddings, place, found)) === classIndex ? 1 : 0;
+        for (const group of ['all', known.seen ? 'seen' : 'unseen'] as const) {
+          right[group] += hit;
+          total[group]++;
+        }
+        const token = unit(rowOf(found.tokens, place, found));
+        keep(kept, { image: index, classIndex, token }, total.all, random);
+      }
+      options.onProgress?.({ done: index + 1, total: images });
+    }
+    const { same, other } = compare(kept, pairs, random);
+    return {
+      bundle: segmenter.path,
+      dataset: dataset.name,
+      images,
+      patches: total.all,
+      accuracy: {
+        all: right.all / total.all,
+        seen: right.seen / total.seen,
+        unseen: right.unseen / total.unseen,
+      },
+      coherence: { ...rocOf(same, other), pairs: same.length + other.length },
+    };
+  } finally {
+    vocabulary.dispose();
+  }
+}
+
+/** Patches that are mostly of one class, by counting the true pixels in each. */
+function* labelledPatches(
+  { rows, columns, networkSize, validSize }: PatchEmbeddings,
+  { ids, segments, width, height }: Truth,
+  purity: number,
+): Generator<{ place: number; classIndex: number }> {
+  const classOf = new Map(
+    segments.map(({ id, classIndex, crowd }) => [id, crowd ? -1 : classIndex]),
+  );
+  const counts = Array.from({ length: rows * columns }, () => new Map<number, number>());
+  const size = networkSize.height / rows;
+  for (let y = 0; y < height; y++) {
+    const row = Math.floor(((y + 0.5) * validSize.height) / height / size);
+    for (let x = 0; x < width; x++) {
+      const column = Math.floor(((x + 0.5) * validSize.width) / width / size);
+      const cell = counts[row * columns + column];
+      const classIndex = classOf.get(ids[y * width + x] as number) ?? -1;
+      cell?.set(classIndex, (cell.get(classIndex) ?? 0) + 1);
+    }
+  }
+  // Pixels of the truth in a whole patch.
+  const whole = (size * height * (size * width)) / (validSize.height * validSize.width);
+  for (const [place, cell] of counts.entries()) {
+    for (const [classIndex, pixels] of cell) {
+      if (classIndex >= 0 && pixels >= purity * whole) yield { place, classIndex };
+    }
+  }
+}
+
+/** The class of the word that an embedding is most like. */
+class Words {
+  readonly #embeddings: Float32Array;
+  readonly #classOf: readonly number[];
+
+  constructor(vocabulary: Vocabulary) {
+    this.#embeddings = (vocabulary.classEmbeddings.data as Float32Array).slice();
+    this.#classOf = vocabulary.classes.flatMap(({ synonyms }, index) => synonyms.map(() => index));
+  }
+
+  best(embedding: Float32Array): number {
+    let [best, most] = [-1, -Infinity];
+    for (const [row, classIndex] of this.#classOf.entries()) {
+      const from = row * embedding.length;
+      let cosine = 0;
+      for (let i = 0; i < embedding.length; i++) {
+        cosine += (embedding[i] as number) * (this.#embeddings[from + i] as number);
+      }
+      if (cosine > most) [best, most] = [classIndex, cosine];
+    }
+    return best;
+  }
+}
+
+/** Keeps a fair sample of what comes by. */
+function keep(kept: Patch[], patch: Patch, count: number, random: Random): void {
+  if (kept.length < MOST_KEPT) {
+    kept.push(patch);
+    return;
+  }
+  const place = random.below(count);
+  if (place < MOST_KEPT) kept[place] = patch;
+}
+
+/** Cosines of pairs of one class and of pairs of two, each from different images. */
+function compare(
+  patches: readonly Patch[],
+  pairs: number,
+  random: Random,
+): { same: Float32Array; other: Float32Array } {
+  const ofClass = new Map<number, Patch[]>();
+  for (const patch of patches) {
+    ofClass.set(patch.classIndex, [...(ofClass.get(patch.classIndex) ?? []), patch]);
+  }
+  const half = Math.ceil(pairs / 2);
+  const same: number[] = [];
+  const other: number[] = [];
+  const pick = (list: readonly Patch[]): Patch => list[random.below(list.length)] as Patch;
+  for (let tries = 0; tries < 20 * pairs && same.length + other.length < 2 * half; tries++) {
+    const wanted = same.length < half && (other.length >= half || tries % 2 === 0);
+    if (patches.length === 0) break;
+    const first = pick(patches);
+    const second = pick(wanted ? (ofClass.get(first.classIndex) as Patch[]) : patches);
+    if (first.image === second.image) continue;
+    if (first.classIndex === second.classIndex) {
+      if (same.length < half) same.push(product(first.token, second.token));
+    } else if (other.length < half) {
+      other.push(product(first.token, second.token));
+    }
+  }
+  if (same.length === 0 || other.length === 0) {
+    throw new LexisegError('ERR_DATA', 'Too few patches of one class, or of two, in other images');
+  }
+  return { same: Float32Array.from(same), other: Float32Array.from(other) };
+}
+
+function rowOf(values: Float32Array, row: number, grid: PatchEmbeddings): Float32Array {
+  const width = values.length / (grid.rows * grid.columns);
+  return values.subarray(row * width, (row + 1) * width);
+}
+
+function unit(vector: Float32Array): Float32Array {
+  const length = Math.sqrt(product(vector, vector));
+  return vector.map((value) => value / length);
+}
+
+function product(one: Float32Array, other: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < one.length; i++) sum += (one[i] as number) * (other[i] as number);
+  return sum;
+}

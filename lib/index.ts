@@ -108,8 +108,8 @@ export { TensorBoardLog } from './training/tensorboard.js';
 export { Trainer } from './training/trainer.js';
 export type { TrainerOptions } from './training/trainer-options.js';
 export type { Frames } from './video/frames.js';
-export type { Tracking } from './video/identities.js';
 export { segmentVideo, type VideoFrame, type VideoOptions } from './video/segment-video.js';
+export type { Tracking } from './video/tracking.js';
 export {
   type ClassDefinition,
   type ClassInput,

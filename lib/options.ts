@@ -116,7 +116,7 @@ export const DEFAULTS = {
   batchSize: { cpu: 1, cuda: 4 },
   /** The published post-processing keeps every instance of the top k. */
   instanceScore: 0,
-  video: { association: 'queries', memory: 30, leastSimilarity: 0.3, sceneCut: 0.7 },
+  video: { association: 'regions', memory: 30, leastSimilarity: 0.7, sceneCut: 0.7 },
   overlay: { opacity: 0.5, outlines: true, names: true, legend: true, ids: false },
 } as const;
 

@@ -9,8 +9,10 @@ import type { Segment } from '../results/segmentation.js';
 import type { Segmenter } from '../segmenter.js';
 import { type ClassInput, Vocabulary } from '../vocabulary.js';
 import { type Frames, openFrames } from './frames.js';
-import { Identities, type Tracking } from './identities.js';
+import { QueryIdentities } from './query-identities.js';
+import { RegionIdentities } from './region-identities.js';
 import { colourChange, colourHistogram } from './scene-cut.js';
+import type { Association, FrameThings, Tracking } from './tracking.js';
 
 export interface VideoOptions {
   readonly thresholds?: Partial<Thresholds> | undefined;
@@ -63,7 +65,10 @@ export async function* segmentVideo(
     : await segmenter.createVocabulary(vocabulary, { signal, templates });
   const source = openFrames(frames, signal);
   const look = (): Promise<Look | undefined> => nextLook(segmenter, source, used, options);
-  const identities = new Identities(tracking);
+  let last = 0;
+  const fresh = (): number => ++last;
+  const Kind = tracking.association === 'regions' ? RegionIdentities : QueryIdentities;
+  const identities: Association = new Kind(tracking, fresh);
   const stuff = new Map<number, number>();
   let before: Float32Array | undefined;
   let coming: Promise<Look | undefined> | undefined = look();
@@ -77,7 +82,13 @@ export async function* segmentVideo(
       const cut = before !== undefined && colourChange(before, now.colours) >= sceneCut;
       before = now.colours;
       if (cut) identities.cut();
-      name(now, identities, stuff);
+      const things = identities.next(thingsOf(now));
+      name(now.segmentation, ({ thing, classIndex }) => {
+        if (thing) return things.shift() as number;
+        const id = stuff.get(classIndex) ?? fresh();
+        stuff.set(classIndex, id);
+        return id;
+      });
       yield { index, cut, segmentation: now.segmentation };
     }
   } finally {
@@ -126,26 +137,18 @@ async function nextLook(
   };
 }
 
-/** Gives things the ids of their identities, and each class of stuff one of its own. */
-function name(look: Look, identities: Identities, stuff: Map<number, number>): void {
-  const { segmentation, queries, queryCount } = look;
+function thingsOf({ segmentation, queries, queryCount }: Look): FrameThings {
   const queryOf = PanopticSegmentation.queriesOf(segmentation);
-  const rows = segmentation.segments.map((segment, row) => ({
-    ...segment,
-    query: queryOf[row] as number,
-  }));
-  const things = identities.next(
-    queries,
-    queryCount,
-    rows.filter(({ thing }) => thing),
+  const { width, height, segmentMap: map, segments } = segmentation;
+  const things = segments.flatMap(({ id, thing, area }, row) =>
+    thing ? [{ query: queryOf[row] as number, region: id, area }] : [],
   );
-  const idOf = ({ thing, classIndex }: Segment): number => {
-    if (thing) return things.shift() as number;
-    const id = stuff.get(classIndex) ?? identities.fresh();
-    stuff.set(classIndex, id);
-    return id;
-  };
-  PanopticSegmentation.renumber(segmentation, rows.map(idOf));
+  return { queries, queryCount, things, width, height, map };
+}
+
+/** Gives every segment an id, in their order. */
+function name(segmentation: PanopticSegmentation, idOf: (segment: Segment) => number): void {
+  PanopticSegmentation.renumber(segmentation, segmentation.segments.map(idOf));
 }
 
 function checkBundle({ manifest }: Segmenter): void {
@@ -169,7 +172,11 @@ function parseVideoOptions(options: VideoOptions): { tracking: Tracking; sceneCu
   const least = tracking.leastSimilarity ?? video.leastSimilarity;
   return {
     tracking: {
-      association: oneOf(association, ['queries', 'none'], 'options.tracking.association'),
+      association: oneOf(
+        association,
+        ['regions', 'queries', 'none'],
+        'options.tracking.association',
+      ),
       memory: integerIn(memory, 0, 1e6, 'options.tracking.memory'),
       leastSimilarity: numberIn(least, -1, 1, 'options.tracking.leastSimilarity'),
     },

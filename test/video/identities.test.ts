@@ -1,10 +1,17 @@
 /** Who keeps which id, on query embeddings made up for the purpose. */
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../lib/data/random.js';
-import { Identities } from '../../lib/video/identities.js';
+import { QueryIdentities } from '../../lib/video/query-identities.js';
+import { RegionIdentities } from '../../lib/video/region-identities.js';
+import type { FrameThings, Tracking } from '../../lib/video/tracking.js';
 
 const WIDTH = 16;
 const TRACKING = { association: 'queries', memory: 3, leastSimilarity: 0.3 } as const;
+
+function counter(): () => number {
+  let last = 0;
+  return () => ++last;
+}
 
 /** What the decoder makes of each of five things, and of a query that finds nothing. */
 const LOOKS = Array.from({ length: 6 }, (_, thing) => {
@@ -12,64 +19,94 @@ const LOOKS = Array.from({ length: 6 }, (_, thing) => {
   return Float32Array.from({ length: WIDTH }, () => random.between(-1, 1));
 });
 
-/** Query i shows `shown[i]`, a little changed; of `visible` ones things are made. */
-function frame(shown: readonly number[], t: number, visible = shown) {
+/**
+ * Query i shows `shown[i]`, a little changed; of `visible` ones things are made, each a row of pixels
+ * at a place of its own.
+ */
+function frame(shown: readonly number[], t: number, visible = shown): FrameThings {
   const random = new Random(4, t);
   const queries = Float32Array.from(
     shown.flatMap((thing) =>
       [...(LOOKS[thing] as Float32Array)].map((value) => 7 * (value + random.between(-0.1, 0.1))),
     ),
   );
-  const things = visible.map((thing) => ({ query: shown.indexOf(thing), classIndex: 0 }));
-  return [queries, shown.length, things] as const;
+  const map = new Int32Array(10 * LOOKS.length);
+  const things = visible.map((thing, row) => {
+    map.fill(row + 1, 10 * thing, 10 * thing + 10);
+    return { query: shown.indexOf(thing), region: row + 1, area: 10 };
+  });
+  const size = { width: 10, height: LOOKS.length };
+  return { queries, queryCount: shown.length, things, ...size, map };
 }
 
-describe('identities', () => {
+const KINDS = { queries: QueryIdentities, regions: RegionIdentities };
+type Kind = keyof typeof KINDS;
+
+const open = (kind: Kind, changes: Partial<Tracking> = {}) =>
+  new KINDS[kind]({ ...TRACKING, association: kind, ...changes }, counter());
+
+describe.each(['queries', 'regions'] as const)('identities by %s', (kind) => {
   it('follow things from query to query', () => {
-    const identities = new Identities(TRACKING);
-    const first = identities.next(...frame([0, 1, 2], 0));
+    const identities = open(kind);
+    const first = identities.next(frame([0, 1, 2], 0));
     expect(new Set(first).size).toBe(3);
     const [a, b, c] = first;
-    expect(identities.next(...frame([2, 0, 1], 1))).toEqual([c, a, b]);
-    expect(identities.next(...frame([1, 2, 0], 2, [0, 1]))).toEqual([a, b]);
+    expect(identities.next(frame([2, 0, 1], 1))).toEqual([c, a, b]);
+    expect(identities.next(frame([1, 2, 0], 2, [0, 1]))).toEqual([a, b]);
   });
 
   it('come back after a short absence and not after a long one', () => {
-    const identities = new Identities(TRACKING);
-    const [a, b] = identities.next(...frame([0, 1, 5], 0, [0, 1]));
-    for (let t = 1; t <= 2; t++) identities.next(...frame([1, 5, 4], t, [1]));
-    expect(identities.next(...frame([0, 4, 1], 3, [0, 1]))).toEqual([a, b]);
-    for (let t = 4; t <= 8; t++) identities.next(...frame([1, 5, 4], t, [1]));
-    const [again] = identities.next(...frame([0, 4, 1], 9, [0]));
+    const identities = open(kind);
+    const [a, b] = identities.next(frame([0, 1, 5], 0, [0, 1]));
+    for (let t = 1; t <= 2; t++) identities.next(frame([1, 5, 4], t, [1]));
+    expect(identities.next(frame([0, 4, 1], 3, [0, 1]))).toEqual([a, b]);
+    for (let t = 4; t <= 8; t++) identities.next(frame([1, 5, 4], t, [1]));
+    const [again] = identities.next(frame([0, 4, 1], 9, [0]));
     expect([a, b]).not.toContain(again);
   });
 
   it('are new for a thing in the place of another', () => {
-    const identities = new Identities(TRACKING);
-    const [a, b] = identities.next(...frame([0, 1], 0));
-    const [c, d] = identities.next(...frame([0, 3], 1));
+    const identities = open(kind);
+    const [a, b] = identities.next(frame([0, 1], 0));
+    const [c, d] = identities.next(frame([0, 3], 1));
     expect(c).toBe(a);
     expect([a, b]).not.toContain(d);
   });
 
   it('are all new after a cut', () => {
-    const identities = new Identities(TRACKING);
-    const before = identities.next(...frame([0, 1], 0));
+    const identities = open(kind);
+    const before = identities.next(frame([0, 1], 0));
     identities.cut();
-    const after = identities.next(...frame([0, 1], 1));
+    const after = identities.next(frame([0, 1], 1));
     expect(new Set([...before, ...after]).size).toBe(4);
   });
 
+  it('hold where queries are fewer or more than before', () => {
+    const identities = open(kind);
+    const [a, b] = identities.next(frame([0, 1, 5], 0, [0, 1]));
+    expect(identities.next(frame([1, 0], 1))).toEqual([b, a]);
+    expect(identities.next(frame([5, 4, 3, 0, 1], 2, [0, 1]))).toEqual([a, b]);
+  });
+});
+
+describe('identities', () => {
   it('are those of the query without association', () => {
-    const identities = new Identities({ ...TRACKING, association: 'none' });
-    const [a, b] = identities.next(...frame([0, 1], 0));
-    expect(identities.next(...frame([1, 0], 1))).toEqual([a, b]);
+    const identities = open('queries', { association: 'none' });
+    const [a, b] = identities.next(frame([0, 1], 0));
+    expect(identities.next(frame([1, 0], 1))).toEqual([a, b]);
   });
 
-  it('hold where queries are fewer or more than before', () => {
-    const identities = new Identities(TRACKING);
-    const [a, b] = identities.next(...frame([0, 1, 5], 0, [0, 1]));
-    expect(identities.next(...frame([1, 0], 1))).toEqual([b, a]);
-    expect(identities.next(...frame([5, 4, 3, 0, 1], 2, [0, 1]))).toEqual([a, b]);
+  it('stay with a place where queries take turns', () => {
+    const identities = open('regions', { leastSimilarity: 0.99 });
+    const [a, b] = identities.next(frame([0, 1], 0));
+    // Thing 3 lies where thing 1 lay.
+    const taken = frame([0, 3], 1);
+    taken.map.copyWithin(10, 30, 40);
+    taken.map.fill(0, 30, 40);
+    expect(identities.next(taken)).toEqual([a, b]);
+    // Of another size there is nothing to compare places with.
+    const { width, height, ...rest } = frame([0, 2], 2);
+    const [, other] = identities.next({ ...rest, width: height, height: width });
+    expect([a, b]).not.toContain(other);
   });
 });

@@ -1,22 +1,8 @@
 /** Who is who from one frame to the next, by what the decoder made of each query. */
 import { callNative } from '../job.js';
 import { native } from '../native.js';
-
-/** How identities are kept. */
-export interface Tracking {
-  /**
-   * `queries` matches the queries of successive frames by their embeddings (MinVIS, arXiv
-   * 2208.02245, sec. 3.2). `none` takes a thing's query number for its identity.
-   */
-  readonly association: 'queries' | 'none';
-  /** Frames for which a thing that is not seen keeps its identity. */
-  readonly memory: number;
-  /** A thing less like the one that it is matched with (cosine) is another thing. */
-  readonly leastSimilarity: number;
-}
-
-/** Share of the old embedding when a thing is seen again: one blurred frame must not lose it. */
-const INERTIA = 0.5;
+import { blend, cosine, unitRows } from './embedding.js';
+import type { Association, FrameThings, Tracking } from './tracking.js';
 
 /** What a query was, as long as anything is remembered of it. */
 interface Slot {
@@ -25,30 +11,21 @@ interface Slot {
   lastSeen: number;
 }
 
-/** A thing of a frame: the query it is made of, and the number of its class. */
-export interface SeenThing {
-  readonly query: number;
-  readonly classIndex: number;
-}
-
 /**
- * Matches every query of a frame with one of the frame before (Hungarian matching on cosines), so
- * that a thing's identity is the slot its query falls into. A slot whose thing is hidden keeps the
+ * Matches every query of a frame with one of the frame before (Hungarian matching on cosines; MinVIS,
+ * arXiv 2208.02245, sec. 3.2), so that a thing's identity is the slot its query falls into. A slot whose thing is hidden keeps the
  * thing's embedding for a while, so that it is found again where it comes back.
  */
-export class Identities {
+export class QueryIdentities implements Association {
   readonly #tracking: Tracking;
   #slots: Slot[] = [];
+  readonly #fresh: () => number;
   #frame = -1;
-  #last = 0;
 
-  constructor(tracking: Tracking) {
+  /** `fresh` gives numbers that nobody had yet. */
+  constructor(tracking: Tracking, fresh: () => number) {
     this.#tracking = tracking;
-  }
-
-  /** A number that nobody had yet, from 1 on. */
-  fresh(): number {
-    return ++this.#last;
+    this.#fresh = fresh;
   }
 
   /** Forgets every thing: after a cut nobody is the same. */
@@ -56,15 +33,9 @@ export class Identities {
     this.#slots = [];
   }
 
-  /**
-   * Identities of the things of the next frame.
-   *
-   * @param queries float32 [Q, C] query embeddings, row-major
-   * @param count Q
-   */
-  next(queries: Float32Array, count: number, things: readonly SeenThing[]): number[] {
+  next({ queries, queryCount, things }: FrameThings): number[] {
     this.#frame++;
-    const embeddings = unitRows(queries, count);
+    const embeddings = unitRows(queries, queryCount);
     const slotOf = this.#match(embeddings);
     const seen = new Set<Slot>();
     const identities = things.map(({ query }) => {
@@ -108,7 +79,7 @@ export class Identities {
       association === 'none' ||
       (this.#remembers(slot) && cosine(slot.embedding, embedding) >= leastSimilarity);
     if (slot.identity === undefined || !same) {
-      slot.identity = this.fresh();
+      slot.identity = this.#fresh();
       slot.embedding = embedding;
     } else {
       slot.embedding = blend(slot.embedding, embedding);
@@ -121,26 +92,3 @@ export class Identities {
     return slot.identity !== undefined && this.#frame - slot.lastSeen <= this.#tracking.memory;
   }
 }
-
-function unitRows(rows: Float32Array, count: number): Float32Array[] {
-  const width = rows.length / count;
-  return Array.from({ length: count }, (_, i) => unit(rows.slice(i * width, (i + 1) * width)));
-}
-
-/** Scales to length 1 in place; zeros stay. */
-function unit(vector: Float32Array): Float32Array {
-  const length = Math.sqrt(cosine(vector, vector));
-  if (length > 0)
-    for (let i = 0; i < vector.length; i++) vector[i] = (vector[i] as number) / length;
-  return vector;
-}
-
-/** The product of unit vectors. */
-function cosine(one: Float32Array, other: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < one.length; i++) sum += (one[i] as number) * (other[i] as number);
-  return sum;
-}
-
-const blend = (old: Float32Array, seen: Float32Array): Float32Array =>
-  unit(old.map((value, i) => INERTIA * value + (1 - INERTIA) * (seen[i] as number)));

@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+/**
+ * Repeats what a method's paper claims on the drawn world, over several seeds, and writes a report.
+ * Every stage goes on where it was stopped.
+ *
+ *   npm run claims -- video
+ *   npm run claims -- video --work /data/claims --icons @iconify-json/openmoji
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { claimPage, summaryTable } from './report.mjs';
+import * as video from './video.mjs';
+
+/** Each gives `claim`, `metrics` and `run(options)`, which returns a row of values for each variant. */
+const CLAIMS = { video };
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    work: { type: 'string', default: join(root, 'out/claims') },
+    out: { type: 'string', default: join(root, 'docs/claims') },
+    icons: { type: 'string', multiple: true },
+  },
+});
+const unknown = positionals.filter((name) => !(name in CLAIMS));
+if (positionals.length === 0 || unknown.length > 0) {
+  throw new Error(`name some of ${Object.keys(CLAIMS).join(', ')}`);
+}
+const controller = new AbortController();
+process.once('SIGINT', () => controller.abort(new Error('stopped; the same command goes on')));
+
+for (const name of positionals) {
+  const { claim, metrics, run } = CLAIMS[name];
+  const work = join(values.work, name);
+  for (const folder of [work, values.out]) mkdirSync(folder, { recursive: true });
+  const began = performance.now();
+  const found = await run({ work, icons: values.icons, signal: controller.signal });
+  const report = {
+    name,
+    claim,
+    command: `npm run claims -- ${name}`,
+    minutes: Math.round((performance.now() - began) / 6e3) / 10,
+    metrics,
+    ...found,
+  };
+  writeFileSync(join(values.out, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(join(values.out, `${name}.html`), claimPage(report));
+  console.log(`\n${claim}\n\n${summaryTable(report)}\n`);
+}

@@ -45,17 +45,15 @@ export type { ImageInput, RawImage } from './image.js';
 export type { PatchEmbeddings } from './inference/dense.js';
 export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';
+export type { CacheOption, Device, LoadOptions } from './load-options.js';
 export type { Manifest, TrainingClass, WeightsInfo } from './manifest.js';
 export type { ParameterGroup, TrainingInfo } from './manifest-training.js';
 export { type MiningOptions, type MiningReport, minePairs } from './mining/mine-pairs.js';
 export type { NativeMemoryStats as MemoryStats, NativeModelInfo as ModelInfo } from './native.js';
 export type {
-  CacheOption,
   CallOptions,
-  Device,
   ImageBatchOptions,
   ImageOptions,
-  LoadOptions,
   Progress,
   SegmentOptions,
   Size,

@@ -207,6 +207,7 @@ export interface NativeBinding {
     threads: number,
     keepFloat32?: readonly string[],
     ensemble?: readonly [alpha: number, beta: number],
+    inputEdges?: readonly [shortest: number, longest: number],
   ): Promise<NativeModel>;
 
   /**

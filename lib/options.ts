@@ -1,14 +1,8 @@
 /** Option types, every default of the facade, and the one check that catches misspelt options. */
 import { expected, outOfRange } from './errors.js';
 
-/** Where a bundle runs. Only `auto` may choose; the choice is told by `segmenter.info.reason`. */
-export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
-
 /** What a segmentation answers: a class per pixel, disjoint segments, or overlapping objects. */
 export type Task = 'semantic' | 'panoptic' | 'instance';
-
-/** Whether text embeddings are kept on disk, and where. */
-export type CacheOption = boolean | { readonly dir: string };
 
 /** Templates of a vocabulary: a named set, or strings with one or more `{}`. */
 export type Templates = 'bundle' | 'photo' | 'bare' | readonly string[];
@@ -45,22 +39,6 @@ export interface Progress {
 /** Every heavy call takes a signal; a call that is cancelled rejects with `ERR_ABORTED`. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface LoadOptions extends CallOptions {
-  readonly device?: Device | undefined;
-  readonly dtype?: 'auto' | 'float32' | 'bfloat16' | undefined;
-  /** Threads inside one operation; 0 takes every processor this process may use. */
-  readonly threads?: number | undefined;
-  /** Compare the weights with the manifest's SHA-256 before loading. */
-  readonly verify?: boolean | undefined;
-  /**
-   * Exponents of the out-of-vocabulary classifier for seen (alpha) and unseen classes (beta), [0, 1],
-   * instead of the bundle's own: 0 uses the in-vocabulary classifier alone, 1 the other alone.
-   */
-  readonly ensemble?: { readonly alpha: number; readonly beta: number } | undefined;
-  /** Text embeddings on disk: `true` in the user's cache folder, `false` only in memory. */
-  readonly cache?: CacheOption | undefined;
 }
 
 export interface VocabularyOptions extends CallOptions {
@@ -209,43 +187,6 @@ export function rangeIn(
 export function booleanValue(value: unknown, name: string): boolean {
   if (typeof value !== 'boolean') throw expected('a boolean', name, value);
   return value;
-}
-
-const LOAD_KEYS = ['device', 'dtype', 'threads', 'verify', 'ensemble', 'cache', 'signal'];
-const DEVICE = /^(auto|cpu|cuda(:\d{1,3})?)$/;
-
-/** Options of loading, checked and completed. */
-export function parseLoadOptions(options: LoadOptions): {
-  readonly device: string;
-  readonly dtype: string;
-  readonly threads: number;
-  readonly verify: boolean;
-  readonly ensemble: readonly [alpha: number, beta: number] | undefined;
-  readonly cache: CacheOption;
-} {
-  checkOptions(options, LOAD_KEYS, 'options');
-  const device: unknown = options.device ?? DEFAULTS.device;
-  if (typeof device !== 'string' || !DEVICE.test(device)) {
-    throw expected('"auto", "cpu", "cuda" or "cuda:N"', 'options.device', device);
-  }
-  const dtypes = ['auto', 'float32', 'bfloat16'] as const;
-  return {
-    device,
-    dtype: oneOf(options.dtype ?? DEFAULTS.dtype, dtypes, 'options.dtype'),
-    threads: integerIn(options.threads ?? DEFAULTS.threads, 0, LIMITS.threads, 'options.threads'),
-    verify: booleanValue(options.verify ?? DEFAULTS.verify, 'options.verify'),
-    ensemble: parseEnsemble(options.ensemble),
-    cache: options.cache ?? DEFAULTS.cache,
-  };
-}
-
-function parseEnsemble(ensemble: LoadOptions['ensemble']): readonly [number, number] | undefined {
-  if (ensemble === undefined) return undefined;
-  checkOptions(ensemble, ['alpha', 'beta'], 'options.ensemble');
-  return [
-    numberIn(ensemble.alpha, 0, 1, 'options.ensemble.alpha'),
-    numberIn(ensemble.beta, 0, 1, 'options.ensemble.beta'),
-  ];
 }
 
 /** A function or undefined. */

@@ -14,9 +14,11 @@ import { buildVocabulary } from './inference/build-vocabulary.js';
 import type { PatchEmbeddings } from './inference/dense.js';
 import { checkImageList } from './inference/image-batch.js';
 import { imageEmbeddings } from './inference/image-embeddings.js';
+import { loadModel } from './inference/load-model.js';
 import { Pipeline, type StageTime } from './inference/pipeline.js';
 import { parseSegmentOptions } from './inference/segment-options.js';
 import { callNative, runJob, throwIfAborted } from './job.js';
+import { type LoadOptions, parseLoadOptions } from './load-options.js';
 import type { Manifest } from './manifest.js';
 import {
   type NativeMemoryStats,
@@ -30,9 +32,7 @@ import {
   DEFAULTS,
   type ImageBatchOptions,
   type ImageOptions,
-  type LoadOptions,
   oneOf,
-  parseLoadOptions,
   type SegmentOptions,
   type Task,
   type VocabularyOptions,
@@ -89,17 +89,17 @@ export class Segmenter implements AsyncDisposable {
    *   is not there, `ERR_LIBTORCH_*` and `ERR_NATIVE_*` when the engine cannot be loaded.
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Segmenter> {
-    const { device, dtype, threads, verify, ensemble, cache } = parseLoadOptions(options);
+    const parsed = parseLoadOptions(options);
     const { signal } = options;
-    const embeddingCache = new EmbeddingCache(cache);
+    const embeddingCache = new EmbeddingCache(parsed.cache);
     throwIfAborted(signal);
 
     const file = await checkBundleFile(path);
     const manifest = await readManifest(file, { signal });
     const tokenizer = await readTokenizer(file, manifest, signal);
-    if (verify) await verifyWeights(file, manifest, signal);
+    if (parsed.verify) await verifyWeights(file, manifest, signal);
     const model = await runJob(signal, (job) =>
-      native().loadModel(job, file, device, dtype, threads, manifest.keepFloat32, ensemble),
+      loadModel(job, { file, manifest, options: parsed }),
     );
     try {
       checkMethods(manifest, callNative(() => model.info()).methods);

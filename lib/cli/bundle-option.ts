@@ -15,6 +15,7 @@ export interface BundleFlags {
   dtype: string;
   threads: number;
   verify?: boolean;
+  shortestEdge?: number;
   cache: boolean;
 }
 
@@ -37,6 +38,7 @@ export function addBundleOptions(command: Command): Command {
         .default('auto'),
     )
     .option('--threads <n>', 'threads; 0 takes every processor', wholeNumber, 0)
+    .option('--shortest-edge <pixels>', "of the network input (default: the bundle's)", wholeNumber)
     .option('--verify', "compare the weights with the bundle's SHA-256 first")
     .option('--no-cache', 'keep no text embeddings on disk');
 }
@@ -116,6 +118,7 @@ export async function loadBundle(
     dtype: flags.dtype as NonNullable<LoadOptions['dtype']>,
     threads: flags.threads,
     verify: flags.verify === true,
+    shortestEdge: flags.shortestEdge,
     cache: flags.cache,
     signal,
   });

@@ -4,7 +4,8 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'n
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { expected, LexisegError } from '../errors.js';
-import { type CacheOption, LIMITS } from '../options.js';
+import type { CacheOption } from '../load-options.js';
+import { LIMITS } from '../options.js';
 
 const MAGIC = Buffer.from('LXE1');
 const DIGEST_BYTES = 32;

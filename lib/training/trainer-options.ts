@@ -1,10 +1,10 @@
 /** Options of a trainer, checked and completed. */
 import { expected } from '../errors.js';
+import type { Device } from '../load-options.js';
 import {
   type CallOptions,
   checkOptions,
   DEFAULTS,
-  type Device,
   integerIn,
   LIMITS,
   numberIn,

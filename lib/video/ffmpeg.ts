@@ -21,6 +21,8 @@ export async function* readVideo(path: string, signal?: AbortSignal): AsyncGener
   const output = ['-f', 'image2pipe', '-c:v', 'ppm', '-pix_fmt', 'rgb24', 'pipe:1'];
   const child = start([...input, ...output], ['ignore', 'pipe', 'pipe']);
   const ended = endOf(child);
+  // Awaited after the last picture; until then a failure must not count as unhandled.
+  ended.catch(() => {});
   const stop = (): boolean => child.kill('SIGKILL');
   signal?.addEventListener('abort', stop, { once: true });
   try {

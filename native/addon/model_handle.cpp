@@ -17,6 +17,7 @@ namespace lexiseg {
 namespace {
 
 constexpr uint64_t kMaxExtraFile = 64ull << 20;
+constexpr double kMaxEdge = 65535;
 constexpr int64_t kMaxThreads = 1024;
 const c10::Device kCpu(c10::kCPU);
 
@@ -319,6 +320,15 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     if (!arguments.value(6).IsUndefined()) {
       const auto exponents = arguments.numbers(6, "ensemble", 2);
       request.ensemble = {exponents[0], exponents[1]};
+    }
+    if (!arguments.value(7).IsUndefined()) {
+      const auto edges = arguments.numbers(7, "inputEdges", 2);
+      for (const double edge : edges) {
+        if (!(edge >= 1 && edge <= kMaxEdge)) {
+          throw Error(code::kArgument, "Expected 1 to 65535 pixels for inputEdges");
+        }
+      }
+      request.input_edges = {static_cast<int64_t>(edges[0]), static_cast<int64_t>(edges[1])};
     }
     Executor& executor = Environment::of(env).executor(choose_device(request.device).device);
     return start_call(

@@ -133,8 +133,8 @@ std::shared_ptr<Model> Model::load(const LoadRequest& request) {
   const auto archive = Archive::open(request.path);
   const ChosenDevice chosen = choose_device(request.device);
   const Precision precision = choose_precision(request.dtype, chosen.device);
-  auto network = Network::load(
-      archive, {chosen.device, precision.dtype, request.keep_float32, request.ensemble});
+  auto network = Network::load(archive, {chosen.device, precision.dtype, request.keep_float32,
+                                         request.ensemble, request.input_edges});
   check_methods(*network);
   // The file's tensors were larger than the weights that stay.
   trim_allocator();

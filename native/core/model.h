@@ -26,6 +26,8 @@ struct LoadRequest {
   std::vector<std::string> keep_float32;
   // Exponents of the ensemble for seen and unseen classes, instead of the bundle's own.
   std::optional<std::pair<double, double>> ensemble;
+  // Shorter and longer edge of the network input, pixels, instead of the bundle's own.
+  std::optional<std::pair<int64_t, int64_t>> input_edges;
 };
 
 struct ModelInfo {

@@ -85,6 +85,16 @@ void set_ensemble(const jit::Module& module, const std::pair<double, double>& ex
   ensemble.setattr("beta", exponents.second);
 }
 
+void set_input_edges(const jit::Module& module, const std::pair<int64_t, int64_t>& edges) {
+  const bool found = module.hasattr("preprocess") && module.attr("preprocess").isModule();
+  jit::Module preprocess = found ? module.attr("preprocess").toModule() : module;
+  if (!preprocess.hasattr("shortest_edge") || !preprocess.hasattr("longest_edge")) {
+    throw Error(code::kUnsupported, "The bundle has no size of its input that could be changed");
+  }
+  preprocess.setattr("shortest_edge", edges.first);
+  preprocess.setattr("longest_edge", edges.second);
+}
+
 // The weights inside the graphs. Folding makes a copy for each method that has the layer; equal
 // ones become one again.
 class ConstantPool {
@@ -174,6 +184,7 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
   }
   module.eval();
   if (placement.ensemble) set_ensemble(module, *placement.ensemble);
+  if (placement.input_edges) set_input_edges(module, *placement.input_edges);
   WeightConverter(placement).convert(module);
   std::unique_ptr<Network> network(new Network());
   network->functions_ = module._ivalue()->compilation_unit();

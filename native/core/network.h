@@ -21,6 +21,8 @@ struct Placement {
   std::vector<std::string> keep_float32;  // submodules that stay float32
   // Exponents of the out-of-vocabulary classifier for seen and unseen classes, instead of its own.
   std::optional<std::pair<double, double>> ensemble;
+  // Shorter and longer edge of the network input, pixels, instead of its own.
+  std::optional<std::pair<int64_t, int64_t>> input_edges;
 };
 
 class Network {

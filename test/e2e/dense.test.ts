@@ -48,6 +48,19 @@ describe('segment', () => {
     expect(result.segments.reduce((sum, { area }) => sum + area, 0)).toBe(240 * 160);
   });
 
+  it('looks more closely at a larger input', async () => {
+    const options = { cache: false, dtype: 'float32', shortestEdge: 96 } as const;
+    const close = await Segmenter.load(TINY_DENSE_BUNDLE, options);
+    const { rows, columns } = await segmenter.encodePatches(picture);
+    const finer = await close.encodePatches(picture);
+    expect([rows, columns]).toEqual([8, 12]);
+    // The cap on the longer edge grows as the shorter edge does.
+    expect([finer.rows, finer.columns]).toEqual([12, 18]);
+    await close.dispose();
+    const wrong = Segmenter.load(TINY_DENSE_BUNDLE, { shortestEdge: 3 });
+    await expect(wrong).rejects.toThrow('options.shortestEdge');
+  });
+
   it('leaves pixels without a class where the network is unsure', async () => {
     const most = Math.log(SCENE_CLASSES.length);
     const covered = async (entropy: number): Promise<number> => {

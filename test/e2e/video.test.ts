@@ -180,6 +180,15 @@ describe('lexiseg video', () => {
     expect(readFileSync(join(out, 'overlay.mp4')).length).toBeGreaterThan(500);
   }, 60_000);
 
+  it('says that ffmpeg is missing where it is', async () => {
+    const words = ['-c', 'cat', '-b', TINY_BUNDLE, '--no-cache', '--write', 'json'];
+    const file = join(folder, 'in.mp4');
+    const run = ['video', file, ...words, '-o', join(folder, 'none')];
+    const { status, stderr } = await lexiseg(run, { env: { PATH: '/nonexistent' } });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/ffmpeg is not installed.*ERR_VIDEO/);
+  }, 60_000);
+
   it('keeps what it has when the video breaks off', async () => {
     const frames = join(folder, 'frames');
     await runNode(['-e', `require('fs').mkdirSync(${JSON.stringify(frames)})`]);

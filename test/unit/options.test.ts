@@ -1,8 +1,9 @@
 /** Options: misspelt keys, wrong types, values out of range, and the defaults. */
 import { describe, expect, it } from 'vitest';
 import { parseSegmentOptions } from '../../lib/inference/segment-options.js';
+import { parseLoadOptions } from '../../lib/load-options.js';
 import { parseManifest } from '../../lib/manifest.js';
-import { checkOptions, nearestName, parseLoadOptions } from '../../lib/options.js';
+import { checkOptions, nearestName } from '../../lib/options.js';
 import { sampleManifest } from '../fixtures/manifest.js';
 
 const manifest = parseManifest(JSON.stringify(sampleManifest()));

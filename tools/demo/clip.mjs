@@ -1,5 +1,5 @@
 /** Trains the demo's CLIP: phases of contrastive training on crops with captions. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { openImageText, Trainer } from '../../dist/index.js';
 import { exportBundle } from './exporter.mjs';
@@ -8,6 +8,20 @@ import { CLIP_DATA, CLIP_PHASES, CLIP_TRAINER } from './recipe.mjs';
 
 /** Where the bundle of the last phase is, or will be. */
 export const clipBundle = (work) => join(work, `clip-${CLIP_PHASES.at(-1).name}.pt`);
+
+/** A set's folder, or one that holds links to the shards of several. */
+function folderOf(drawn, crops) {
+  if (typeof crops === 'string') return join(drawn, crops);
+  const folder = join(drawn, crops.join('+'));
+  mkdirSync(folder, { recursive: true });
+  for (const set of crops) {
+    for (const shard of readdirSync(join(drawn, set)).filter((name) => name.endsWith('.tar'))) {
+      const link = join(folder, `${set}-${shard}`);
+      if (!existsSync(link)) symlinkSync(join(drawn, set, shard), link);
+    }
+  }
+  return folder;
+}
 
 /**
  * @param {string} work folder for runs and bundles
@@ -23,7 +37,7 @@ export async function trainClip(work, drawn, signal) {
     const next = join(work, `clip-${name}.pt`);
     if (!existsSync(next)) {
       const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, signal });
-      const data = await openImageText(join(drawn, crops), trainer.tokenizer, {
+      const data = await openImageText(folderOf(drawn, crops), trainer.tokenizer, {
         ...CLIP_DATA,
         ...size,
       });

@@ -12,18 +12,23 @@ import { CROP_SIDE, DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN } from './recipe.mjs';
  * @param {string} [icons] one more icon set, for pictures in a style that training never saw
  */
 export async function drawData(work, signal, icons) {
-  const usual = { plain: PLAIN, icons: DEFAULT_SETS, side: CROP_SIDE };
   const further = icons === undefined ? {} : DRAWN_IN_ANOTHER_STYLE;
   const sets = Object.entries({ ...DRAWN, ...further });
   for (const [name, what] of sets) {
     const folder = join(work, name);
     const own = name in further ? { icons: [icons] } : {};
-    const { count, ...world } = { ...usual, ...what, ...own };
-    const { kind } = world;
-    // The index of scenes is written last; shards are each whole or absent.
-    if (kind === 'scenes' && existsSync(join(folder, 'panoptic.json'))) continue;
-    console.log(`[draw] ${name}: ${count} ${kind}`);
-    const write = kind === 'crops' ? writeCrops : writeScenes;
-    await write(folder, world, count, { signal });
+    await drawSet(folder, { ...what, ...own }, signal);
   }
+}
+
+/** Draws what is missing of one set of the recipe. */
+export async function drawSet(folder, set, signal) {
+  const usual = { plain: PLAIN, icons: DEFAULT_SETS, side: CROP_SIDE };
+  const { count, ...world } = { ...usual, ...set };
+  const { kind } = world;
+  // The index of scenes is written last; shards are each whole or absent.
+  if (kind === 'scenes' && existsSync(join(folder, 'panoptic.json'))) return;
+  console.log(`[draw] ${folder}: ${count} ${kind}`);
+  const write = kind === 'crops' ? writeCrops : writeScenes;
+  await write(folder, world, count, { signal });
 }

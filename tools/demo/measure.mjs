@@ -70,7 +70,9 @@ export async function measure(work, clip, masks, out) {
     const scenes = join(work, `scenes-check${suffix}`);
     if (!existsSync(crops)) continue;
     const name = suffix === '' ? 'trained styles' : 'another style';
-    report.zeroShot[name] = await zeroShotAccuracy(clip, crops);
+    const towers = await Segmenter.load(clip);
+    report.zeroShot[name] = await zeroShotAccuracy(towers, crops);
+    await towers.dispose();
     const { report: full, pictures, figures } = await score(masks, scenes, { pictures: PICTURES });
     report.segmentation[name] = { ...figures, classifiers: await classifiers(masks, scenes) };
     writeFileSync(join(out, `evaluation${suffix}.html`), reportHtml(full, pictures));

@@ -3,10 +3,10 @@ import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import tar from 'tar-stream';
-import { Segmenter } from '../../dist/index.js';
 import { CLASSES } from '../scenes/classes.mjs';
 
-async function* crops(folder) {
+/** Crops that the generator wrote: the encoded picture and the name of its class. */
+export async function* crops(folder) {
   for (const name of (await readdir(folder)).filter((file) => file.endsWith('.tar')).sort()) {
     const extract = createReadStream(join(folder, name)).pipe(tar.extract());
     let image;
@@ -29,12 +29,11 @@ const dot = (a, i, b, j, size) => {
 /**
  * Accuracy over crops that the generator wrote, over all classes of the drawn world.
  *
- * @param {string} bundle
+ * @param {import('../../dist/index.js').Segmenter} segmenter
  * @param {string} folder of shards
  * @returns {Promise<{ top1: number, top5: number, seen: number, unseen: number, crops: number }>}
  */
-export async function zeroShotAccuracy(bundle, folder, { limit = Infinity } = {}) {
-  const segmenter = await Segmenter.load(bundle);
+export async function zeroShotAccuracy(segmenter, folder, { limit = Infinity } = {}) {
   const words = await segmenter.encodeText(CLASSES.map(({ name }) => name));
   const size = segmenter.manifest.embeddingDim;
   const counts = { top1: 0, top5: 0, seen: 0, unseen: 0 };
@@ -72,7 +71,6 @@ export async function zeroShotAccuracy(bundle, folder, { limit = Infinity } = {}
   }
   if (batch.length > 0) await score();
   words.dispose();
-  await segmenter.dispose();
   return {
     top1: counts.top1 / done,
     top5: counts.top5 / done,

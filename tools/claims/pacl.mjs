@@ -1,0 +1,185 @@
+/** Patches that meet words: a trained embedder against CLIP's own projection of patch tokens. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  evaluate,
+  evaluatePatches,
+  openDataset,
+  openImageText,
+  Segmenter,
+  Trainer,
+} from '../../dist/index.js';
+import { exportBundle } from '../demo/exporter.mjs';
+import { follow } from '../demo/follow.mjs';
+import { CLIP_DATA, CLIP_TRAINER } from '../demo/recipe.mjs';
+import { crops as cropsOf, zeroShotAccuracy } from '../demo/zero-shot.mjs';
+import { CLASSES } from '../scenes/classes.mjs';
+import { drawn } from './drawn.mjs';
+
+/** Of the embedder; the tower is trained once. */
+const SEEDS = [1, 2];
+const SIDE = 128;
+
+const TOWER_RUN = {
+  steps: 1_800,
+  learningRate: 1e-3,
+  schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.003 },
+};
+const TOWER_BATCH = 192;
+const EMBEDDER_RUN = {
+  steps: 700,
+  learningRate: 1e-3,
+  schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.01 },
+};
+const EMBEDDER_BATCH = 128;
+const EMBEDDER_TRAINER = {
+  precision: 'bfloat16',
+  optimizer: { kind: 'adamw', weightDecay: 0.05 },
+  gradientClip: 1,
+};
+const SCENES = 100;
+
+export const claim =
+  'The embedder, trained on captions alone, at least doubles the mIoU of CLIP patch tokens and ' +
+  'classifies patches far better; whole images are classified no worse.';
+
+export const metrics = [
+  { key: 'miou', label: 'mIoU, %', digits: 1 },
+  { key: 'patches', label: 'patch accuracy, %', digits: 1 },
+  { key: 'unseen', label: 'patch accuracy, never trained with masks, %', digits: 1 },
+  { key: 'images', label: 'image classification, top-1 %', digits: 1 },
+  { key: 'coherence', label: 'coherence of tokens, AUC', digits: 3 },
+];
+
+/** @param {{ work: string, icons?: string[], signal: AbortSignal }} options */
+export async function run({ work, icons, signal }) {
+  const sets = await drawn(work, ['crops', 'crops-check', 'scenes-check'], { icons, signal });
+  const clip = await trainTower(work, sets.crops, signal);
+  const plain = join(work, 'plain.pt');
+  if (!existsSync(plain)) await exportFrom(clip, 'demo_plain', 0, plain);
+  const before = await scores(plain, sets, { pooled: false, signal });
+  const rows = [
+    { name: 'CLIP patch tokens', values: before.map(([key, value]) => [key, [value]]) },
+    { name: 'PACL', values: before.map(([key]) => [key, []]) },
+  ].map(({ name, values }) => ({ name, values: Object.fromEntries(values) }));
+  for (const seed of SEEDS) {
+    const bundle = await trainEmbedder(work, clip, sets.crops, seed, signal);
+    const after = await scores(bundle, sets, { pooled: true, signal });
+    for (const [key, value] of after) rows[1].values[key].push(value);
+  }
+  const notes = [
+    `One small vision transformer, trained once with CLIP's loss on ${SIDE}-pixel crops of all classes; ` +
+      `scored on ${SCENES} scenes and 4,046 crops that no training saw. Nothing was trained on masks.`,
+  ];
+  return { seeds: SEEDS, rows, notes };
+}
+
+const exportFrom = (clip, config, seed, out) =>
+  exportBundle(
+    ['pacl', '--config', config, '--random-init', '--seed', String(seed), '--clip', clip],
+    out,
+  );
+
+async function trainTower(work, crops, signal) {
+  const bundle = join(work, 'clip.pt');
+  if (existsSync(bundle)) return bundle;
+  const start = join(work, 'clip-start.pt');
+  if (!existsSync(start)) {
+    await exportBundle(['clip', '--config', 'demo_vit', '--random-init', '--seed', '1'], start);
+  }
+  const settings = { name: 'tower', folder: join(work, 'tower'), run: TOWER_RUN, seed: 0 };
+  const trainer = await Trainer.open(start, { ...CLIP_TRAINER, signal });
+  await train(trainer, crops, { ...settings, batchSize: TOWER_BATCH, paired: true, signal });
+  await trainer.exportBundle(bundle, { trainable: true, ...ABOUT });
+  await trainer.dispose();
+  return bundle;
+}
+
+async function trainEmbedder(work, clip, crops, seed, signal) {
+  const bundle = join(work, `pacl-${seed}.pt`);
+  if (existsSync(bundle)) return bundle;
+  const start = join(work, `pacl-start-${seed}.pt`);
+  if (!existsSync(start)) await exportFrom(clip, 'demo', seed, start);
+  const trainer = await Trainer.open(start, { ...EMBEDDER_TRAINER, seed, signal });
+  const folder = join(work, `embedder-${seed}`);
+  const settings = { name: `embedder ${seed}`, folder, run: EMBEDDER_RUN, seed };
+  await train(trainer, crops, { ...settings, batchSize: EMBEDDER_BATCH, paired: false, signal });
+  await trainer.exportBundle(bundle, { dtype: 'bfloat16', ...ABOUT });
+  await trainer.dispose();
+  return bundle;
+}
+
+const ABOUT = {
+  source: 'trained from scratch on drawn icons and their captions',
+  licence: 'Apache-2.0',
+};
+
+async function train(
+  trainer,
+  crops,
+  { name, folder, run: length, seed, batchSize, paired, signal },
+) {
+  const data = await openImageText(crops, trainer.tokenizer, {
+    ...CLIP_DATA,
+    pairedCaptions: paired,
+    batchSize,
+    imageSize: SIDE,
+  });
+  await follow(trainer.run(data, { ...length, folder, seed, signal }), name);
+  signal.throwIfAborted();
+  await data.close();
+}
+
+/** Share of crops that are classified right: by the class token, or `pooled` by each class for itself. */
+async function imageAccuracy(bundle, folder, pooled) {
+  // Crops are of the size that the tower was trained with; scenes are larger.
+  const segmenter = await Segmenter.load(bundle, { shortestEdge: SIDE });
+  if (!pooled) {
+    const { top1 } = await zeroShotAccuracy(segmenter, folder);
+    await segmenter.dispose();
+    return top1;
+  }
+  const vocabulary = await segmenter.createVocabulary(CLASSES.map(({ name }) => name));
+  let [right, all] = [0, 0];
+  let batch = [];
+  const score = async () => {
+    const images = batch.map(({ image }) => image);
+    const found = await segmenter.classifyImages(images, vocabulary, { batchSize: 64 });
+    right += found.filter(({ best }, i) => best.className === batch[i].name).length;
+    all += batch.length;
+    batch = [];
+  };
+  for await (const crop of cropsOf(folder)) {
+    batch.push(crop);
+    if (batch.length === 256) await score();
+  }
+  if (batch.length > 0) await score();
+  vocabulary.dispose();
+  await segmenter.dispose();
+  return right / all;
+}
+
+/**
+ * Pairs of a metric's key and its value; images by the class token, or `pooled` from patches.
+ */
+async function scores(bundle, sets, { pooled, signal }) {
+  const segmenter = await Segmenter.load(bundle);
+  try {
+    const dataset = await openDataset('coco-panoptic', sets['scenes-check']);
+    const options = { limit: SCENES, signal };
+    const { accuracy, coherence } = await evaluatePatches(segmenter, dataset, options);
+    const report = await evaluate(segmenter, dataset, { tasks: ['semantic'], ...options });
+    const top1 = await imageAccuracy(bundle, sets['crops-check'], pooled);
+    const found = {
+      miou: 100 * report.groups.all.semantic.miou,
+      patches: 100 * accuracy.all,
+      unseen: 100 * accuracy.unseen,
+      images: 100 * top1,
+      coherence: coherence.auc,
+    };
+    console.log(`[pacl] ${bundle}: ${JSON.stringify(found)}`);
+    return Object.entries(found);
+  } finally {
+    await segmenter.dispose();
+  }
+}

@@ -58,6 +58,7 @@ function facts(file: string, bytes: number, manifest: Manifest): [string, string
     ['file', `${file} (${formatBytes(bytes)})`],
     ['method', manifest.method],
     ['tasks', manifest.tasks.join(', ')],
+    ['can also', furtherUses(manifest).join(', ') || 'nothing'],
     ['weights', `${weights.kind}, ${weights.dtype}`],
     ['source', weights.source],
     ['licence', weights.licence],
@@ -86,4 +87,18 @@ function facts(file: string, bytes: number, manifest: Manifest): [string, string
     ['training', training === undefined ? 'no loss inside' : `on ${training.batch} batches`],
     ['written by', `${manifest.createdBy}, torch ${manifest.torchVersion}`],
   ];
+}
+
+/** What a bundle can do beside segmenting pictures. */
+function furtherUses({ methods, proposals, tasks }: Manifest): string[] {
+  const uses: [boolean, string][] = [
+    [
+      tasks.includes('panoptic') && proposals.includes('query_embeddings'),
+      'follow things in videos',
+    ],
+    [methods.includes('patch_similarity'), 'draw heat maps'],
+    [methods.includes('classify_image'), 'classify images'],
+    [methods.includes('encode_image'), 'embed images'],
+  ];
+  return uses.filter(([can]) => can).map(([, use]) => use);
 }

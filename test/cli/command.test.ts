@@ -162,6 +162,7 @@ describe('lexiseg segment', () => {
 describe('lexiseg inspect and bench', () => {
   it('tells what a bundle is, for people and as JSON', async () => {
     const { status, stdout } = await lexiseg(['inspect', bundle, '--verify']);
+    expect(stdout).toMatch(/can also +follow things in videos/);
     expect(status).toBe(0);
     expect(stdout).toContain('tiny-fc-clip.pt (random weights)');
     expect(stdout).toContain('the weights are those of the manifest');

@@ -265,6 +265,22 @@ def test_blank_pixels_of_training_crops_are_told_by_their_colour(regions):
     assert not torch.equal(before, after)
 
 
+def test_masked_crops_are_embedded_as_the_regions_of_proposals_are(regions):
+    torch.manual_seed(5)
+    image = torch.randint(0, 120, (40, 56, 3), dtype=torch.uint8)
+    inside = torch.zeros(40, 56, dtype=torch.bool)
+    inside[6:31, 9:50] = torch.rand(25, 41) > 0.3
+    inside[6, 9], inside[30, 49] = True, True
+    with torch.no_grad():
+        crop = regions.region_crops.crop(regions.region_crops.normalise(image), inside)
+        expected = regions.embed_crops([crop])
+        masked = torch.where(
+            inside.unsqueeze(2), image, torch.tensor([124, 116, 103], dtype=torch.uint8)
+        )
+        found = regions.encode_image(masked[6:31, 9:50].unsqueeze(0))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_groups_let_prompts_learn_alone(regions):
     groups = {group["name"]: group for group in ovseg_training.groups(regions)}
     assert not groups["image_tower"]["frozen"] and not groups["mask_prompts"]["frozen"]

@@ -24,7 +24,7 @@ from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTra
 
 ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
-METHODS = ("encode_text", "propose_masks", "classify_masks")
+METHODS = ("encode_text", "encode_image", "propose_masks", "classify_masks")
 STAGES = ()
 TASKS = ("semantic",)
 PROPOSALS = Proposals._fields
@@ -89,6 +89,21 @@ class Ovseg(nn.Module):
     def encode_text(self, token_ids: Tensor) -> Tensor:
         """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
         return self.text_encoder(token_ids)
+
+    @torch.jit.export
+    def encode_image(self, image: Tensor) -> Tensor:
+        """CLIP's embeddings of images or of masked crops.
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB; pixels of the colour (124, 116, 103) are blank, as in
+                the crops that mining cuts out.
+
+        Returns:
+            float32 [B, D], unit norm.
+        """
+        pixels, shown = self.region_crops.masked(image)
+        seen = self.region_crops.seen_patches(shown)
+        return self.image_tower.embed_regions(pixels, seen, self.mask_prompts.tokens)
 
     def scaled_cosines(self, embeddings: Tensor, texts: Tensor) -> Tensor:
         """Logits [B, Q, S] of unit embeddings [B, Q, D] and texts [S, D].

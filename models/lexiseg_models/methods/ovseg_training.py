@@ -87,16 +87,10 @@ class TrainableRegions(Ovseg):
         """Weighted losses by name; their sum is what training makes small.
 
         Args:
-            batch: `images` uint8 [B, S, S, 3], masked crops of the size that CLIP sees, filled
-                with (124, 116, 103) where they are blank; `token_ids` int64 [B, L] of the name of
-                each.
+            batch: `images` uint8 [B, S, S, 3], masked crops as `encode_image` takes them, of the
+                size that CLIP sees; `token_ids` int64 [B, L] of the name of each.
         """
-        images = batch["images"]
-        fill = torch.tensor([124, 116, 103], dtype=torch.uint8, device=images.device)
-        shown = (images != fill).any(dim=3)
-        pixels = self.region_crops.normalise_batch(images) * shown.unsqueeze(1)
-        seen = self.region_crops.seen_patches(shown.unsqueeze(1).to(torch.float32))
-        image = self.image_tower.embed_regions(pixels, seen, self.mask_prompts.tokens)
+        image = self.encode_image(batch["images"])
         text = self.text_encoder(batch["token_ids"])
         return self.objective(image, text, self.classifier.scale())
 

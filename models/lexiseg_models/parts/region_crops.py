@@ -69,6 +69,25 @@ class RegionCrops(nn.Module):
         std = torch.tensor(self.std, dtype=torch.float32, device=images.device)
         return (pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1)
 
+    def masked(self, images: Tensor) -> Tuple[Tensor, Tensor]:
+        """Masked crops whose blank pixels have the colour (124, 116, 103), warped to CLIP's square.
+
+        Args:
+            images: uint8 [B, H, W, 3].
+
+        Returns:
+            float32 [B, 3, side, side], normalised and zero where blank, and masks
+            [B, 1, side, side] of zeros and ones.
+        """
+        blank = torch.tensor([124, 116, 103], dtype=torch.uint8, device=images.device)
+        shown = (images != blank).any(dim=3).unsqueeze(1).to(torch.float32)
+        pixels = self.normalise_batch(images) * shown
+        if images.shape[1] != self.side or images.shape[2] != self.side:
+            size = [self.side, self.side]
+            pixels = F.interpolate(pixels, size=size, mode="bicubic", align_corners=False)
+            shown = F.interpolate(shown, size=size, mode="nearest")
+        return pixels, shown
+
     def inside(self, mask_logits: Tensor, padded: List[int], height: int, width: int) -> Tensor:
         """Pixels of one proposal: bool [height, width].
 

@@ -36,7 +36,7 @@ def export(out, *more):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    out = tmp_path_factory.mktemp("bundle") / "small.pt"
+    out = tmp_path_factory.mktemp("bundle") / "plain.pt"
     assert export(out, *RANDOM, "--dtype", "bfloat16") == 0
     return out
 

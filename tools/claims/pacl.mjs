@@ -46,7 +46,6 @@ export const claim =
 export const metrics = [
   { key: 'miou', label: 'mIoU, %', digits: 1 },
   { key: 'patches', label: 'patch accuracy, %', digits: 1 },
-  { key: 'unseen', label: 'patch accuracy, never trained with masks, %', digits: 1 },
   { key: 'images', label: 'image classification, top-1 %', digits: 1 },
   { key: 'coherence', label: 'coherence of tokens, AUC', digits: 3 },
 ];
@@ -173,7 +172,6 @@ async function scores(bundle, sets, { pooled, signal }) {
     const found = {
       miou: 100 * report.groups.all.semantic.miou,
       patches: 100 * accuracy.all,
-      unseen: 100 * accuracy.unseen,
       images: 100 * top1,
       coherence: coherence.auc,
     };

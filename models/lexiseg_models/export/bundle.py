@@ -78,7 +78,8 @@ def write_bundle(
     progress("scripting")
     scripted = script(module)
     with atomic_output(out) as path:
-        plain = path.with_name("plain.pt")
+        # A name that no output can have beside itself.
+        plain = path.with_name(f"{path.name}.records")
         save_records(scripted, plain)
         sha256 = weights_sha256(plain)
         manifest = build_manifest(method, config, interface, weights, sha256)

@@ -92,9 +92,13 @@ VISION_TRANSFORMER_RULES: Tuple[Rule, ...] = (
 NUMBERS_IN_PUBLISHED_FILES = ("input_resolution", "context_length", "vocab_size")
 
 # A bundle that was trained as a CLIP has our own names already.
-_BUNDLE_RULES: Tuple[Rule, ...] = (
-    (r"((?:image_tower|region_head|text_encoder)\..+)", r"\1"),
+_BUNDLE_TEXT_RULES: Tuple[Rule, ...] = (
+    (r"(text_encoder\..+)", r"\1"),
     (r"(?:out_of_vocabulary_)?classifier\.logit_scale", r"classifier.logit_scale"),
+)
+_BUNDLE_RULES: Tuple[Rule, ...] = (
+    (r"((?:image_tower|region_head)\..+)", r"\1"),
+    *_BUNDLE_TEXT_RULES,
 )
 
 
@@ -135,6 +139,34 @@ def _bundle_tensors(path: Path) -> Dict[str, Tensor]:
 _POOLS = ("visual.attnpool.", "visual.trunk.head.", "visual.head.", "region_head.")
 
 
+def _read(place: str) -> Tuple[Dict[str, Tensor], bool]:
+    """CLIP's tensors, and whether they come from a bundle and so have our names."""
+    path = find_clip_file(place)
+    if _is_bundle(path):
+        return _bundle_tensors(path), True
+    return without_numbers(read_tensors(path)), False
+
+
+_IMAGE_SIDE = ("visual.", "image_tower.", "region_head.")
+
+
+def load_text(module: nn.Module, place: str) -> None:
+    """Fills the text tower and the scale of `module`, and leaves its image tower as it is.
+
+    Args:
+        module: a method whose image tower is not CLIP's, not on the meta device.
+        place: as for `load_clip`.
+
+    Raises:
+        CheckpointError: as `load_clip`.
+    """
+    tensors, bundled = _read(place)
+    tensors = {name: t for name, t in tensors.items() if not name.startswith(_IMAGE_SIDE)}
+    rules = _BUNDLE_TEXT_RULES if bundled else TEXT_RULES
+    found, faults = match_tensors(module, rules, tensors, "CLIP")
+    assign_tensors(module, {**module.state_dict(), **found}, faults)
+
+
 def load_clip(module: nn.Module, place: str) -> None:
     """Fills CLIP's part of `module` and leaves the rest as it is.
 
@@ -145,9 +177,7 @@ def load_clip(module: nn.Module, place: str) -> None:
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
     """
-    path = find_clip_file(place)
-    bundled = _is_bundle(path)
-    tensors = _bundle_tensors(path) if bundled else without_numbers(read_tensors(path))
+    tensors, bundled = _read(place)
     if not any(name.startswith("region_head.") for name in module.state_dict()):
         tensors = {name: t for name, t in tensors.items() if not name.startswith(_POOLS)}
     rules = _BUNDLE_RULES if bundled else clip_rules(module)

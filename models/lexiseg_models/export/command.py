@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -32,6 +33,10 @@ _EXAMPLES = """examples:
   CLIP from the local Hugging Face cache, by its hub id:
     python -m lexiseg_models export fc-clip --config rn50 --checkpoint fcclip_rn50.pth \\
         --clip timm/resnet50_clip.openai --out fc-clip-rn50.pt
+
+  patches of DINOv2 that shall meet CLIP's texts, the embedder between them at random:
+    python -m lexiseg_models export pacl --config dinov2_vit_b_14 --random-init \\
+        --tower dinov2_vitb14_pretrain.pth --clip ViT-B-16.pt --trainable --out to-align.pt
 
   a network to train: CLIP's own weights, decoders at random, the loss in the graph:
     python -m lexiseg_models export fc-clip --config convnext_large_d_320 --random-init \\
@@ -66,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
         "--clip",
         metavar="FILE|DIR|ID",
         help="CLIP weights: .safetensors, .bin or .pt, a folder of one, or a cached hub id",
+    )
+    export.add_argument(
+        "--tower",
+        type=Path,
+        metavar="FILE",
+        help="weights of an image tower that is not CLIP's: DINO's or DINOv2's, as published",
     )
     export.add_argument(
         "--random-init",
@@ -116,6 +127,13 @@ def _random(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Module
         METHODS[args.method].load_clip(module, args.clip)
         source = f"CLIP of {Path(args.clip).name}; the rest: {source}"
         licence = f"CLIP: {raw['clip']['licence']}"
+    if args.tower is not None:
+        load_tower = METHODS[args.method].load_tower
+        if load_tower is None:
+            raise ConfigError(f"{args.method} has no image tower but CLIP's: leave out --tower")
+        load_tower(module, args.tower)
+        source = f"image tower of {args.tower.name}; {source}"
+        licence = f"{licence}; image tower: as {args.tower.name} was published"
     return module, WeightsInfo("random", source, licence, args.dtype, args.seed)
 
 
@@ -131,6 +149,12 @@ def _converted(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Mod
     source = f"{args.checkpoint.name} with CLIP {clip['model']} ({clip['pretrained']})"
     licence = f"{method.licence}; CLIP: {clip['licence']}"
     return module, WeightsInfo("converted", source, licence, args.dtype)
+
+
+def _methods(composer: ModuleType, config: Any) -> Tuple[str, ...]:
+    chosen = getattr(composer, "methods", None)
+    found: Tuple[str, ...] = composer.METHODS if chosen is None else chosen(config)
+    return found
 
 
 def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
@@ -154,7 +178,7 @@ def _export(args: argparse.Namespace) -> None:
     raw = read_config(args.method, args.config)
     config = composer.parse_config(raw)
     interface = Interface(
-        methods=composer.METHODS,
+        methods=_methods(composer, config),
         stages=composer.STAGES,
         tasks=composer.TASKS,
         proposals=composer.PROPOSALS,

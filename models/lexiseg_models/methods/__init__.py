@@ -10,9 +10,11 @@ from typing import Callable, Dict, Optional
 from torch import nn
 
 from lexiseg_models.convert import clip as clip_weights
+from lexiseg_models.convert import dino as dino_weights
 from lexiseg_models.convert import fc_clip as fc_clip_weights
 from lexiseg_models.convert import gkc as gkc_weights
 from lexiseg_models.convert import ovseg as ovseg_weights
+from lexiseg_models.convert import pacl as pacl_weights
 from lexiseg_models.methods import (
     clip,
     fc_clip,
@@ -31,11 +33,13 @@ class Method:
     """How a method is made.
 
     Attributes:
-        composer: module with parse_config, build, keep_float32, METHODS, STAGES, TASKS, PROPOSALS.
+        composer: module with parse_config, build, keep_float32, METHODS, STAGES, TASKS, PROPOSALS,
+            and where its methods depend on the config, `methods` of a parsed one.
         training: module with build_trainable, groups and batch_kind.
         load_weights: fills a module from a published checkpoint and CLIP's weights.
         load_clip: fills only CLIP's part of a module.
         licence: of the published weights, without CLIP's.
+        load_tower: fills an image tower that is not CLIP's.
     """
 
     composer: ModuleType
@@ -43,6 +47,7 @@ class Method:
     load_weights: Optional[Callable[[nn.Module, Path, Optional[str]], None]]
     load_clip: Callable[[nn.Module, str], None]
     licence: str
+    load_tower: Optional[Callable[[nn.Module, Path], None]] = None
 
 
 METHODS: Dict[str, Method] = {
@@ -78,7 +83,8 @@ METHODS: Dict[str, Method] = {
         composer=pacl,
         training=pacl_training,
         load_weights=None,
-        load_clip=clip_weights.load_clip,
+        load_clip=pacl_weights.load_clip,
         licence="",
+        load_tower=dino_weights.load_tower,
     ),
 }

@@ -9,6 +9,7 @@ from torch import nn
 from lexiseg_models.configuration import ConfigError, parse
 from lexiseg_models.parts.clip_resnet import ClipResNet, ClipResNetConfig
 from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig
+from lexiseg_models.parts.dino_transformer import DinoTransformerConfig
 from lexiseg_models.parts.resnet import ResNet, ResNetConfig
 from lexiseg_models.parts.swin import Swin, SwinConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformerConfig
@@ -20,6 +21,7 @@ _KINDS: Dict[str, Any] = {
     "resnet": ResNetConfig,
     "swin": SwinConfig,
     "vision-transformer": VisionTransformerConfig,
+    "dino-transformer": DinoTransformerConfig,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from lexiseg_models.methods.backbone import parse_tower
 from lexiseg_models.objectives.patch_alignment import compatibility
 from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
 from lexiseg_models.parts.dense import PatchGrid
+from lexiseg_models.parts.dino_transformer import DinoTransformer, DinoTransformerConfig
 from lexiseg_models.parts.patch_embedder import PatchEmbedder
 from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
@@ -39,6 +40,7 @@ _SECTIONS = (
     "training_vocabulary",
 )
 _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
+_TOWERS = ("vision-transformer", "dino-transformer")
 _EMBEDDERS = ("residual", "projection")
 
 
@@ -73,7 +75,7 @@ class PaclConfig:
     """Everything that fixes the network; see the files in configs/pacl."""
 
     embedding_dim: int
-    image_tower: VisionTransformerConfig
+    image_tower: Union[VisionTransformerConfig, DinoTransformerConfig]
     text_encoder: TextEncoderConfig
     image: ImageConfig
     dense: DenseConfig
@@ -87,17 +89,14 @@ class Pacl(nn.Module):
         self,
         *,
         preprocess: Preprocess,
-        image_tower: VisionTransformer,
+        image_tower: nn.Module,
         patch_embedder: nn.Module,
         text_encoder: TextEncoder,
         classifier: CosineClassifier,
         patch_grid: PatchGrid,
         sharpness: float,
     ) -> None:
-        """Composes parts that `build` made.
-
-        `patch_embedder` leads to text space, or is the identity: then CLIP's own projection does.
-        """
+        """Composes parts that `build` made; `patch_embedder` leads to text space."""
         super().__init__()
         self.preprocess = preprocess
         self.image_tower = image_tower
@@ -106,18 +105,11 @@ class Pacl(nn.Module):
         self.classifier = classifier
         self.patch_grid = patch_grid
         self.sharpness: float = sharpness
-        self.projected: bool = isinstance(patch_embedder, nn.Identity)
 
     @torch.jit.export
     def encode_text(self, token_ids: Tensor) -> Tensor:
         """Prompts, int64 [N, L], to text embeddings, float32 [N, D], unit norm."""
         return self.text_encoder(token_ids)
-
-    @torch.jit.export
-    def encode_image(self, image: Tensor) -> Tensor:
-        """uint8 [B, H, W, 3], RGB, to CLIP's own image embeddings float32 [B, D], unit norm."""
-        class_token, _ = self.image_tower(self.preprocess(image)[0], self.image_tower.patch)
-        return self.image_tower.embed(class_token)
 
     def embed_patches(self, network_input: Tensor, stride: int) -> Tensor:
         """Normalised images [B, 3, H, W] to embedded patches float32 [B, h, w, D]."""
@@ -126,8 +118,6 @@ class Pacl(nn.Module):
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
         """Patch tokens [B, h, w, W] to embedded patches float32 [B, h, w, D]."""
-        if self.projected:
-            return (tokens @ self.image_tower.projection).to(torch.float32)
         return self.patch_embedder(tokens.to(torch.float32)).to(torch.float32)
 
     def similarities(self, network_input: Tensor, text: Tensor) -> Tensor:
@@ -217,6 +207,30 @@ class Pacl(nn.Module):
         return self.classifier.scale() * synonym_maximum(pooled, synonym_counts)
 
 
+class ClipPacl(Pacl):
+    """On CLIP's own image tower, which also embeds whole images."""
+
+    def __init__(self, **parts: Any) -> None:
+        """`parts` are those of the base; a `patch_embedder` that is the identity changes nothing.
+
+        Then CLIP's own projection, untrained for patches, leads to text space.
+        """
+        super().__init__(**parts)
+        self.projected: bool = isinstance(self.patch_embedder, nn.Identity)
+
+    @torch.jit.export
+    def encode_image(self, image: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3], RGB, to CLIP's own image embeddings float32 [B, D], unit norm."""
+        class_token, _ = self.image_tower(self.preprocess(image)[0], self.image_tower.patch)
+        return self.image_tower.embed(class_token)
+
+    def embed_tokens(self, tokens: Tensor) -> Tensor:
+        """Patch tokens [B, h, w, W] to embedded patches float32 [B, h, w, D]."""
+        if self.projected:
+            return (tokens @ self.image_tower.projection).to(torch.float32)
+        return self.patch_embedder(tokens.to(torch.float32)).to(torch.float32)
+
+
 def parse_config(data: Mapping[str, Any]) -> PaclConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
@@ -224,13 +238,15 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
     width = clip["embedding_dim"]
     if type(width) is not int or width < 1:
         raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    tower = parse_tower(clip["image_tower"], "clip.image_tower", ("vision-transformer",))
+    tower = parse_tower(clip["image_tower"], "clip.image_tower", _TOWERS)
     dense = parse(DenseConfig, data.get("dense"), "dense")
     image = parse(ImageConfig, data.get("image"), "image")
     if dense.embedder not in _EMBEDDERS:
         raise ConfigError(
             f"Expected residual or projection for dense.embedder but received {dense.embedder!r}"
         )
+    if dense.embedder == "projection" and isinstance(tower, DinoTransformerConfig):
+        raise ConfigError("Expected residual for dense.embedder: the tower has no projection")
     if dense.stride > tower.patch:
         raise ConfigError(f"Expected at most {tower.patch} for dense.stride")
     if image.divisor % dense.stride != 0:
@@ -247,6 +263,12 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
     )
 
 
+def methods(config: PaclConfig) -> Tuple[str, ...]:
+    """What the network of a config exports: without CLIP's image tower no image embeddings."""
+    clip = isinstance(config.image_tower, VisionTransformerConfig)
+    return tuple(name for name in METHODS if clip or name != "encode_image")
+
+
 def keep_float32(config: PaclConfig) -> Tuple[str, ...]:
     """Submodules whose weights stay float32 whatever the dtype.
 
@@ -258,11 +280,16 @@ def keep_float32(config: PaclConfig) -> Tuple[str, ...]:
 def build_parts(config: PaclConfig) -> Dict[str, Any]:
     """The parts of the method with fresh weights, by the names of its constructor."""
     width, tower = config.embedding_dim, config.image_tower
+    image_tower: nn.Module = (
+        DinoTransformer(tower)
+        if isinstance(tower, DinoTransformerConfig)
+        else VisionTransformer(tower, embedding_dim=width)
+    )
     aligned = config.dense.embedder == "residual"
     embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
     return {
         "preprocess": Preprocess(config.image),
-        "image_tower": VisionTransformer(tower, embedding_dim=width),
+        "image_tower": image_tower,
         "patch_embedder": embedder,
         "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
         "classifier": CosineClassifier(scale=1.0 / 0.07),
@@ -275,4 +302,5 @@ def build_parts(config: PaclConfig) -> Dict[str, Any]:
 
 def build(config: PaclConfig) -> Pacl:
     """Composes the method with fresh weights, in eval mode."""
-    return Pacl(**build_parts(config)).eval()
+    clip = isinstance(config.image_tower, VisionTransformerConfig)
+    return (ClipPacl if clip else Pacl)(**build_parts(config)).eval()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Union
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lexiseg_models.methods.pacl import Pacl, build_parts, parse_config
+from lexiseg_models.methods.pacl import ClipPacl, Pacl, build_parts, parse_config
 from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
 from lexiseg_models.objectives.patch_alignment import PatchAlignment
+from lexiseg_models.parts.vision_transformer import VisionTransformerConfig
 
 PARTS = (
     Part("image_tower", ("image_tower",), frozen=True, learning_rate_multiplier=0.1),
@@ -23,8 +24,8 @@ PARTS = (
 )
 
 
-class TrainablePacl(Pacl):
-    """The method with `losses` beside what it does at inference."""
+class _Losses(nn.Module):
+    """What both kinds learn from."""
 
     def __init__(self, **parts: Any) -> None:
         """`parts` are those of the method."""
@@ -45,9 +46,22 @@ class TrainablePacl(Pacl):
         return self.objective(patches, text, self.classifier.scale())
 
 
-def build_trainable(data: Mapping[str, Any]) -> TrainablePacl:
+class TrainablePacl(_Losses, Pacl):
+    """The method with `losses` beside what it does at inference."""
+
+
+class TrainableClipPacl(_Losses, ClipPacl):
+    """The method with `losses` beside what it does at inference."""
+
+
+Trainable = Union[TrainablePacl, TrainableClipPacl]
+
+
+def build_trainable(data: Mapping[str, Any]) -> Trainable:
     """Composes the method with its objective from a config file."""
-    return TrainablePacl(**build_parts(parse_config(data))).eval()
+    config = parse_config(data)
+    clip = isinstance(config.image_tower, VisionTransformerConfig)
+    return (TrainableClipPacl if clip else TrainablePacl)(**build_parts(config)).eval()
 
 
 def batch_kind(data: Mapping[str, Any]) -> str:
@@ -55,6 +69,6 @@ def batch_kind(data: Mapping[str, Any]) -> str:
     return "image-text"
 
 
-def groups(module: TrainablePacl) -> List[Dict[str, Any]]:
+def groups(module: Trainable) -> List[Dict[str, Any]]:
     """Parameter groups for the manifest."""
     return parameter_groups(module, PARTS, gains_and_biases)

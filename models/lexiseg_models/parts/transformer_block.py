@@ -1,4 +1,4 @@
-"""The block of CLIP's transformers, of text and of image patches alike."""
+"""The block of CLIP's and DINO's transformers, of text and of image patches alike."""
 
 from __future__ import annotations
 
@@ -11,10 +11,32 @@ from lexiseg_models.parts.linear import Linear
 ACTIVATIONS = ("gelu", "quick_gelu")
 
 
+class LayerScale(nn.Module):
+    """Scales each channel of a branch (arXiv 2103.17239)."""
+
+    def __init__(self, width: int) -> None:
+        """A branch begins at a hundred-thousandth of itself."""
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((width,), 1e-5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] to the same shape."""
+        return x * self.gamma.to(x.dtype)
+
+
 class TransformerBlock(nn.Module):
     """Pre-norm transformer block with a fourfold MLP."""
 
-    def __init__(self, *, width: int, heads: int, activation: str, causal: bool) -> None:
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        activation: str,
+        causal: bool,
+        layer_scale: bool = False,
+        norm_eps: float = 1e-5,
+    ) -> None:
         """A fresh block.
 
         Args:
@@ -22,6 +44,8 @@ class TransformerBlock(nn.Module):
             heads: of the attention.
             activation: "gelu" (LAION weights) or "quick_gelu", x * sigmoid(1.702 x) (OpenAI's).
             causal: whether a position sees only itself and what precedes it.
+            layer_scale: learn how much of each branch is added (DINOv2).
+            norm_eps: of the layer norms.
         """
         super().__init__()
         if activation not in ACTIVATIONS:
@@ -30,11 +54,13 @@ class TransformerBlock(nn.Module):
             )
         self.quick: bool = activation == "quick_gelu"
         self.causal: bool = causal
-        self.norm_attention = nn.LayerNorm(width)
+        self.norm_attention = nn.LayerNorm(width, eps=norm_eps)
         self.attention = MultiHeadAttention(width=width, heads=heads)
-        self.norm_mlp = nn.LayerNorm(width)
+        self.norm_mlp = nn.LayerNorm(width, eps=norm_eps)
         self.expand = Linear(width, 4 * width, activation="none" if self.quick else "gelu")
         self.project = Linear(4 * width, width)
+        self.scale_attention: nn.Module = LayerScale(width) if layer_scale else nn.Identity()
+        self.scale_mlp: nn.Module = LayerScale(width) if layer_scale else nn.Identity()
         nn.init.normal_(self.attention.in_weight, std=width**-0.5)
         nn.init.normal_(self.expand.weight, std=(2 * width) ** -0.5)
         for linear in (self.expand, self.project):
@@ -42,8 +68,9 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, L, width] to the same shape."""
-        x = x + self.attention.attend_within(self.norm_attention(x), self.causal)
+        attended = self.attention.attend_within(self.norm_attention(x), self.causal)
+        x = x + self.scale_attention(attended)
         hidden = self.expand(self.norm_mlp(x))
         if self.quick:
             hidden = hidden * torch.sigmoid(1.702 * hidden)
-        return x + self.project(hidden)
+        return x + self.scale_mlp(self.project(hidden))

@@ -33,6 +33,27 @@ class VisionTransformerConfig:
     activation: str
 
 
+def grid_positions(table: Tensor, trained: int, height: int, width: int) -> Tensor:
+    """Position embeddings of a grid: [1 + height * width, W], the class token's first.
+
+    The trained grid is resampled (antialiased bicubic, as open_clip and timm do); the grid it was
+    trained on is given as it is.
+
+    Args:
+        table: [1 + trained * trained, W].
+        trained: patches along a side of the images it was trained on.
+        height: of the grid, patches.
+        width: likewise.
+    """
+    if height == trained and width == trained:
+        return table
+    places = table[1:].view(1, trained, trained, -1).permute(0, 3, 1, 2)
+    resized = F.interpolate(
+        places.to(torch.float32), size=[height, width], mode="bicubic", antialias=True
+    )
+    return torch.cat([table[:1], resized[0].flatten(1).t().to(table.dtype)])
+
+
 class VisionTransformer(nn.Module):
     """Patches of any grid, denser than the patch size if asked for."""
 
@@ -60,17 +81,9 @@ class VisionTransformer(nn.Module):
     def positions(self, height: int, width: int) -> Tensor:
         """Position embeddings of a grid: [1 + height * width, W], the class token's first.
 
-        The trained grid is resampled (antialiased bicubic, as open_clip does); the grid it was
-        trained on is given as it is.
+        See `grid_positions`.
         """
-        if height == self.grid and width == self.grid:
-            return self.position_embedding
-        table = self.position_embedding[1:].view(1, self.grid, self.grid, -1).permute(0, 3, 1, 2)
-        resized = F.interpolate(
-            table.to(torch.float32), size=[height, width], mode="bicubic", antialias=True
-        )
-        flat = resized[0].flatten(1).t().to(self.position_embedding.dtype)
-        return torch.cat([self.position_embedding[:1], flat])
+        return grid_positions(self.position_embedding, self.grid, height, width)
 
     def forward(self, image: Tensor, stride: int) -> Tuple[Tensor, Tensor]:
         """Tokens after the last norm, before the projection.

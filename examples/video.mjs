@@ -16,7 +16,7 @@ async function* frames(count) {
 }
 
 const segmenter = await Segmenter.load(bundle);
-const words = ['cat', 'taxi', 'banana', 'grass', 'night sky|starry sky', 'snow'];
+const words = ['night sky', 'curtain', 'pencil', 'mushroom', 'luggage|suitcase', 'rhinoceros'];
 for await (const { index, segmentation } of segmentVideo(segmenter, frames(6), words)) {
   const found = segmentation.segments.map(({ id, className }) => `${className} ${id}`);
   console.log(`frame ${index}: ${found.join(', ')}`);

@@ -89,8 +89,7 @@ describe('examples', () => {
 
   it('follow things, as docs/video.md says', async () => {
     const picture = 'test/fixtures/images/scene.jpg';
-    const bundle = 'models/bundles/tiny-fc-clip.pt';
-    const { status, stdout } = await runNode(['examples/video.mjs', picture, bundle]);
+    const { status, stdout } = await runNode(['examples/video.mjs', picture]);
     expect(status).toBe(0);
     expect(stdout.trim().split('\n')).toHaveLength(6);
     expect(read('docs/video.md')).toContain('../examples/video.mjs');

@@ -98,10 +98,7 @@ export interface NativeModel {
     images: NativeTensor,
     textEmbeddings: NativeTensor,
   ): Promise<NativeTensor[]>;
-  /**
-   * uint8 [B, H, W, 3] → tokens float32 [B, h, w, W], embeddings float32 [B, h, w, D], and sizes as
-   * above.
-   */
+  /** uint8 [B, H, W, 3] → float32 tokens [B, h, w, W], embeddings [B, h, w, D]; sizes as above. */
   encodePatches(job: NativeJob, images: NativeTensor): Promise<NativeTensor[]>;
   /** Runs the stage methods that the manifest names one after the other; milliseconds by stage. */
   profile(

@@ -59,7 +59,7 @@ describe('the end of a process', () => {
   it('waits for a promise in flight', async () => {
     const body = `${loadInside}
       model.proposeMasks(native.createJob(), image).then((all) => console.log('got', all.length));`;
-    await expectOutput(runScript(body), 'got 6');
+    await expectOutput(runScript(body), 'got 7');
   });
 
   it.each([0, 1, 5, 15, 30])(

@@ -53,6 +53,7 @@ def test_the_manifest_says_what_the_contract_asks(written):
         "mask_valid",
         "network_size",
         "valid_size",
+        "query_embeddings",
     ]
     assert manifest["stages"][0] == "stage_preprocess"
     assert manifest["tokenizer"] == {
@@ -102,7 +103,7 @@ def test_the_hash_covers_the_weights_and_not_the_manifest(written, tmp_path):
         with zipfile.ZipFile(written) as source, zipfile.ZipFile(changed, "w") as target:
             for info in source.infolist():
                 content = source.read(info)
-                if info.filename == f"small/{record}":
+                if info.filename == f"{written.stem}/{record}":
                     content = content[:-1] + bytes([content[-1] ^ 1])
                 target.writestr(info.filename, content)
         assert (weights_sha256(changed) == weights_sha256(written)) == same, record

@@ -34,10 +34,6 @@ _EXAMPLES = """examples:
     python -m lexiseg_models export fc-clip --config rn50 --checkpoint fcclip_rn50.pth \\
         --clip timm/resnet50_clip.openai --out fc-clip-rn50.pt
 
-  patches of DINOv2 that shall meet CLIP's texts, the embedder between them at random:
-    python -m lexiseg_models export pacl --config dinov2_vit_b_14 --random-init \\
-        --tower dinov2_vitb14_pretrain.pth --clip ViT-B-16.pt --trainable --out to-align.pt
-
   a network to train: CLIP's own weights, decoders at random, the loss in the graph:
     python -m lexiseg_models export fc-clip --config convnext_large_d_320 --random-init \\
         --clip open_clip_model.safetensors --trainable --out to-train.pt

@@ -13,7 +13,7 @@ from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import parse_tower
 from lexiseg_models.objectives.patch_alignment import compatibility
 from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
-from lexiseg_models.parts.dense import PatchGrid
+from lexiseg_models.parts.dense import DenseConfig, PatchGrid
 from lexiseg_models.parts.dino_transformer import DinoTransformer, DinoTransformerConfig
 from lexiseg_models.parts.patch_embedder import PatchEmbedder
 from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
@@ -42,21 +42,6 @@ _SECTIONS = (
 _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 _TOWERS = ("vision-transformer", "dino-transformer")
 _EMBEDDERS = ("residual", "projection")
-
-
-@dataclass(frozen=True)
-class DenseConfig:
-    """How patches become a map of classes.
-
-    Attributes:
-        embedder: "residual" (PACL's vision embedder) or "projection" (CLIP's own, untrained).
-        stride: pixels from one patch to the next, 1 to the patch size.
-        exact: sample scores at patch centres (True), or resize the grid as if it filled the image.
-    """
-
-    embedder: str
-    stride: int
-    exact: bool
 
 
 @dataclass(frozen=True)
@@ -280,13 +265,14 @@ def keep_float32(config: PaclConfig) -> Tuple[str, ...]:
 def build_parts(config: PaclConfig) -> Dict[str, Any]:
     """The parts of the method with fresh weights, by the names of its constructor."""
     width, tower = config.embedding_dim, config.image_tower
+    aligned = config.dense.embedder == "residual"
+    embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
+    # After the embedder: what a seed gives must not change.
     image_tower: nn.Module = (
         DinoTransformer(tower)
         if isinstance(tower, DinoTransformerConfig)
         else VisionTransformer(tower, embedding_dim=width)
     )
-    aligned = config.dense.embedder == "residual"
-    embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
     return {
         "preprocess": Preprocess(config.image),
         "image_tower": image_tower,

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """How patches become a map of classes.
+
+    Attributes:
+        embedder: "residual" (PACL's vision embedder) or "projection" (CLIP's own, untrained).
+        stride: pixels from one patch to the next, 1 to the patch size.
+        exact: sample scores at patch centres (True), or resize the grid as if it filled the image.
+    """
+
+    embedder: str
+    stride: int
+    exact: bool
 
 
 class PatchGrid(nn.Module):

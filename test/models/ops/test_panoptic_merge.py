@@ -136,7 +136,7 @@ def test_nothing_to_show_is_unlabelled(kind):
     threshold = 1.0 if kind == "below the threshold" else 0.0
     result = _run(masks, scores, labels, thing, Geometry(16, 16, 16, 16, 7, 9), (threshold, 0.8))
     assert torch.equal(result.segment_ids, torch.zeros(7, 9, dtype=torch.int32))
-    assert result[1:] == ([], [], [], [])
+    assert result[1:] == ([], [], [], [], [])
 
 
 def test_what_is_not_a_number_loses():

@@ -71,7 +71,7 @@ TEST("the tiny bundle loads, and its methods give the shapes of the contract") {
   EXPECT(text.dim() == 2 && text.size(0) == 3 && text.scalar_type() == at::kFloat);
   EXPECT((text.norm(2, 1) - 1).abs().max().item<float>() < 1e-4);
   const auto proposals = model->propose_masks(some_image(120, 160));
-  EXPECT(proposals.size() == 6 && proposals[0].dim() == 4);
+  EXPECT(proposals.size() == 7 && proposals[0].dim() == 4);
   const at::Tensor counts = at::ones({3}, at::kLong);
   const at::Tensor log_probs =
       model->classify_masks(proposals, text, counts, at::zeros({3}, at::kBool));
@@ -151,7 +151,7 @@ TEST("images of every lawful size run") {
   const auto model = load(tiny_bundle());
   for (const auto& [height, width] :
        {std::pair<int64_t, int64_t>{1, 1}, {1, 500}, {500, 2}, {33, 31}}) {
-    EXPECT(model->propose_masks(some_image(height, width)).size() == 6);
+    EXPECT(model->propose_masks(some_image(height, width)).size() == 7);
   }
 }
 

@@ -3,18 +3,21 @@
 import { videoFacts, videoGroupTable } from '../evaluation/video/report-html.js';
 import type { VideoReport } from '../index.js';
 import { type BundleFlags, loadBundle } from './bundle-option.js';
-import { OutputFolder } from './output-folder.js';
+import { UsageError } from './exit.js';
+import { writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
+import { type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
-export interface VideoEvalFlags extends BundleFlags {
+export interface VideoEvalFlags extends BundleFlags, ThresholdFlags {
   data: string;
   split: 'train' | 'val';
   vocab?: string;
+  task?: unknown;
+  boundary?: unknown;
+  background?: unknown;
   names: 'engineered' | 'plain' | 'both';
   templates: 'bundle' | 'photo' | 'bare';
   limit?: number;
-  objectMask?: number;
-  overlap?: number;
   out?: string;
   json?: boolean;
 }
@@ -22,25 +25,27 @@ export interface VideoEvalFlags extends BundleFlags {
 /** Name of the layout beside those of images. */
 export const VIDEO_DATASET = 'vipseg';
 
+/** Of images only; given for videos they would be passed over in silence. */
+const OF_IMAGES = ['task', 'boundary', 'background'] as const;
+
 export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): Promise<void> {
+  const given = OF_IMAGES.find((name) => flags[name] !== undefined);
+  if (given !== undefined) throw new UsageError(`--${given} is for images, not for videos`);
+  const { names } = flags;
+  if (names === 'both') throw new UsageError('--names both is for images, not for videos');
   const progress = new ProgressLine({ quiet: flags.json === true });
   const { evaluateVideo, openVipseg, readVocabulary, videoReportHtml } = await import(
     '../index.js'
   );
   progress.step(`reading ${flags.data}`);
   const dataset = await openVipseg(flags.data, flags.split);
-  const naming = flags.names === 'plain' ? 'plain' : 'engineered';
-  const vocabulary = flags.vocab && readVocabulary(flags.vocab, naming).classes;
+  const vocabulary = flags.vocab && readVocabulary(flags.vocab, names).classes;
   const segmenter = await loadBundle(flags, progress, signal);
   try {
-    const { objectMask, overlap } = flags;
     const report = await evaluateVideo(segmenter, dataset, {
       ...(vocabulary ? { vocabulary } : {}),
       templates: flags.templates,
-      thresholds: {
-        ...(objectMask === undefined ? {} : { objectMask }),
-        ...(overlap === undefined ? {} : { overlap }),
-      },
+      thresholds: thresholdsOf(flags),
       limit: flags.limit,
       onProgress: ({ done, total }) => progress.fraction('scoring', done, total),
       signal,
@@ -49,13 +54,7 @@ export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): P
     if (flags.json === true) printJson(report);
     else print(summary(report));
     if (flags.out === undefined) return;
-    const folder = new OutputFolder(flags.out);
-    for (const [name, content] of [
-      ['report.json', `${JSON.stringify(report, null, 1)}\n`],
-      ['report.html', videoReportHtml(report)],
-    ] as const) {
-      progress.step(`wrote ${await folder.write(name, content)}`);
-    }
+    await writeReport(flags.out, 'report', { report, html: videoReportHtml(report) }, progress);
   } finally {
     progress.clear();
     await segmenter.dispose();

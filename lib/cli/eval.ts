@@ -7,25 +7,18 @@ import type {
   GroupScores,
   SegmentationDataset,
   Task,
-  Thresholds,
 } from '../index.js';
-import {
-  addBundleOptions,
-  type BundleFlags,
-  loadBundle,
-  nonNegative,
-  share,
-  wholeNumber,
-} from './bundle-option.js';
+import { addBundleOptions, type BundleFlags, loadBundle, wholeNumber } from './bundle-option.js';
 import { scoreVideos, VIDEO_DATASET } from './eval-video.js';
-import { OutputFolder } from './output-folder.js';
+import { writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
+import { addThresholdOptions, type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
 const TASKS: readonly Task[] = ['panoptic', 'semantic', 'instance'];
 
 type Naming = 'engineered' | 'plain';
 
-interface EvalFlags extends BundleFlags {
+interface EvalFlags extends BundleFlags, ThresholdFlags {
   dataset: DatasetKind | typeof VIDEO_DATASET;
   data: string;
   split: 'train' | 'val';
@@ -35,9 +28,6 @@ interface EvalFlags extends BundleFlags {
   templates: 'bundle' | 'photo' | 'bare';
   limit?: number;
   boundary?: boolean;
-  objectMask?: number;
-  overlap?: number;
-  entropy?: number;
   background?: 'word' | 'unlabelled';
   out?: string;
   json?: boolean;
@@ -80,9 +70,6 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
         .choices(['bundle', 'photo', 'bare'])
         .default('bundle'),
     )
-    .option('--object-mask <p>', 'least class probability of a mask in a panoptic map', share)
-    .option('--overlap <p>', 'least share of itself that a mask must win there', share)
-    .option('--entropy <nats>', 'bundles without masks: most entropy of a pixel', nonNegative)
     .addOption(
       new Option(
         '--background <kind>',
@@ -94,8 +81,9 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
     .option('-o, --out <folder>', 'write the report there')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', HELP);
-  addBundleOptions(command).action((bundle: string | undefined, flags: EvalFlags) =>
-    score({ ...flags, ...(bundle === undefined ? {} : { bundle }) }, signal),
+  addThresholdOptions(addBundleOptions(command)).action(
+    (bundle: string | undefined, flags: EvalFlags) =>
+      score({ ...flags, ...(bundle === undefined ? {} : { bundle }) }, signal),
   );
 }
 
@@ -139,14 +127,10 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
       reports.push(report);
       if (flags.json !== true) print(`${summary(report)}\n`);
       if (flags.out === undefined) continue;
-      const folder = new OutputFolder(flags.out);
       const stem = namings.length > 1 ? `report-${namings[index]}` : 'report';
       const pictures = await reportPictures(segmenter, dataset, report, options);
-      const written = [
-        await folder.write(`${stem}.json`, `${JSON.stringify(report, null, 1)}\n`),
-        await folder.write(`${stem}.html`, reportHtml(report, pictures)),
-      ];
-      for (const file of written) progress.step(`wrote ${file}`);
+      const html = reportHtml(report, pictures);
+      await writeReport(flags.out, stem, { report, html }, progress);
     }
     const [first, second] = reports as [EvaluationReport, EvaluationReport?];
     if (flags.json === true) printJson(second === undefined ? first : reports);
@@ -154,14 +138,6 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   } finally {
     await segmenter.dispose();
   }
-}
-
-function thresholdsOf({ objectMask, overlap, entropy }: EvalFlags): Partial<Thresholds> {
-  return {
-    ...(objectMask === undefined ? {} : { objectMask }),
-    ...(overlap === undefined ? {} : { overlap }),
-    ...(entropy === undefined ? {} : { entropy }),
-  };
 }
 
 /** The words for the classes of the data: a vocabulary's, or the data's own. */

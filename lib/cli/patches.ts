@@ -9,7 +9,7 @@ import {
   share,
   wholeNumber,
 } from './bundle-option.js';
-import { OutputFolder } from './output-folder.js';
+import { writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 
 interface PatchFlags extends BundleFlags {
@@ -77,13 +77,7 @@ async function measure(flags: PatchFlags, signal: AbortSignal): Promise<void> {
       print(formatTable(head, patchFacts(report)));
     }
     if (flags.out === undefined) return;
-    const folder = new OutputFolder(flags.out);
-    for (const [name, content] of [
-      ['patches.json', `${JSON.stringify(report, null, 1)}\n`],
-      ['patches.html', patchReportHtml(report)],
-    ] as const) {
-      progress.step(`wrote ${await folder.write(name, content)}`);
-    }
+    await writeReport(flags.out, 'patches', { report, html: patchReportHtml(report) }, progress);
   } finally {
     progress.clear();
     await segmenter.dispose();

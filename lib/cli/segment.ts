@@ -14,30 +14,23 @@ import {
   type BundleFlags,
   type ClassFlags,
   loadWithClasses,
-  nonNegative,
-  share,
-  wholeNumber,
 } from './bundle-option.js';
 import { codeOf, EXIT, printError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
 import { formatTable, ProgressLine, plain, print } from './terminal.js';
+import { addThresholdOptions, type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
 const KINDS = ['json', 'labels', 'coco', 'geojson', 'overlay'] as const;
 
 type Kind = (typeof KINDS)[number];
 
-interface SegmentFlags extends BundleFlags, ClassFlags {
+interface SegmentFlags extends BundleFlags, ClassFlags, ThresholdFlags {
   task?: Task;
   out?: string;
   write?: Kind[];
   overlay?: boolean;
   json?: boolean;
   size?: { width: number; height: number };
-  entropy?: number;
-  objectMask?: number;
-  overlap?: number;
-  minScore?: number;
-  topK?: number;
 }
 
 const HELP = `
@@ -59,7 +52,7 @@ export function addSegmentCommand(program: Command, signal: AbortSignal): void {
     .command('segment')
     .description('find the classes you name in images')
     .argument('<image...>', 'image files');
-  addBundleOptions(addClassOptions(command))
+  addThresholdOptions(addBundleOptions(addClassOptions(command)))
     .addOption(
       new Option(
         '-t, --task <name>',
@@ -75,11 +68,6 @@ export function addSegmentCommand(program: Command, signal: AbortSignal): void {
     .option('--overlay', 'also write a picture with the segments drawn on it')
     .option('--json', 'print each result as one line of JSON')
     .option('--size <WxH>', "size of the result (default: the image's)", readSize)
-    .option('--entropy <nats>', 'bundles without masks: most entropy of a pixel', nonNegative)
-    .option('--object-mask <p>', 'panoptic: least class probability of a mask', share)
-    .option('--overlap <p>', 'panoptic: least share of itself that a mask must win', share)
-    .option('--min-score <p>', 'instance: least score', share)
-    .option('--top-k <n>', 'instance: how many candidates', wholeNumber)
     .addHelpText('after', HELP)
     .action((images: string[], flags: SegmentFlags) => segmentAll(images, flags, signal));
 }
@@ -164,17 +152,10 @@ async function segmentOne(work: OneImage, signal: AbortSignal): Promise<void> {
 
 function optionsOf(flags: SegmentFlags, { tasks }: Manifest): SegmentOptions {
   const usual = tasks.includes('panoptic') ? 'panoptic' : tasks[0];
-  const { entropy, objectMask, overlap, minScore, topK } = flags;
   return {
     task: flags.task ?? usual,
     outputSize: flags.size,
-    thresholds: {
-      ...(entropy === undefined ? {} : { entropy }),
-      ...(objectMask === undefined ? {} : { objectMask }),
-      ...(overlap === undefined ? {} : { overlap }),
-      ...(minScore === undefined ? {} : { instanceScore: minScore }),
-      ...(topK === undefined ? {} : { instanceTopK: topK }),
-    },
+    thresholds: thresholdsOf(flags),
   };
 }
 

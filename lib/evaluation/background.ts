@@ -4,7 +4,8 @@ import { LexisegError } from '../errors.js';
 import { oneOf, type Task } from '../options.js';
 import type { VocabularyClass } from '../text/classes.js';
 
-const NAME = 'background';
+/** What data sets call the class that says only that nothing is there. */
+export const BACKGROUND = 'background';
 
 /** Where it stands among the classes of the data. */
 export class Background {
@@ -44,14 +45,14 @@ export function backgroundOf(
 ): Background | undefined {
   oneOf(meaning, ['word', 'unlabelled'], 'options.background');
   if (meaning === 'word') return undefined;
-  const index = dataset.classes.findIndex(({ name }) => name === NAME);
+  const index = dataset.classes.findIndex(({ name }) => name === BACKGROUND);
   const found = dataset.classes[index];
   if (found !== undefined && tasks.every((task) => task === 'semantic')) {
     return new Background(index, found);
   }
   const reason =
     found === undefined
-      ? `${dataset.name} has no class "${NAME}"`
+      ? `${dataset.name} has no class "${BACKGROUND}"`
       : 'only semantic maps leave pixels unlabelled';
   throw new LexisegError(
     'ERR_UNSUPPORTED',

@@ -14,6 +14,7 @@ import {
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
 import { backgroundOf } from './background.js';
+import { classInputs } from './class-inputs.js';
 import type { EvaluationReport } from './report.js';
 import { Scores } from './scores.js';
 
@@ -146,20 +147,5 @@ function tasksOf(
     `${dataset.name} has the truth of ${dataset.tasks.join(', ')} segmentation, ` +
       `not of ${unknown ?? segmenter.manifest.tasks.join(', ')}`,
     { details: { dataset: dataset.tasks, wanted, bundle: segmenter.manifest.tasks } },
-  );
-}
-
-function classInputs(
-  dataset: SegmentationDataset,
-  given: readonly ClassInput[] | undefined,
-): readonly ClassInput[] {
-  if (given === undefined) {
-    return dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
-  }
-  if (given.length === dataset.classes.length) return given;
-  throw new LexisegError(
-    'ERR_VOCABULARY',
-    `The vocabulary has ${given.length} classes, ${dataset.name} has ${dataset.classes.length}`,
-    { details: { vocabulary: given.length, dataset: dataset.classes.length } },
   );
 }

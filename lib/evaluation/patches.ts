@@ -3,6 +3,7 @@ import { Random } from '../data/random.js';
 import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
 import { LexisegError } from '../errors.js';
 import type { PatchEmbeddings } from '../inference/dense.js';
+import { product, unit, unitRows } from '../inference/unit-vectors.js';
 import {
   type CallOptions,
   checkCallback,
@@ -15,6 +16,8 @@ import {
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
 import type { Vocabulary } from '../vocabulary.js';
+import { BACKGROUND } from './background.js';
+import { classInputs } from './class-inputs.js';
 import { type Roc, rocOf } from './roc.js';
 
 export interface PatchOptions extends CallOptions {
@@ -53,8 +56,6 @@ const KEYS = [
   'onProgress',
   'signal',
 ];
-/** A class that says only that nothing is there. */
-const BACKGROUND = 'background';
 /** Patches that are compared with each other at most; their tokens are kept. */
 const MOST_KEPT = 20_000;
 
@@ -69,8 +70,8 @@ interface Patch {
  * Semantic coherence of a bundle's tower and patch classification accuracy of its patches. A patch
  * has the class of most of its pixels; background and void are left out.
  *
- * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without `encode_patches`, `ERR_DATA` for data
- *   without two patches of one class.
+ * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without `encode_patches`, `ERR_VOCABULARY` for
+ *   a vocabulary of another size than the data's, `ERR_DATA` for data without two patches of one class.
  */
 export async function evaluatePatches(
   segmenter: Segmenter,
@@ -85,8 +86,7 @@ export async function evaluatePatches(
   const seed = integerIn(options.seed ?? 0, 0, 2 ** 31, 'options.seed');
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const images = Math.min(limit, dataset.length);
-  const names = dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
-  const vocabulary = await segmenter.createVocabulary(options.vocabulary ?? names, {
+  const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
     templates,
     duplicates: 'keep',
     signal,
@@ -108,7 +108,7 @@ export async function evaluatePatches(
           right[group] += hit;
           total[group]++;
         }
-        const token = unit(rowOf(found.tokens, place, found));
+        const token = unit(rowOf(found.tokens, place, found).slice());
         keep(kept, { image: index, classIndex, token }, total.all, random);
       }
       options.onProgress?.({ done: index + 1, total: images });
@@ -162,23 +162,19 @@ function* labelledPatches(
 
 /** The class of the word that an embedding is most like. */
 class Words {
-  readonly #embeddings: Float32Array;
+  readonly #embeddings: readonly Float32Array[];
   readonly #classOf: readonly number[];
 
-  constructor(vocabulary: Vocabulary) {
-    this.#embeddings = (vocabulary.classEmbeddings.data as Float32Array).slice();
-    this.#classOf = vocabulary.classes.flatMap(({ synonyms }, index) => synonyms.map(() => index));
+  constructor({ classes, classEmbeddings }: Vocabulary) {
+    this.#classOf = classes.flatMap(({ synonyms }, index) => synonyms.map(() => index));
+    this.#embeddings = unitRows(classEmbeddings.data as Float32Array, this.#classOf.length);
   }
 
   best(embedding: Float32Array): number {
     let [best, most] = [-1, -Infinity];
-    for (const [row, classIndex] of this.#classOf.entries()) {
-      const from = row * embedding.length;
-      let cosine = 0;
-      for (let i = 0; i < embedding.length; i++) {
-        cosine += (embedding[i] as number) * (this.#embeddings[from + i] as number);
-      }
-      if (cosine > most) [best, most] = [classIndex, cosine];
+    for (const [row, word] of this.#embeddings.entries()) {
+      const likeness = product(embedding, word);
+      if (likeness > most) [best, most] = [this.#classOf[row] as number, likeness];
     }
     return best;
   }
@@ -202,7 +198,9 @@ function compare(
 ): { same: Float32Array; other: Float32Array } {
   const ofClass = new Map<number, Patch[]>();
   for (const patch of patches) {
-    ofClass.set(patch.classIndex, [...(ofClass.get(patch.classIndex) ?? []), patch]);
+    const list = ofClass.get(patch.classIndex);
+    if (list === undefined) ofClass.set(patch.classIndex, [patch]);
+    else list.push(patch);
   }
   const half = Math.ceil(pairs / 2);
   const same: number[] = [];
@@ -229,15 +227,4 @@ function compare(
 function rowOf(values: Float32Array, row: number, grid: PatchEmbeddings): Float32Array {
   const width = values.length / (grid.rows * grid.columns);
   return values.subarray(row * width, (row + 1) * width);
-}
-
-function unit(vector: Float32Array): Float32Array {
-  const length = Math.sqrt(product(vector, vector));
-  return vector.map((value) => value / length);
-}
-
-function product(one: Float32Array, other: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < one.length; i++) sum += (one[i] as number) * (other[i] as number);
-  return sum;
 }

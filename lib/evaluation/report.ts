@@ -1,5 +1,6 @@
 /** What an evaluation found, as plain data. */
 import type { PrecisionScore } from './average-precision.js';
+import type { ClassGroup } from './class-groups.js';
 import type { SemanticScore } from './confusion.js';
 import type { PanopticScore } from './panoptic-quality.js';
 
@@ -44,8 +45,7 @@ export interface EvaluationReport {
   readonly dataset: string;
   readonly vocabulary: string;
   readonly images: number;
-  /** By group: `all`, `seen`, `unseen`, `things`, `stuff`. */
-  readonly groups: Readonly<Record<string, GroupScores>>;
+  readonly groups: Readonly<Record<ClassGroup, GroupScores>>;
   /** Harmonic means of seen and unseen; NaN where either is missing. */
   readonly harmonic: { readonly pq: number; readonly miou: number };
   /** Share of all pixels that the semantic map has right. */

@@ -9,6 +9,7 @@ import type { VocabularyClass } from '../text/classes.js';
 import { AveragePrecision } from './average-precision.js';
 import type { Background } from './background.js';
 import { boundaryOf, boundaryWidth, maskIou } from './boundary.js';
+import { harmonicMean, scoreGroups } from './class-groups.js';
 import { Confusion } from './confusion.js';
 import { Overlap } from './overlap.js';
 import { type ImageQuality, matchSegments, PanopticQuality } from './panoptic-quality.js';
@@ -115,16 +116,7 @@ export class Scores {
   }
 
   report(facts: Facts): EvaluationReport {
-    const indices = [...this.#classes.keys()];
-    const where = (holds: (one: VocabularyClass) => boolean): number[] =>
-      indices.filter((index) => holds(this.#classes[index] as VocabularyClass));
-    const groups = {
-      all: this.#group(indices),
-      seen: this.#group(where(({ seen }) => seen)),
-      unseen: this.#group(where(({ seen }) => !seen)),
-      things: this.#group(where(({ thing }) => thing)),
-      stuff: this.#group(where(({ thing }) => !thing)),
-    };
+    const groups = scoreGroups(this.#classes, (classes) => this.#group(classes));
     const { seen, unseen } = groups;
     const images = this.#panopticMaps.length > 0 ? this.#panopticMaps : this.#labelMaps;
     return {
@@ -179,8 +171,6 @@ function qualityOfImage({ matches, falsePositives, falseNegatives }: ImageQualit
   const total = matches.length + (falsePositives.length + falseNegatives.length) / 2;
   return total === 0 ? 1 : matches.reduce((sum, { iou }) => sum + iou, 0) / total;
 }
-
-const harmonicMean = (a = Number.NaN, b = Number.NaN): number => (2 * a * b) / (a + b);
 
 function maskOf(ids: Int32Array | Uint32Array, id: number): Uint8Array {
   const mask = new Uint8Array(ids.length);

@@ -134,11 +134,6 @@ export class VideoWriter {
     if (ending.status !== 0) this.#refuse(ending);
   }
 
-  /** Leaves the file as it is. */
-  abandon(): void {
-    this.#child?.kill('SIGKILL');
-  }
-
   #refuse({ status, complaint }: Ending): never {
     throw videoError(this.#path, complaint || `ffmpeg ended with ${status}`);
   }

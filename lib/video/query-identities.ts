@@ -1,7 +1,8 @@
 /** Who is who from one frame to the next, by what the decoder made of each query. */
+
+import { blend, product, unitRows } from '../inference/unit-vectors.js';
 import { callNative } from '../job.js';
 import { native } from '../native.js';
-import { blend, cosine, unitRows } from './embedding.js';
 import type { Association, FrameThings, Tracking } from './tracking.js';
 
 /** What a query was, as long as anything is remembered of it. */
@@ -67,7 +68,7 @@ export class QueryIdentities implements Association {
     const cost = new Float32Array(embeddings.length * slots.length);
     for (const [row, embedding] of embeddings.entries()) {
       for (const [column, slot] of slots.entries()) {
-        cost[row * slots.length + column] = -cosine(embedding, slot.embedding);
+        cost[row * slots.length + column] = -product(embedding, slot.embedding);
       }
     }
     return callNative(() => native().assign(cost, embeddings.length, slots.length));
@@ -77,7 +78,7 @@ export class QueryIdentities implements Association {
     const { association, leastSimilarity } = this.#tracking;
     const same =
       association === 'none' ||
-      (this.#remembers(slot) && cosine(slot.embedding, embedding) >= leastSimilarity);
+      (this.#remembers(slot) && product(slot.embedding, embedding) >= leastSimilarity);
     if (slot.identity === undefined || !same) {
       slot.identity = this.#fresh();
       slot.embedding = embedding;

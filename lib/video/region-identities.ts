@@ -1,7 +1,8 @@
 /** Who is who from one frame to the next, by where things were and what they are like. */
+
+import { blend, product, unitRows } from '../inference/unit-vectors.js';
 import { callNative } from '../job.js';
 import { native } from '../native.js';
-import { blend, cosine, unitRows } from './embedding.js';
 import type { Association, FrameThings, SeenThing, Tracking } from './tracking.js';
 
 /** What is remembered of a thing. */
@@ -85,7 +86,7 @@ export class RegionIdentities implements Association {
     const { leastSimilarity } = this.#tracking;
     const likeness = (thing: SeenThing, track: Track): [iou: number, similarity: number] => [
       overlaps(thing, track),
-      cosine(embeddings[thing.query] as Float32Array, track.embedding),
+      product(embeddings[thing.query] as Float32Array, track.embedding),
     ];
     const cost = new Float32Array(things.length * tracks.length);
     for (const [row, thing] of things.entries()) {

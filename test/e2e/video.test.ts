@@ -229,5 +229,12 @@ describe('moving scenes', () => {
     expect(status).toBe(0);
     expect(stdout).toContain('STQ');
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('mVC 8');
+    for (const extra of [['--task', 'semantic'], ['--boundary'], ['--names', 'both']]) {
+      const refused = await lexiseg([...args, ...extra]);
+      expect(refused.status).toBe(2);
+      expect(refused.stderr).toContain('is for images');
+    }
+    const two = { vocabulary: ['a thing', 'another'] };
+    await expect(evaluateVideo(segmenter, dataset, two)).rejects.toThrow(/The vocabulary has 2/);
   }, 120_000);
 });

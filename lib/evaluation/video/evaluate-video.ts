@@ -14,6 +14,8 @@ import {
 import type { Segmenter } from '../../segmenter.js';
 import type { ClassInput, VocabularyClass } from '../../text/classes.js';
 import { segmentVideo, type VideoFrame, type VideoOptions } from '../../video/segment-video.js';
+import { type ClassGroup, harmonicMean, scoreGroups } from '../class-groups.js';
+import { classInputs } from '../class-inputs.js';
 import { Confusion } from '../confusion.js';
 import type { PanopticScore } from '../panoptic-quality.js';
 import { AssociationQuality } from './association-quality.js';
@@ -50,8 +52,7 @@ export interface VideoReport {
   readonly dataset: string;
   readonly videos: number;
   readonly frames: number;
-  /** By group: `all`, `seen`, `unseen`, `things`, `stuff`. */
-  readonly groups: Readonly<Record<string, VideoScores>>;
+  readonly groups: Readonly<Record<ClassGroup, VideoScores>>;
   /** Harmonic mean of the mIoU of seen and unseen classes. */
   readonly harmonicMiou: number;
   /** √(association · segmentation). */
@@ -84,7 +85,8 @@ const KEYS = [
 /**
  * VPQ, STQ, mVC and mIoU of a bundle on videos.
  *
- * @throws LexisegError `ERR_DATA` for what the data has wrong, and as {@link segmentVideo}.
+ * @throws LexisegError `ERR_DATA` for what the data has wrong, `ERR_VOCABULARY` for a vocabulary of
+ *   another size than the data's, and as {@link segmentVideo}.
  */
 export async function evaluateVideo(
   segmenter: Segmenter,
@@ -96,8 +98,7 @@ export async function evaluateVideo(
   const most = integerIn(options.limit ?? dataset.videos.length, 1, 1e9, 'options.limit');
   const videos = dataset.videos.slice(0, most);
   const { signal, templates, thresholds, tracking, sceneCut } = options;
-  const names = dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
-  const vocabulary = await segmenter.createVocabulary(options.vocabulary ?? names, {
+  const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
     templates,
     duplicates: 'keep',
     signal,
@@ -173,22 +174,12 @@ class Sums {
   }
 
   report(): Omit<VideoReport, 'bundle' | 'dataset' | 'videos' | 'frames' | 'seconds'> {
-    const indices = [...this.#classes.keys()];
-    const where = (holds: (one: VocabularyClass) => boolean): number[] =>
-      indices.filter((index) => holds(this.#classes[index] as VocabularyClass));
-    const groups = {
-      all: this.#group(indices),
-      seen: this.#group(where(({ seen }) => seen)),
-      unseen: this.#group(where(({ seen }) => !seen)),
-      things: this.#group(where(({ thing }) => thing)),
-      stuff: this.#group(where(({ thing }) => !thing)),
-    };
-    const [seen, unseen] = [groups.seen.miou, groups.unseen.miou];
+    const groups = scoreGroups(this.#classes, (classes) => this.#group(classes));
     const { quality: associationQuality, switches, tubes } = this.#association;
-    const segmentationQuality = this.#confusion.mean(indices).miouUnion;
+    const segmentationQuality = this.#confusion.mean([...this.#classes.keys()]).miouUnion;
     return {
       groups,
-      harmonicMiou: (2 * seen * unseen) / (seen + unseen),
+      harmonicMiou: harmonicMean(groups.seen.miou, groups.unseen.miou),
       stq: Math.sqrt(associationQuality * segmentationQuality),
       associationQuality,
       segmentationQuality,

@@ -1,0 +1,24 @@
+/** The words that an evaluation asks for. */
+import type { SegmentationDataset } from '../data/segmentation-dataset.js';
+import { LexisegError } from '../errors.js';
+import type { ClassInput } from '../text/classes.js';
+
+/**
+ * Names for the classes of a data set, in its order: those given, or its own with their synonyms.
+ *
+ * @throws LexisegError `ERR_VOCABULARY` for another number of them.
+ */
+export function classInputs(
+  dataset: Pick<SegmentationDataset, 'name' | 'classes'>,
+  given: readonly ClassInput[] | undefined,
+): readonly ClassInput[] {
+  if (given === undefined) {
+    return dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
+  }
+  if (given.length === dataset.classes.length) return given;
+  throw new LexisegError(
+    'ERR_VOCABULARY',
+    `The vocabulary has ${given.length} classes, ${dataset.name} has ${dataset.classes.length}`,
+    { details: { vocabulary: given.length, dataset: dataset.classes.length } },
+  );
+}

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { clipBundle, trainClip } from './clip.mjs';
 import { drawData } from './draw-data.mjs';
-import { startMasks, trainMasks } from './masks.mjs';
+import { masksBundle, trainableMasks, trainMaskRun, trainMasks } from './masks.mjs';
 import { measure, score } from './measure.mjs';
 import { FREEZING_RUN, FREEZING_RUNS } from './recipe.mjs';
 
@@ -39,25 +39,22 @@ const { work } = values;
 mkdirSync(work, { recursive: true });
 const place = (name) => join(work, name);
 const clip = clipBundle(work);
+const masks = masksBundle(work);
 
 if (wanted('draw')) await drawData(work, signal, values.icons);
 if (wanted('clip')) await trainClip(work, work, signal);
-if (wanted('masks')) {
-  await trainMasks(work, await startMasks(work, clip), place('scenes'), { signal });
-}
-if (wanted('measure')) {
-  await measure(work, clip, place('masks.pt'), place('report'));
-}
+if (wanted('masks')) await trainMasks(work, clip, signal);
+if (wanted('measure')) await measure(work, clip, masks, place('report'));
 if (wanted('freezing')) {
   for (const [name, groups] of Object.entries(FREEZING_RUNS)) {
-    const options = { name, groups, run: FREEZING_RUN, signal };
-    const bundle = await trainMasks(work, place('masks-trainable.pt'), place('scenes'), options);
+    const run = { ...FREEZING_RUN, name, groups };
+    const bundle = await trainMaskRun(work, trainableMasks(work), run, signal);
     const { figures } = await score(bundle, place('scenes-check'));
     console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);
   }
 }
 if (wanted('ship')) {
   const bundle = join(root, 'models/bundles/demo-fc-clip.pt');
-  copyFileSync(place('masks.pt'), bundle);
+  copyFileSync(masks, bundle);
   console.log(`wrote ${bundle}`);
 }

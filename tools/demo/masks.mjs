@@ -5,7 +5,7 @@ import { openDataset, panopticData, Trainer } from '../../dist/index.js';
 import { CLASSES } from '../scenes/classes.mjs';
 import { exportBundle } from './exporter.mjs';
 import { follow } from './follow.mjs';
-import { MASK_DATA, MASK_RUN, MASK_TRAINER } from './recipe.mjs';
+import { MASK_DATA, MASK_PHASES, MASK_TRAINER } from './recipe.mjs';
 
 /** Classes whose masks are trained on, as the trainer and the data both need them. */
 const seenClasses = () =>
@@ -21,7 +21,7 @@ const ABOUT = {
 };
 
 /** A trained CLIP with decoders at random. */
-export async function startMasks(work, clip) {
+async function startMasks(work, clip) {
   const start = join(work, 'masks-start.pt');
   if (!existsSync(start)) {
     const weights = ['--random-init', '--seed', '2', '--clip', clip];
@@ -30,32 +30,43 @@ export async function startMasks(work, clip) {
   return start;
 }
 
+/** Where the bundle of the last phase is, or will be; its like to go on from ends in -trainable. */
+export const masksBundle = (work) => join(work, `masks-${MASK_PHASES.at(-1).name}.pt`);
+export const trainableMasks = (work) => masksBundle(work).replace(/\.pt$/, '-trainable.pt');
+
+/** All phases, from decoders at random. */
+export async function trainMasks(work, clip, signal) {
+  let start = await startMasks(work, clip);
+  for (const [index, { name, ...run }] of MASK_PHASES.entries()) {
+    await trainMaskRun(work, start, { ...run, name: `masks-${name}`, seed: index }, signal);
+    start = join(work, `masks-${name}-trainable.pt`);
+  }
+}
+
 /**
  * Writes NAME.pt for inference and NAME-trainable.pt to go on from.
  *
- * @param {string} work folder for runs and bundles
+ * @param {string} work folder of the drawn sets, for runs and bundles
  * @param {string} start bundle to begin with
- * @param {string} scenes folder in COCO's panoptic layout
- * @param {object} [options]
- * @param {string} [options.name] of the run
- * @param {object} [options.run] length and learning rates
- * @param {object} [options.groups] changes of the parameter groups
- * @param {number} [options.seed]
- * @param {AbortSignal} [options.signal]
+ * @param {object} run
+ * @param {string} run.name
+ * @param {string} run.scenes drawn set in COCO's panoptic layout
+ * @param {object} run.data of the recipe's, by run
+ * @param {object} [run.groups] changes of the parameter groups
+ * @param {number} [run.seed]
+ * @param {AbortSignal} [signal]
  * @returns {Promise<string>} path of the trained bundle
  */
-export async function trainMasks(work, start, scenes, options = {}) {
-  const { name = 'masks', groups, seed = 0, signal, run = MASK_RUN } = options;
+export async function trainMaskRun(work, start, run, signal) {
+  const { name, scenes, data: size, groups, seed = 0, ...schedule } = run;
   const out = join(work, `${name}.pt`);
   if (existsSync(out)) return out;
-  const dataset = await openDataset('coco-panoptic', scenes, 'train');
+  const dataset = await openDataset('coco-panoptic', join(work, scenes), 'train');
   const vocabulary = seenClasses();
   const trainer = await Trainer.open(start, { ...MASK_TRAINER, groups, vocabulary, seed, signal });
-  const data = panopticData(dataset, {
-    ...MASK_DATA,
-    classes: vocabulary.map((one) => one.name),
-  });
-  await follow(trainer.run(data, { ...run, folder: join(work, name), seed, signal }), name);
+  const classes = vocabulary.map((one) => one.name);
+  const data = panopticData(dataset, { ...MASK_DATA, ...size, classes });
+  await follow(trainer.run(data, { ...schedule, folder: join(work, name), seed, signal }), name);
   signal?.throwIfAborted();
   await trainer.exportBundle(join(work, `${name}-trainable.pt`), { trainable: true, ...ABOUT });
   await trainer.exportBundle(out, { dtype: 'bfloat16', ...ABOUT });

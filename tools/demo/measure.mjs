@@ -9,7 +9,7 @@ import {
   Segmenter,
   trainingReportHtml,
 } from '../../dist/index.js';
-import { CLIP_PHASES } from './recipe.mjs';
+import { CLIP_PHASES, MASK_PHASES } from './recipe.mjs';
 import { zeroShotAccuracy } from './zero-shot.mjs';
 
 const TASKS = ['panoptic', 'semantic'];
@@ -78,7 +78,10 @@ export async function measure(work, clip, masks, out) {
     writeFileSync(join(out, `evaluation${suffix}.html`), reportHtml(full, pictures));
     console.log(`[measure] ${name}: ${JSON.stringify(figures)}`);
   }
-  for (const run of [...CLIP_PHASES.map(({ name }) => `clip-${name}`), 'masks']) {
+  for (const run of [
+    ...CLIP_PHASES.map(({ name }) => `clip-${name}`),
+    ...MASK_PHASES.map(({ name }) => `masks-${name}`),
+  ]) {
     const log = join(work, run, 'events.jsonl');
     if (!existsSync(log)) continue;
     const lines = readFileSync(log, 'utf8').split('\n').filter(Boolean);

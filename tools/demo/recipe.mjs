@@ -23,6 +23,14 @@ export const DRAWN = {
   },
   'crops-check': { kind: 'crops', count: 4_046, seed: 900_001, classes: 'all' },
   scenes: { kind: 'scenes', count: 7_000, seed: 2, classes: 'seen', icons: MORE_STYLES },
+  'scenes-crowded': {
+    kind: 'scenes',
+    count: 7_000,
+    seed: 4,
+    classes: 'seen',
+    icons: MORE_STYLES,
+    fewest: 7,
+  },
   'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
 };
 
@@ -117,15 +125,31 @@ export const CLIP_TRAINER = {
   ema: 0.995,
 };
 
-/** Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. */
-export const MASK_RUN = {
-  steps: 4_000,
-  learningRate: 5e-4,
-  schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
-};
+/**
+ * Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. Masks
+ * are learned sooner than names: crowded scenes show twice as many things in as many pixels, and
+ * small batches make more steps of them.
+ */
+export const MASK_PHASES = [
+  {
+    name: 'sparse',
+    scenes: 'scenes',
+    steps: 4_000,
+    learningRate: 5e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
+    data: { batchSize: 8 },
+  },
+  {
+    name: 'crowded',
+    scenes: 'scenes-crowded',
+    steps: 12_000,
+    learningRate: 8e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
+    data: { batchSize: 4 },
+  },
+];
 
 export const MASK_DATA = {
-  batchSize: 8,
   imageSize: { width: 320, height: 320 },
   scale: [1.05, 1.7],
   flip: 0.5,
@@ -148,7 +172,9 @@ export const FREEZING_RUNS = {
   'masks-tuned': { image_tower: { frozen: false, learningRateMultiplier: 1 } },
 };
 export const FREEZING_RUN = {
+  scenes: 'scenes',
   steps: 250,
   learningRate: 1e-4,
   schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
+  data: { batchSize: 8 },
 };

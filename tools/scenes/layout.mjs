@@ -56,9 +56,13 @@ function patch(random, regions, width, height, region) {
   }
 }
 
-/** Objects from back to front with their sprites and poses. */
-export async function placeObjects(random, things, sprites, width, height) {
-  const count = Math.min(12, 1 + Math.floor(12 * random.next() ** 1.6));
+/** Objects in a scene at most. */
+export const MOST_OBJECTS = 12;
+
+/** Objects from back to front with their sprites and poses: `fewest` to twelve, rather few. */
+export async function placeObjects({ sprites, things, fewest = 1 }, random, width, height) {
+  const more = Math.floor((MOST_OBJECTS + 1 - fewest) * random.next() ** 1.6);
+  const count = Math.min(MOST_OBJECTS, fewest + more);
   const side = Math.min(width, height);
   const crowding = Math.min(1, Math.sqrt(7 / count));
   const chosen = [];

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { draw } from './draw.mjs';
 import { DEFAULT_SETS, IconSet } from './icon-set.mjs';
+import { MOST_OBJECTS } from './layout.mjs';
 import { contactSheet } from './sheet.mjs';
 import { writeCrops } from './write-crops.mjs';
 import { writeScenes } from './write-scenes.mjs';
@@ -28,6 +29,13 @@ const whole = (text) => {
 const side = (text) => {
   const value = whole(text);
   if (value < 16 || value > 1024) throw new InvalidArgumentError('expected 16 to 1024');
+  return value;
+};
+const objects = (text) => {
+  const value = whole(text);
+  if (value < 1 || value > MOST_OBJECTS) {
+    throw new InvalidArgumentError(`expected 1 to ${MOST_OBJECTS}`);
+  }
   return value;
 };
 const frames = (text) => {
@@ -55,7 +63,7 @@ function worldCommand(name, description) {
     .option('--threads <number>', 'worker threads; default: all cores', whole);
 }
 
-const worldOf = (kind, { seed, classes, icons, plain, side, frames }) => ({
+const worldOf = (kind, { seed, classes, icons, plain, side, frames, fewest }) => ({
   kind,
   seed,
   icons,
@@ -63,6 +71,7 @@ const worldOf = (kind, { seed, classes, icons, plain, side, frames }) => ({
   plain,
   side,
   frames,
+  fewest,
 });
 
 /** Progress on a line of its own on a terminal, else a line at every tenth. */
@@ -99,6 +108,7 @@ program.addCommand(
   worldCommand('scenes', 'scenes as a COCO panoptic data set with captions')
     .argument('<folder>')
     .option('--count <number>', 'how many', whole, 100)
+    .option('--fewest <number>', `objects in a scene, up to ${MOST_OBJECTS}`, objects, 1)
     .action((folder, options) => perform('scenes', folder, options, writeScenes)),
 );
 program.addCommand(

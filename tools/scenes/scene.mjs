@@ -22,13 +22,14 @@ import { texture } from './texture.mjs';
  * @param {import('./sprite.mjs').SpriteCache} world.sprites
  * @param {object[]} world.things classes that objects are chosen from
  * @param {object[]} world.stuff classes that backgrounds are chosen from
+ * @param {number} [world.fewest] objects at least
  * @returns {Promise<Scene>}
  */
-export async function drawScene({ sprites, things, stuff: stuffClasses }, seed, index) {
+export async function drawScene(world, seed, index) {
   const random = new Random('scene', seed, index);
   const [width, height] = frameSize(random);
-  const { stuff, regions } = layStuff(random, stuffClasses, width, height);
-  const placed = await placeObjects(random, things, sprites, width, height);
+  const { stuff, regions } = layStuff(random, world.stuff, width, height);
+  const placed = await placeObjects(world, random, width, height);
   const { objects, owners } = visibleObjects(placed, width, height);
 
   const picture = new Picture(width, height);

@@ -62,7 +62,7 @@ async function composeShot(random, { sprites, things, stuff: choice, numberOf },
     const frame = { width: wide, height: high, zoom: random.logarithmic(0.7, 1.6) };
     background.fill(texture(name, random, frame), (at) => regions[at] === region);
   }
-  const placed = await placeObjects(random, things, sprites, wide, high);
+  const placed = await placeObjects({ sprites, things }, random, wide, high);
   const objects = placed.map(({ sceneClass, sprite, pose }, i) => ({
     sprite,
     pose,

@@ -8,7 +8,7 @@ import { drawScene } from './scene.mjs';
 import { SpriteCache } from './sprite.mjs';
 import { drawVideo } from './video.mjs';
 
-const { kind, seed, icons, classes, plain, side, frames } = workerData;
+const { kind, seed, icons, classes, plain, side, frames, fewest } = workerData;
 // Threads come from workers: one picture per thread wastes least.
 sharp.concurrency(1);
 sharp.cache(false);
@@ -20,7 +20,7 @@ const drawable = (list) =>
   );
 
 async function scene(index) {
-  const world = { sprites, things: drawable(THINGS), stuff: drawable(STUFF) };
+  const world = { sprites, things: drawable(THINGS), stuff: drawable(STUFF), fewest };
   const drawn = await drawScene(world, seed, index);
   const { width, height, segments, ids, captions, jpeg } = drawn;
   const rgb = Buffer.alloc(3 * ids.length);

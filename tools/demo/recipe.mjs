@@ -142,7 +142,7 @@ export const MASK_PHASES = [
   {
     name: 'crowded',
     scenes: 'scenes-crowded',
-    steps: 12_000,
+    steps: 9_000,
     learningRate: 8e-4,
     schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
     data: { batchSize: 4 },

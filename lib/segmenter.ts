@@ -69,17 +69,14 @@ export class Segmenter implements AsyncDisposable {
     model: NativeModel;
     encoder: TextEncoder;
   }) {
-    this.path = parts.path;
-    this.manifest = parts.manifest;
-    this.label = labelBundle(parts.path, parts.manifest);
-    this.#model = parts.model;
-    this.info = Object.freeze(callNative(() => parts.model.info()));
-    this.#encoder = parts.encoder;
-    this.#pipeline = new Pipeline({
-      model: parts.model,
-      manifest: parts.manifest,
-      label: this.label,
-    });
+    const { path, manifest, model, encoder } = parts;
+    this.path = path;
+    this.manifest = manifest;
+    this.label = labelBundle(path, manifest);
+    this.#model = model;
+    this.info = Object.freeze(callNative(() => model.info()));
+    this.#encoder = encoder;
+    this.#pipeline = new Pipeline({ model, manifest, label: this.label });
   }
 
   /**
@@ -93,7 +90,6 @@ export class Segmenter implements AsyncDisposable {
     const { signal } = options;
     const embeddingCache = new EmbeddingCache(parsed.cache);
     throwIfAborted(signal);
-
     const file = await checkBundleFile(path);
     const manifest = await readManifest(file, { signal });
     const tokenizer = await readTokenizer(file, manifest, signal);
@@ -163,12 +159,22 @@ export class Segmenter implements AsyncDisposable {
   ): Promise<Proposals | Proposals[]> {
     this.#checkAlive();
     checkOptions(options, ['signal', 'copy'], 'options');
-    const copy = oneOf(options.copy ?? DEFAULTS.copy, ['auto', 'never'], 'options.copy');
-    throwIfAborted(options.signal);
-    const decoding = { signal: options.signal, copy };
+    const { signal, copy: copying = DEFAULTS.copy } = options;
+    const decoding = { signal, copy: oneOf(copying, ['auto', 'never'], 'options.copy') };
+    throwIfAborted(signal);
     return isList(images)
       ? this.#pipeline.proposeAll(images, decoding)
       : this.#pipeline.propose(images, decoding);
+  }
+
+  /**
+   * Masks that another bundle proposed, with this bundle's embeddings of what each cuts out; for
+   * `embed_masks`. They have none of their own: let CLIP decide (`ensemble`, alpha and beta 1).
+   */
+  async embedMasks(proposals: Proposals, options: CallOptions = {}): Promise<Proposals> {
+    this.#checkAlive();
+    checkOptions(options, ['signal'], 'options');
+    return this.#pipeline.embedMasks(proposals, options.signal);
   }
 
   /** Class log-probabilities of proposals under a vocabulary. */
@@ -286,9 +292,8 @@ export class Segmenter implements AsyncDisposable {
   }
 
   #checkAlive(): void {
-    if (this.disposed) {
-      throw new LexisegError('ERR_DISPOSED', 'The segmenter was used after dispose');
-    }
+    if (!this.disposed) return;
+    throw new LexisegError('ERR_DISPOSED', 'The segmenter was used after dispose');
   }
 }
 

@@ -4,9 +4,8 @@ import { expected, LexisegError } from '../errors.js';
 import { type DecodedImage, type DecodeOptions, decodeImage, type ImageInput } from '../image.js';
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
-import type { NativeModel, NativeTensor } from '../native.js';
-import type { Size } from '../options.js';
-import { Classification, Proposals } from '../proposals.js';
+import type { NativeModel } from '../native.js';
+import { type Classification, Proposals } from '../proposals.js';
 import type { HeatMap } from '../results/heat-map.js';
 import { ImageClassification } from '../results/image-classification.js';
 import type { Segmentation } from '../results/segmentation.js';
@@ -14,7 +13,7 @@ import { Vocabulary } from '../vocabulary.js';
 import { composeSegmentation } from './compose.js';
 import { DenseStages, type PatchEmbeddings } from './dense.js';
 import { batchesOfEqualSize, decodeWindow, stackImages } from './image-batch.js';
-import { readSize } from './network-size.js';
+import { MaskStages } from './masks.js';
 import type { SegmentPlan } from './segment-options.js';
 
 /** How long one stage took. */
@@ -32,17 +31,19 @@ export class Pipeline {
   readonly #manifest: Manifest;
   readonly #label: BundleLabel;
   readonly #dense: DenseStages;
+  readonly #masks: MaskStages;
 
   constructor(parts: { model: NativeModel; manifest: Manifest; label: BundleLabel }) {
     this.#model = parts.model;
     this.#manifest = parts.manifest;
     this.#label = parts.label;
     this.#dense = new DenseStages(parts);
+    this.#masks = new MaskStages(parts);
   }
 
   async propose(input: ImageInput, options: DecodeOptions): Promise<Proposals> {
     const image = await decodeImage(input, options);
-    return this.#proposeBatch([image], options.signal);
+    return this.#masks.propose([image], options.signal);
   }
 
   /** In the order of the inputs. Those made are disposed when a later one fails. */
@@ -57,6 +58,11 @@ export class Pipeline {
     }
   }
 
+  /** The masks of proposals that another bundle made, with this one's embeddings. */
+  embedMasks(proposals: Proposals, signal: AbortSignal | undefined): Promise<Proposals> {
+    return this.#masks.embed(proposals, signal);
+  }
+
   async classify(
     proposals: Proposals,
     vocabulary: Vocabulary,
@@ -65,12 +71,7 @@ export class Pipeline {
     if (!(proposals instanceof Proposals)) throw expected('Proposals', 'proposals', proposals);
     this.#checkVocabulary(vocabulary);
     this.#checkOrigin(proposals, 'proposals');
-    const tensors = Proposals.tensorsOf(proposals);
-    const { classEmbeddings, synonymCounts, seen } = Vocabulary.tensorsOf(vocabulary);
-    const logProbs = await runJob(signal, (job) =>
-      this.#model.classifyMasks(job, tensors, classEmbeddings, synonymCounts, seen),
-    );
-    return new Classification(vocabulary, logProbs);
+    return this.#masks.classify(proposals, vocabulary, signal);
   }
 
   /** Results in the order of the inputs. Those finished are disposed when a later one fails. */
@@ -182,7 +183,7 @@ export class Pipeline {
     } finally {
       tensor.dispose();
     }
-    using proposals = await this.#proposeBatch([image], plan.signal);
+    using proposals = await this.#masks.propose([image], plan.signal);
     using classification = await timed('classification', () =>
       this.classify(proposals, vocabulary, plan.signal),
     );
@@ -202,7 +203,7 @@ export class Pipeline {
       this.#checkVocabulary(vocabulary);
       return this.#dense.segment(images, vocabulary, plan);
     }
-    using proposals = await this.#proposeBatch(images, plan.signal);
+    using proposals = await this.#masks.propose(images, plan.signal);
     return await this.#segmentProposals(proposals, vocabulary, plan);
   }
 
@@ -231,44 +232,6 @@ export class Pipeline {
     plan: SegmentPlan,
   ): Promise<Segmentation> {
     return composeSegmentation({ classification, proposals, row, plan, label: this.#label });
-  }
-
-  async #proposeBatch(
-    images: readonly DecodedImage[],
-    signal: AbortSignal | undefined,
-  ): Promise<Proposals> {
-    if (!this.#manifest.methods.includes('propose_masks')) {
-      throw new LexisegError('ERR_UNSUPPORTED', 'The bundle proposes no masks', {
-        details: { methods: this.#manifest.methods },
-      });
-    }
-    const input = stackImages(images);
-    let tensors: NativeTensor[];
-    try {
-      tensors = await runJob(signal, (job) => this.#model.proposeMasks(job, input));
-    } finally {
-      input.dispose();
-    }
-    try {
-      const names = this.#manifest.proposals;
-      if (tensors.length !== names.length) {
-        throw new LexisegError(
-          'ERR_BUNDLE_CONTRACT',
-          `propose_masks gave ${tensors.length} tensors; the manifest names ${names.length}`,
-        );
-      }
-      const sizeNamed = (name: string): Promise<Size> =>
-        readSize(tensors[names.indexOf(name)] as NativeTensor, name, signal);
-      const [networkSize, validSize] = [
-        await sizeNamed('network_size'),
-        await sizeNamed('valid_size'),
-      ];
-      const weightsSha256 = this.#manifest.weights.sha256;
-      return new Proposals({ names, tensors, images, networkSize, validSize, weightsSha256 });
-    } catch (error) {
-      for (const tensor of tensors) tensor.dispose();
-      throw error;
-    }
   }
 
   #checkVocabulary(vocabulary: Vocabulary): void {

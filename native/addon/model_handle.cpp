@@ -64,6 +64,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
                       InstanceMethod<&ModelHandle::classify_images>("classifyImages"),
                       InstanceMethod<&ModelHandle::patch_similarity>("patchSimilarity"),
                       InstanceMethod<&ModelHandle::encode_patches>("encodePatches"),
+                      InstanceMethod<&ModelHandle::embed_masks>("embedMasks"),
                       InstanceMethod<&ModelHandle::profile>("profile"),
                       InstanceMethod<&ModelHandle::dispose>("dispose")});
 }
@@ -190,6 +191,15 @@ Napi::Value ModelHandle::encode_patches(const Napi::CallbackInfo& info) {
   return run(
       info, {"images"},
       [](Model& model, const Tensors& inputs) { return model.encode_patches(inputs[0]); },
+      tensor_array);
+}
+
+Napi::Value ModelHandle::embed_masks(const Napi::CallbackInfo& info) {
+  return run(
+      info, {"images", "maskLogits", "networkSize", "validSize"},
+      [](Model& model, const Tensors& inputs) {
+        return model.embed_masks(inputs[0], {inputs[1], inputs[2], inputs[3]});
+      },
       tensor_array);
 }
 

@@ -29,6 +29,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value classify_images(const Napi::CallbackInfo& info);
   Napi::Value patch_similarity(const Napi::CallbackInfo& info);
   Napi::Value encode_patches(const Napi::CallbackInfo& info);
+  Napi::Value embed_masks(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 

@@ -29,8 +29,9 @@ void expect(bool fits, const char* what, const char* name, const Tensor& tensor)
                                  described(tensor));
 }
 
+constexpr int64_t kMaxSide = 1 << 15;
+
 void check_images(const Tensor& images) {
-  constexpr int64_t kMaxSide = 1 << 15;
   expect(images.dim() == 4 && images.size(3) == 3 && images.scalar_type() == at::kByte,
          "uint8 [B, H, W, 3]", "images", images);
   if (images.numel() == 0 || images.size(1) > kMaxSide || images.size(2) > kMaxSide) {
@@ -61,6 +62,17 @@ void check_log_probs(const Tensor& log_probs) {
 void check_embeddings(const Tensor& embeddings, const char* shape, const char* name) {
   expect(embeddings.dim() == 2 && embeddings.numel() > 0 && embeddings.scalar_type() == at::kFloat,
          shape, name, embeddings);
+}
+
+// Height and width, on the CPU.
+Tensor check_frame(const Tensor& size, const char* name) {
+  expect(size.dim() == 1 && size.size(0) == 2 && size.scalar_type() == at::kLong, "int64 [2]", name,
+         size);
+  Tensor frame = size.cpu();
+  if (frame.min().item<int64_t>() < 1 || frame.max().item<int64_t>() > kMaxSide) {
+    throw Error(code::kTensor, std::string("Expected sides of 1 to 32768 pixels for ") + name);
+  }
+  return frame;
 }
 
 // The counts on the CPU.
@@ -109,8 +121,9 @@ Precision choose_precision(const std::string& name, c10::Device device) {
 
 void check_methods(const Network& network) {
   const std::pair<const char*, size_t> known[] = {
-      {"encode_text", 1},   {"encode_image", 1},   {"propose_masks", 1},    {"classify_masks", 4},
-      {"segment_dense", 3}, {"classify_image", 3}, {"patch_similarity", 2}, {"encode_patches", 1}};
+      {"encode_text", 1},      {"encode_image", 1},   {"propose_masks", 1},
+      {"classify_masks", 4},   {"segment_dense", 3},  {"classify_image", 3},
+      {"patch_similarity", 2}, {"encode_patches", 1}, {"embed_masks", 4}};
   for (const auto& [method, arguments] : known) {
     if (!network.has(method) || network.argument_count(method) == arguments) continue;
     throw Error(code::kBundleContract, std::string("Method ") + method + " takes " +
@@ -165,6 +178,22 @@ Tensor Model::encode_images(const Tensor& images) {
 std::vector<Tensor> Model::propose_masks(const Tensor& images) {
   check_images(images);
   return run_tensors("propose_masks", {images.to(info_.device).contiguous()});
+}
+
+std::vector<Tensor> Model::embed_masks(const Tensor& images, const MaskFrame& masks) {
+  check_images(images);
+  const auto& [logits, network_size, valid_size] = masks;
+  expect(logits.dim() == 4 && logits.numel() > 0 && logits.scalar_type() == at::kFloat &&
+             logits.size(0) == images.size(0),
+         "float32 [B, Q, h, w]", "maskLogits", logits);
+  const Tensor network = check_frame(network_size, "networkSize");
+  const Tensor valid = check_frame(valid_size, "validSize");
+  if (at::gt(valid, network).any().item<bool>()) {
+    throw Error(code::kTensor, "Expected validSize within networkSize");
+  }
+  return run_tensors("embed_masks",
+                     {images.to(info_.device).contiguous(), logits.to(info_.device).contiguous(),
+                      network.to(info_.device), valid.to(info_.device)});
 }
 
 Tensor Model::classify_masks(const std::vector<Tensor>& proposals, const Tensor& class_embeddings,

@@ -43,8 +43,8 @@ Error failed(const std::string& method, const std::string& what, const char* fai
 
 bool is_exported(const std::string& name) {
   static const std::unordered_set<std::string> names{
-      "encode_text",   "encode_image",   "propose_masks",    "classify_masks",
-      "segment_dense", "classify_image", "patch_similarity", "encode_patches"};
+      "encode_text",    "encode_image",     "propose_masks",  "classify_masks", "segment_dense",
+      "classify_image", "patch_similarity", "encode_patches", "embed_masks"};
   return names.contains(name) || name.starts_with("stage_");
 }
 

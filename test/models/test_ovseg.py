@@ -288,3 +288,20 @@ def test_groups_let_prompts_learn_alone(regions):
     module = ovseg_training.build_trainable(read_config("ovseg", "tiny"))
     frozen = {group["name"]: group["frozen"] for group in ovseg_training.groups(module)}
     assert frozen["image_tower"] and frozen["text_encoder"] and not frozen["backbone"]
+
+
+def test_masks_of_another_network_are_cut_from_the_same_places():
+    torch.manual_seed(6)
+    module = ovseg.build(ovseg.parse_config(read_config("ovseg", "tiny")))
+    image = torch.randint(0, 256, (2, 50, 90, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        own = module.propose_masks(image)
+        same = module.embed_masks(image, own[0], own[4], own[5])
+        # A network that saw the image at twice the size has masks over the same share of it.
+        twice = module.embed_masks(image, own[0], 2 * own[4], 2 * own[5])
+    for found in (same, twice):
+        assert torch.equal(found[2], own[2])
+        assert torch.equal(found[3], own[3])
+        assert not found[1].any()
+    with pytest.raises(ValueError, match="padding"):
+        module.embed_masks(image, own[0], torch.tensor([4096, 4096]), torch.tensor([1, 1]))

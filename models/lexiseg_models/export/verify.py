@@ -70,6 +70,10 @@ def _mask_results(module: nn.Module, image: Tensor, vocabularies: Vocabularies) 
     proposals = tuple(module.propose_masks(image))
     for field, tensor in enumerate(proposals):
         results.append((f"propose_masks[{field}] at {size}", tensor))
+    if hasattr(module, "embed_masks"):
+        masks = (proposals[0], *proposals[4:6])
+        for field, tensor in enumerate(module.embed_masks(image, *masks)):
+            results.append((f"embed_masks[{field}] at {size}", tensor))
     for index, vocabulary in enumerate(vocabularies):
         log_probs = module.classify_masks(proposals, *vocabulary)
         results.append((f"classify_masks at {size}, vocabulary {index}", log_probs))

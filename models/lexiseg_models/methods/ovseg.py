@@ -2,61 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Tuple
+import math
+from typing import Any, Dict, List, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.configuration import ConfigError, parse, section
-from lexiseg_models.methods.backbone import BackboneConfig, build_backbone, parse_tower
+from lexiseg_models.methods.backbone import build_backbone
+from lexiseg_models.methods.ovseg_config import OvsegConfig
+from lexiseg_models.methods.ovseg_config import parse_config as parse_config
 from lexiseg_models.parts.classifier import VoidEmbedding, synonym_maximum
-from lexiseg_models.parts.ensemble import EnsembleConfig
 from lexiseg_models.parts.prediction import Proposals
-from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
+from lexiseg_models.parts.preprocess import Preprocess
 from lexiseg_models.parts.proposal_ensemble import ProposalEnsemble
-from lexiseg_models.parts.pyramid_decoder import PyramidDecoder, PyramidDecoderConfig
-from lexiseg_models.parts.query_decoder import QueryDecoder, QueryDecoderConfig
-from lexiseg_models.parts.region_crops import MaskPrompts, RegionConfig, RegionCrops
-from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
-from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
+from lexiseg_models.parts.pyramid_decoder import PyramidDecoder
+from lexiseg_models.parts.query_decoder import QueryDecoder
+from lexiseg_models.parts.region_crops import MaskPrompts, RegionCrops
+from lexiseg_models.parts.text_encoder import TextEncoder
+from lexiseg_models.parts.vision_transformer import VisionTransformer
 
 ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
-METHODS = ("encode_text", "encode_image", "propose_masks", "classify_masks")
+METHODS = ("encode_text", "encode_image", "propose_masks", "embed_masks", "classify_masks")
 STAGES = ()
 TASKS = ("semantic",)
 PROPOSALS = Proposals._fields
-_SECTIONS = (
-    "clip",
-    "backbone",
-    "pixel_decoder",
-    "transformer_decoder",
-    "image",
-    "regions",
-    "ensemble",
-    "objective",
-    "thresholds",
-    "prompt_templates",
-    "training_vocabulary",
-)
-_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
-
-
-@dataclass(frozen=True)
-class OvsegConfig:
-    """Everything that fixes the network; see the files in configs/ovseg."""
-
-    embedding_dim: int
-    image_tower: VisionTransformerConfig
-    text_encoder: TextEncoderConfig
-    backbone: BackboneConfig
-    pixel_decoder: PyramidDecoderConfig
-    transformer_decoder: QueryDecoderConfig
-    image: ImageConfig
-    regions: RegionConfig
-    ensemble: EnsembleConfig
 
 
 class Ovseg(nn.Module):
@@ -195,6 +166,53 @@ class Ovseg(nn.Module):
         )
 
     @torch.jit.export
+    def embed_masks(
+        self, image: Tensor, mask_logits: Tensor, network_size: Tensor, valid_size: Tensor
+    ) -> ProposalTuple:
+        """Proposals (see `Proposals`) whose masks another network made.
+
+        They have no embedding of their own: zeros, under which all names and void are alike.
+
+        Args:
+            image: uint8 [B, H, W, 3], RGB.
+            mask_logits: float32 [B, Q, h, w] over the padded input of that network.
+            network_size: int64 [2], height and width of that input.
+            valid_size: int64 [2], height and width of the image within it, top-left.
+        """
+        resized = self.preprocess.resize(image)
+        sizes: List[int] = network_size.tolist()
+        valids: List[int] = valid_size.tolist()
+        height, width = resized.shape[1], resized.shape[2]
+        padded = [
+            max(height, math.floor(sizes[0] * height / valids[0] + 0.5)),
+            max(width, math.floor(sizes[1] * width / valids[1] + 0.5)),
+        ]
+        if padded[0] * padded[1] > 64 * height * width:
+            raise ValueError("Expected masks that cover more than the padding of an image")
+        logits = mask_logits.to(torch.float32)
+        regions: List[Tensor] = []
+        valid: List[Tensor] = []
+        for b in range(image.shape[0]):
+            embeddings, found = self.embed_proposals(resized[b], logits[b], padded)
+            regions.append(embeddings)
+            valid.append(found)
+        stacked = torch.stack(regions)
+        queries = torch.zeros(
+            [logits.shape[0], logits.shape[1], self.transformer_decoder.width],
+            dtype=torch.float32,
+            device=logits.device,
+        )
+        return Proposals(
+            logits,
+            torch.zeros_like(stacked),
+            stacked,
+            torch.stack(valid),
+            network_size,
+            valid_size,
+            queries,
+        )
+
+    @torch.jit.export
     def classify_masks(
         self,
         proposals: ProposalTuple,
@@ -228,37 +246,6 @@ def keep_float32(config: OvsegConfig) -> Tuple[str, ...]:
     The query stream is short and its signs decide which pixels a mask holds.
     """
     return ("transformer_decoder", "void_embedding")
-
-
-def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
-    """Reads the network's part of a config file; the exporter reads the rest."""
-    section(data, "", _SECTIONS)
-    clip = section(data, "clip", _CLIP_KEYS)
-    width = clip["embedding_dim"]
-    if type(width) is not int or width < 1:
-        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    decoder = parse(QueryDecoderConfig, data.get("transformer_decoder"), "transformer_decoder")
-    pixel_decoder = parse(PyramidDecoderConfig, data.get("pixel_decoder"), "pixel_decoder")
-    if pixel_decoder.width != decoder.width:
-        raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
-    if decoder.width % decoder.heads != 0:
-        raise ConfigError(f"Expected transformer_decoder.width to be a multiple of {decoder.heads}")
-    regions = parse(RegionConfig, data.get("regions"), "regions")
-    if not 0.0 < regions.threshold < 1.0:
-        raise ConfigError("Expected a number between 0 and 1 for regions.threshold")
-    return OvsegConfig(
-        embedding_dim=width,
-        image_tower=parse_tower(
-            clip.get("image_tower"), "clip.image_tower", ("vision-transformer",)
-        ),
-        text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
-        backbone=parse_tower(data.get("backbone"), "backbone", ("swin", "resnet")),
-        pixel_decoder=pixel_decoder,
-        transformer_decoder=decoder,
-        image=parse(ImageConfig, data.get("image"), "image"),
-        regions=regions,
-        ensemble=parse(EnsembleConfig, data.get("ensemble"), "ensemble"),
-    )
 
 
 def build_parts(config: OvsegConfig) -> Dict[str, Any]:

@@ -1,0 +1,108 @@
+/** Images → masks with embeddings → classes, for bundles that propose masks. */
+import { expected, LexisegError } from '../errors.js';
+import type { DecodedImage } from '../image.js';
+import { runJob } from '../job.js';
+import type { Manifest } from '../manifest.js';
+import type { NativeModel, NativeTensor } from '../native.js';
+import type { Size } from '../options.js';
+import { Classification, Proposals } from '../proposals.js';
+import { Tensor } from '../tensor.js';
+import { Vocabulary } from '../vocabulary.js';
+import { stackImages } from './image-batch.js';
+import { readSize } from './network-size.js';
+
+/** Tensors of proposals that say where their masks are, whatever bundle made them. */
+const MASK_FRAME = ['mask_logits', 'network_size', 'valid_size'];
+
+/** The mask stages of one loaded bundle. */
+export class MaskStages {
+  readonly #model: NativeModel;
+  readonly #manifest: Manifest;
+
+  constructor(parts: { model: NativeModel; manifest: Manifest }) {
+    this.#model = parts.model;
+    this.#manifest = parts.manifest;
+  }
+
+  /** Proposals of images of one size. */
+  async propose(
+    images: readonly DecodedImage[],
+    signal: AbortSignal | undefined,
+  ): Promise<Proposals> {
+    this.#checkMethod('propose_masks', 'The bundle proposes no masks');
+    const input = stackImages(images);
+    try {
+      const tensors = await runJob(signal, (job) => this.#model.proposeMasks(job, input));
+      return await this.#proposalsOf(tensors, images, signal);
+    } finally {
+      input.dispose();
+    }
+  }
+
+  /** The masks of proposals that another bundle made, with this one's embeddings. */
+  async embed(proposals: Proposals, signal: AbortSignal | undefined): Promise<Proposals> {
+    if (!(proposals instanceof Proposals)) throw expected('Proposals', 'proposals', proposals);
+    this.#checkMethod('embed_masks', 'The bundle embeds no masks of other bundles');
+    const [logits, networkSize, validSize] = MASK_FRAME.map((name) =>
+      Tensor.unwrap(proposals.tensor(name), name),
+    ) as [NativeTensor, NativeTensor, NativeTensor];
+    const images = Proposals.imagesOf(proposals);
+    const input = stackImages(images);
+    try {
+      const tensors = await runJob(signal, (job) =>
+        this.#model.embedMasks(job, input, logits, networkSize, validSize),
+      );
+      return await this.#proposalsOf(tensors, images, signal);
+    } finally {
+      input.dispose();
+    }
+  }
+
+  /** Of proposals and a vocabulary that this bundle made. */
+  async classify(
+    proposals: Proposals,
+    vocabulary: Vocabulary,
+    signal: AbortSignal | undefined,
+  ): Promise<Classification> {
+    const tensors = Proposals.tensorsOf(proposals);
+    const { classEmbeddings, synonymCounts, seen } = Vocabulary.tensorsOf(vocabulary);
+    const logProbs = await runJob(signal, (job) =>
+      this.#model.classifyMasks(job, tensors, classEmbeddings, synonymCounts, seen),
+    );
+    return new Classification(vocabulary, logProbs);
+  }
+
+  /** Owns the tensors: they are disposed when something is wrong with them. */
+  async #proposalsOf(
+    tensors: NativeTensor[],
+    images: readonly DecodedImage[],
+    signal: AbortSignal | undefined,
+  ): Promise<Proposals> {
+    try {
+      const names = this.#manifest.proposals;
+      if (tensors.length !== names.length) {
+        throw new LexisegError(
+          'ERR_BUNDLE_CONTRACT',
+          `The bundle gave ${tensors.length} tensors; the manifest names ${names.length}`,
+        );
+      }
+      const sizeNamed = (name: string): Promise<Size> =>
+        readSize(tensors[names.indexOf(name)] as NativeTensor, name, signal);
+      const [networkSize, validSize] = [
+        await sizeNamed('network_size'),
+        await sizeNamed('valid_size'),
+      ];
+      const weightsSha256 = this.#manifest.weights.sha256;
+      return new Proposals({ names, tensors, images, networkSize, validSize, weightsSha256 });
+    } catch (error) {
+      for (const tensor of tensors) tensor.dispose();
+      throw error;
+    }
+  }
+
+  #checkMethod(method: string, without: string): void {
+    const { methods } = this.#manifest;
+    if (methods.includes(method)) return;
+    throw new LexisegError('ERR_UNSUPPORTED', without, { details: { methods } });
+  }
+}

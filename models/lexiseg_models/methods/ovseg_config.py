@@ -1,0 +1,77 @@
+"""The configuration of OVSeg: everything that fixes its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.methods.backbone import BackboneConfig, parse_tower
+from lexiseg_models.parts.ensemble import EnsembleConfig
+from lexiseg_models.parts.preprocess import ImageConfig
+from lexiseg_models.parts.pyramid_decoder import PyramidDecoderConfig
+from lexiseg_models.parts.query_decoder import QueryDecoderConfig
+from lexiseg_models.parts.region_crops import RegionConfig
+from lexiseg_models.parts.text_encoder import TextEncoderConfig
+from lexiseg_models.parts.vision_transformer import VisionTransformerConfig
+
+_SECTIONS = (
+    "clip",
+    "backbone",
+    "pixel_decoder",
+    "transformer_decoder",
+    "image",
+    "regions",
+    "ensemble",
+    "objective",
+    "thresholds",
+    "prompt_templates",
+    "training_vocabulary",
+)
+_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
+
+
+@dataclass(frozen=True)
+class OvsegConfig:
+    """Everything that fixes the network; see the files in configs/ovseg."""
+
+    embedding_dim: int
+    image_tower: VisionTransformerConfig
+    text_encoder: TextEncoderConfig
+    backbone: BackboneConfig
+    pixel_decoder: PyramidDecoderConfig
+    transformer_decoder: QueryDecoderConfig
+    image: ImageConfig
+    regions: RegionConfig
+    ensemble: EnsembleConfig
+
+
+def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
+    """Reads the network's part of a config file; the exporter reads the rest."""
+    section(data, "", _SECTIONS)
+    clip = section(data, "clip", _CLIP_KEYS)
+    width = clip["embedding_dim"]
+    if type(width) is not int or width < 1:
+        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
+    decoder = parse(QueryDecoderConfig, data.get("transformer_decoder"), "transformer_decoder")
+    pixel_decoder = parse(PyramidDecoderConfig, data.get("pixel_decoder"), "pixel_decoder")
+    if pixel_decoder.width != decoder.width:
+        raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
+    if decoder.width % decoder.heads != 0:
+        raise ConfigError(f"Expected transformer_decoder.width to be a multiple of {decoder.heads}")
+    regions = parse(RegionConfig, data.get("regions"), "regions")
+    if not 0.0 < regions.threshold < 1.0:
+        raise ConfigError("Expected a number between 0 and 1 for regions.threshold")
+    return OvsegConfig(
+        embedding_dim=width,
+        image_tower=parse_tower(
+            clip.get("image_tower"), "clip.image_tower", ("vision-transformer",)
+        ),
+        text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
+        backbone=parse_tower(data.get("backbone"), "backbone", ("swin", "resnet")),
+        pixel_decoder=pixel_decoder,
+        transformer_decoder=decoder,
+        image=parse(ImageConfig, data.get("image"), "image"),
+        regions=regions,
+        ensemble=parse(EnsembleConfig, data.get("ensemble"), "ensemble"),
+    )

@@ -79,7 +79,7 @@ export {
 } from './results/segmentation.js';
 export type { SegmentationOf } from './results/segmentation-of.js';
 export { SemanticSegmentation } from './results/semantic.js';
-export { Segmenter, type SegmentInput } from './segmenter.js';
+export { Segmenter, type SegmenterOptions, type SegmentInput } from './segmenter.js';
 export { type DType, Tensor, type TensorData, type TensorFromOptions } from './tensor.js';
 export {
   cleanClassName,

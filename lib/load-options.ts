@@ -46,6 +46,7 @@ const LOAD_KEYS = [
   'ensemble',
   'shortestEdge',
   'cache',
+  'masksFrom',
   'signal',
 ];
 const DEVICE = /^(auto|cpu|cuda(:\d{1,3})?)$/;

@@ -100,13 +100,8 @@ export interface NativeModel {
   ): Promise<NativeTensor[]>;
   /** uint8 [B, H, W, 3] → float32 tokens [B, h, w, W], embeddings [B, h, w, D]; sizes as above. */
   encodePatches(job: NativeJob, images: NativeTensor): Promise<NativeTensor[]>;
-  embedMasks(
-    job: NativeJob,
-    images: NativeTensor,
-    maskLogits: NativeTensor,
-    networkSize: NativeTensor,
-    validSize: NativeTensor,
-  ): Promise<NativeTensor[]>;
+  /** uint8 [B, H, W, 3], [logits, network size, valid size] of masks → the proposals tuple. */
+  embedMasks(job: NativeJob, images: NativeTensor, masks: NativeTensor[]): Promise<NativeTensor[]>;
   /** Runs the stage methods that the manifest names one after the other; milliseconds by stage. */
   profile(
     job: NativeJob,

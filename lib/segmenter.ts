@@ -1,23 +1,15 @@
 /** The facade: a loaded bundle and everything that can be asked of it. */
-import {
-  type BundleLabel,
-  checkBundleFile,
-  checkMethods,
-  labelBundle,
-  readManifest,
-  readTokenizer,
-  verifyWeights,
-} from './bundle.js';
-import { LexisegError } from './errors.js';
+import { type BundleLabel, labelBundle } from './bundle.js';
+import { expected, LexisegError } from './errors.js';
 import type { ImageInput } from './image.js';
 import { buildVocabulary } from './inference/build-vocabulary.js';
 import type { PatchEmbeddings } from './inference/dense.js';
 import { checkImageList } from './inference/image-batch.js';
 import { imageEmbeddings } from './inference/image-embeddings.js';
-import { loadModel } from './inference/load-model.js';
+import { type OpenBundle, openBundle } from './inference/open-bundle.js';
 import { Pipeline, type StageTime } from './inference/pipeline.js';
 import { parseSegmentOptions } from './inference/segment-options.js';
-import { callNative, runJob, throwIfAborted } from './job.js';
+import { callNative, throwIfAborted } from './job.js';
 import { type LoadOptions, parseLoadOptions } from './load-options.js';
 import type { Manifest } from './manifest.js';
 import {
@@ -42,12 +34,19 @@ import type { HeatMap } from './results/heat-map.js';
 import type { ImageClassification } from './results/image-classification.js';
 import type { SegmentationOf } from './results/segmentation-of.js';
 import { Tensor } from './tensor.js';
-import { EmbeddingCache } from './text/embedding-cache.js';
-import { checkPrompts, TextEncoder } from './text/text-encoder.js';
+import { checkPrompts, type TextEncoder } from './text/text-encoder.js';
 import { type ClassInput, Vocabulary } from './vocabulary.js';
 
 /** What can be segmented: an image, or proposals made from one. */
 export type SegmentInput = ImageInput | Proposals;
+
+export interface SegmenterOptions extends LoadOptions {
+  /**
+   * Another bundle whose masks this one names, for bundles with `embed_masks`; the caller disposes
+   * it. Let CLIP decide then (`ensemble`, alpha and beta 1): such masks have no embeddings of their own.
+   */
+  readonly masksFrom?: Segmenter | undefined;
+}
 
 /** A bundle in memory. Make one with {@link Segmenter.load}; dispose it when done. */
 export class Segmenter implements AsyncDisposable {
@@ -63,20 +62,22 @@ export class Segmenter implements AsyncDisposable {
   readonly #pipeline: Pipeline;
   #disposal: Promise<void> | undefined;
 
-  private constructor(parts: {
-    path: string;
-    manifest: Manifest;
-    model: NativeModel;
-    encoder: TextEncoder;
-  }) {
-    const { path, manifest, model, encoder } = parts;
+  private constructor(
+    { path, manifest, model, encoder }: OpenBundle,
+    masksFrom: Pipeline | undefined,
+  ) {
     this.path = path;
     this.manifest = manifest;
     this.label = labelBundle(path, manifest);
     this.#model = model;
     this.info = Object.freeze(callNative(() => model.info()));
     this.#encoder = encoder;
-    this.#pipeline = new Pipeline({ model, manifest, label: this.label });
+    this.#pipeline = new Pipeline({
+      model,
+      manifest,
+      label: this.label,
+      masksFrom,
+    });
   }
 
   /**
@@ -85,24 +86,17 @@ export class Segmenter implements AsyncDisposable {
    * @throws LexisegError `ERR_BUNDLE_*` when the file cannot be used, `ERR_DEVICE` when the device
    *   is not there, `ERR_LIBTORCH_*` and `ERR_NATIVE_*` when the engine cannot be loaded.
    */
-  static async load(path: string, options: LoadOptions = {}): Promise<Segmenter> {
+  static async load(path: string, options: SegmenterOptions = {}): Promise<Segmenter> {
     const parsed = parseLoadOptions(options);
-    const { signal } = options;
-    const embeddingCache = new EmbeddingCache(parsed.cache);
-    throwIfAborted(signal);
-    const file = await checkBundleFile(path);
-    const manifest = await readManifest(file, { signal });
-    const tokenizer = await readTokenizer(file, manifest, signal);
-    if (parsed.verify) await verifyWeights(file, manifest, signal);
-    const model = await runJob(signal, (job) =>
-      loadModel(job, { file, manifest, options: parsed }),
-    );
+    const { masksFrom, signal } = options;
+    if (masksFrom !== undefined && !(masksFrom instanceof Segmenter)) {
+      throw expected('a Segmenter', 'options.masksFrom', masksFrom);
+    }
+    const parts = await openBundle(path, parsed, signal);
     try {
-      checkMethods(manifest, callNative(() => model.info()).methods);
-      const encoder = new TextEncoder({ model, manifest, tokenizer, cache: embeddingCache });
-      return new Segmenter({ path: file, manifest, model, encoder });
+      return new Segmenter(parts, masksFrom === undefined ? undefined : masksFrom.#pipeline);
     } catch (error) {
-      await model.dispose();
+      await parts.model.dispose();
       throw error;
     }
   }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { packageFolder } from '../binaries.js';
-import type { BundleLabel, LoadOptions, Segmenter, Vocabulary } from '../index.js';
+import type { BundleLabel, Segmenter, SegmenterOptions, Vocabulary } from '../index.js';
 import type { ClassInput } from '../vocabulary.js';
 import { parseClassList, readClassFile } from './classes.js';
 import { UsageError } from './exit.js';
@@ -16,6 +16,7 @@ export interface BundleFlags {
   threads: number;
   verify?: boolean;
   shortestEdge?: number;
+  masksFrom?: string;
   cache: boolean;
 }
 
@@ -39,6 +40,7 @@ export function addBundleOptions(command: Command): Command {
     )
     .option('--threads <n>', 'threads; 0 takes every processor', wholeNumber, 0)
     .option('--shortest-edge <pixels>', "of the network input (default: the bundle's)", wholeNumber)
+    .option('--masks-from <bundle>', 'name the masks that another bundle proposes')
     .option('--verify', "compare the weights with the bundle's SHA-256 first")
     .option('--no-cache', 'keep no text embeddings on disk');
 }
@@ -82,8 +84,10 @@ export function share(text: string): number {
 const USUAL_BUNDLE = 'demo-fc-clip';
 
 /** The bundle asked for, by path or by the name of a shipped one, else the usual one. */
-export function bundlePath(flags: { bundle?: string }): string {
-  const asked = flags.bundle ?? (process.env.LEXISEG_BUNDLE || USUAL_BUNDLE);
+export const bundlePath = (flags: { bundle?: string }): string =>
+  pathOf(flags.bundle ?? (process.env.LEXISEG_BUNDLE || USUAL_BUNDLE));
+
+function pathOf(asked: string): string {
   if (existsSync(asked) || !/^[\w-]+$/.test(asked)) return asked;
   const folder = join(packageFolder, 'models', 'bundles');
   const path = join(folder, `${asked}.pt`);
@@ -104,7 +108,7 @@ export async function readClasses(flags: ClassFlags): Promise<ClassInput[]> {
   return classes;
 }
 
-/** Loads the bundle, with progress. */
+/** Loads the bundle, with progress; one that it takes masks from lives as long as the process. */
 export async function loadBundle(
   flags: BundleFlags,
   progress: ProgressLine,
@@ -112,18 +116,25 @@ export async function loadBundle(
 ): Promise<Segmenter> {
   const path = bundlePath(flags);
   const { Segmenter } = await import('../index.js');
-  progress.step(`loading ${path}`);
-  const segmenter = await Segmenter.load(path, {
-    device: flags.device as NonNullable<LoadOptions['device']>,
-    dtype: flags.dtype as NonNullable<LoadOptions['dtype']>,
-    threads: flags.threads,
-    verify: flags.verify === true,
-    shortestEdge: flags.shortestEdge,
-    cache: flags.cache,
-    signal,
-  });
-  warnOfRandomWeights(segmenter.label, progress);
-  return segmenter;
+  const load = async (file: string, own: SegmenterOptions): Promise<Segmenter> => {
+    progress.step(`loading ${file}`);
+    const segmenter = await Segmenter.load(file, {
+      device: flags.device as NonNullable<SegmenterOptions['device']>,
+      dtype: flags.dtype as NonNullable<SegmenterOptions['dtype']>,
+      threads: flags.threads,
+      verify: flags.verify === true,
+      cache: flags.cache,
+      signal,
+      ...own,
+    });
+    warnOfRandomWeights(segmenter.label, progress);
+    return segmenter;
+  };
+  const { shortestEdge, masksFrom } = flags;
+  if (masksFrom === undefined) return load(path, { shortestEdge });
+  // Such masks have no embeddings of their own: CLIP alone says what they show.
+  const ensemble = { alpha: 1, beta: 1 };
+  return load(path, { ensemble, masksFrom: await load(pathOf(masksFrom), { shortestEdge }) });
 }
 
 /** Loads the bundle and encodes the classes, with progress. */

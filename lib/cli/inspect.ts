@@ -96,6 +96,7 @@ function furtherUses({ methods, proposals, tasks }: Manifest): string[] {
       tasks.includes('panoptic') && proposals.includes('query_embeddings'),
       'follow things in videos',
     ],
+    [methods.includes('embed_masks'), "name another bundle's masks"],
     [methods.includes('patch_similarity'), 'draw heat maps'],
     [methods.includes('classify_image'), 'classify images'],
     [methods.includes('encode_image'), 'embed images'],

@@ -42,20 +42,21 @@ export class MaskStages {
   /** The masks of proposals that another bundle made, with this one's embeddings. */
   async embed(proposals: Proposals, signal: AbortSignal | undefined): Promise<Proposals> {
     if (!(proposals instanceof Proposals)) throw expected('Proposals', 'proposals', proposals);
-    this.#checkMethod('embed_masks', 'The bundle embeds no masks of other bundles');
-    const [logits, networkSize, validSize] = MASK_FRAME.map((name) =>
-      Tensor.unwrap(proposals.tensor(name), name),
-    ) as [NativeTensor, NativeTensor, NativeTensor];
+    this.checkEmbeds();
+    const masks = MASK_FRAME.map((name) => Tensor.unwrap(proposals.tensor(name), name));
     const images = Proposals.imagesOf(proposals);
     const input = stackImages(images);
     try {
-      const tensors = await runJob(signal, (job) =>
-        this.#model.embedMasks(job, input, logits, networkSize, validSize),
-      );
+      const tensors = await runJob(signal, (job) => this.#model.embedMasks(job, input, masks));
       return await this.#proposalsOf(tensors, images, signal);
     } finally {
       input.dispose();
     }
+  }
+
+  /** @throws LexisegError `ERR_UNSUPPORTED` for a bundle without `embed_masks`. */
+  checkEmbeds(): void {
+    this.#checkMethod('embed_masks', 'The bundle embeds no masks of other bundles');
   }
 
   /** Of proposals and a vocabulary that this bundle made. */

@@ -32,18 +32,27 @@ export class Pipeline {
   readonly #label: BundleLabel;
   readonly #dense: DenseStages;
   readonly #masks: MaskStages;
+  readonly #masksFrom: Pipeline | undefined;
 
-  constructor(parts: { model: NativeModel; manifest: Manifest; label: BundleLabel }) {
+  /** With `masksFrom` the masks are those that another bundle proposes. */
+  constructor(parts: {
+    model: NativeModel;
+    manifest: Manifest;
+    label: BundleLabel;
+    masksFrom?: Pipeline | undefined;
+  }) {
     this.#model = parts.model;
     this.#manifest = parts.manifest;
     this.#label = parts.label;
     this.#dense = new DenseStages(parts);
     this.#masks = new MaskStages(parts);
+    this.#masksFrom = parts.masksFrom;
+    if (this.#masksFrom !== undefined) this.#masks.checkEmbeds();
   }
 
   async propose(input: ImageInput, options: DecodeOptions): Promise<Proposals> {
     const image = await decodeImage(input, options);
-    return this.#masks.propose([image], options.signal);
+    return this.#propose([image], options.signal);
   }
 
   /** In the order of the inputs. Those made are disposed when a later one fails. */
@@ -183,7 +192,7 @@ export class Pipeline {
     } finally {
       tensor.dispose();
     }
-    using proposals = await this.#masks.propose([image], plan.signal);
+    using proposals = await this.#propose([image], plan.signal);
     using classification = await timed('classification', () =>
       this.classify(proposals, vocabulary, plan.signal),
     );
@@ -203,7 +212,7 @@ export class Pipeline {
       this.#checkVocabulary(vocabulary);
       return this.#dense.segment(images, vocabulary, plan);
     }
-    using proposals = await this.#masks.propose(images, plan.signal);
+    using proposals = await this.#propose(images, plan.signal);
     return await this.#segmentProposals(proposals, vocabulary, plan);
   }
 
@@ -232,6 +241,15 @@ export class Pipeline {
     plan: SegmentPlan,
   ): Promise<Segmentation> {
     return composeSegmentation({ classification, proposals, row, plan, label: this.#label });
+  }
+
+  async #propose(
+    images: readonly DecodedImage[],
+    signal: AbortSignal | undefined,
+  ): Promise<Proposals> {
+    if (this.#masksFrom === undefined) return this.#masks.propose(images, signal);
+    using masks = await this.#masksFrom.#propose(images, signal);
+    return await this.#masks.embed(masks, signal);
   }
 
   #checkVocabulary(vocabulary: Vocabulary): void {

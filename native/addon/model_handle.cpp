@@ -195,12 +195,20 @@ Napi::Value ModelHandle::encode_patches(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ModelHandle::embed_masks(const Napi::CallbackInfo& info) {
-  return run(
-      info, {"images", "maskLogits", "networkSize", "validSize"},
-      [](Model& model, const Tensors& inputs) {
-        return model.embed_masks(inputs[0], {inputs[1], inputs[2], inputs[3]});
-      },
-      tensor_array);
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const Arguments arguments(info);
+    std::vector<Pin> pins;
+    const auto model = live();
+    JobHandle& job = arguments.job(0);
+    const auto images = arguments.tensor(1, "images", pins);
+    auto masks = arguments.tensors(2, "masks", pins);
+    Executor& executor = Environment::of(env).executor(model->info().device);
+    return start_call(
+        env, {job, executor, model->threads(), std::move(pins)},
+        [model, images, masks = std::move(masks)] { return model->embed_masks(images, masks); },
+        tensor_array);
+  });
 }
 
 Napi::Value ModelHandle::classify_masks(const Napi::CallbackInfo& info) {

@@ -180,14 +180,15 @@ std::vector<Tensor> Model::propose_masks(const Tensor& images) {
   return run_tensors("propose_masks", {images.to(info_.device).contiguous()});
 }
 
-std::vector<Tensor> Model::embed_masks(const Tensor& images, const MaskFrame& masks) {
+std::vector<Tensor> Model::embed_masks(const Tensor& images, const std::vector<Tensor>& masks) {
   check_images(images);
-  const auto& [logits, network_size, valid_size] = masks;
+  if (masks.size() != 3) throw Error(code::kTensor, "Expected 3 tensors for masks");
+  const Tensor& logits = masks[0];
   expect(logits.dim() == 4 && logits.numel() > 0 && logits.scalar_type() == at::kFloat &&
              logits.size(0) == images.size(0),
          "float32 [B, Q, h, w]", "maskLogits", logits);
-  const Tensor network = check_frame(network_size, "networkSize");
-  const Tensor valid = check_frame(valid_size, "validSize");
+  const Tensor network = check_frame(masks[1], "networkSize");
+  const Tensor valid = check_frame(masks[2], "validSize");
   if (at::gt(valid, network).any().item<bool>()) {
     throw Error(code::kTensor, "Expected validSize within networkSize");
   }

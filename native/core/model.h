@@ -43,13 +43,6 @@ struct StageTime {
   double milliseconds;
 };
 
-// Masks over the padded input of a network.
-struct MaskFrame {
-  at::Tensor logits;        // float32 [B, Q, h, w], before sigmoid
-  at::Tensor network_size;  // int64 [2], height and width of that input
-  at::Tensor valid_size;    // int64 [2], height and width of the image within it, top-left
-};
-
 // Every method below runs on an executor thread, and throws Error.
 class Model {
  public:
@@ -68,8 +61,11 @@ class Model {
   // uint8 [B, H, W, 3] → the proposals tuple.
   std::vector<at::Tensor> propose_masks(const at::Tensor& images);
 
-  // uint8 [B, H, W, 3], masks of another network → the proposals tuple.
-  std::vector<at::Tensor> embed_masks(const at::Tensor& images, const MaskFrame& masks);
+  // uint8 [B, H, W, 3] and masks that another network made: logits float32 [B, Q, h, w] over its
+  // padded input, the size of that, and of the image inside it, int64 [2] each → the proposals
+  // tuple.
+  std::vector<at::Tensor> embed_masks(const at::Tensor& images,
+                                      const std::vector<at::Tensor>& masks);
 
   // proposals, float32 [S, D], int64 [K], bool [K] → float32 [B, Q, K + 1].
   at::Tensor classify_masks(const std::vector<at::Tensor>& proposals,

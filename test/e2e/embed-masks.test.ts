@@ -1,6 +1,10 @@
 /** Masks of one bundle, named by another, with the tiny ones (random weights). */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Proposals, Segmenter } from '../../lib/index.js';
+import { lexiseg } from '../cli/command.js';
+import { temporaryFolder } from '../cli/places.js';
 import { drawScene } from '../fixtures/scene.js';
 import { SCENE_CLASSES, TINY_BUNDLE, TINY_REGION_BUNDLE } from './bundle-file.js';
 
@@ -67,6 +71,47 @@ describe('masks of another bundle', () => {
     using found = await namer.segment(embedded, SCENE_CLASSES, { task: 'semantic' });
     expect([found.width, found.height]).toEqual([240, 160]);
     expect(found.labelMap.every((label) => label < SCENE_CLASSES.length)).toBe(true);
+  });
+
+  it('take the place of the own ones when a bundle is loaded so', async () => {
+    const options = { cache: false, dtype: 'float32', ensemble: CLIP_ALONE } as const;
+    const both = await Segmenter.load(TINY_REGION_BUNDLE, { ...options, masksFrom: proposer });
+    try {
+      using masks = await proposer.proposeMasks(picture);
+      using embedded = await namer.embedMasks(masks);
+      using expected = await namer.segment(embedded, SCENE_CLASSES, { task: 'semantic' });
+      using found = await both.segment(picture, SCENE_CLASSES, { task: 'semantic' });
+      expect(found.labelMap).toEqual(expected.labelMap);
+      // Images of one size share a batch; the masks of each stay its own.
+      const small = await drawScene(120, 90);
+      const three = await both.segment([picture, small, picture], SCENE_CLASSES, {
+        task: 'semantic',
+        batchSize: 2,
+      });
+      expect(three.map(({ width }) => width)).toEqual([240, 120, 240]);
+      expect(three[2]?.labelMap).toEqual(expected.labelMap);
+      for (const one of three) one.dispose();
+    } finally {
+      await both.dispose();
+    }
+    expect(proposer.disposed).toBe(false);
+    const unable = Segmenter.load(TINY_BUNDLE, { ...options, masksFrom: namer });
+    await expect(unable).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+    const nothing = Segmenter.load(TINY_REGION_BUNDLE, { masksFrom: {} as Segmenter });
+    await expect(nothing).rejects.toThrow(/a Segmenter/);
+  });
+
+  it('are named at the command line', async () => {
+    const folder = temporaryFolder();
+    const image = join(folder, 'scene.png');
+    writeFileSync(image, picture);
+    const args = ['segment', image, '-c', 'sky, dog', '-b', TINY_REGION_BUNDLE, '--no-cache'];
+    const { status, stdout } = await lexiseg([...args, '--masks-from', TINY_BUNDLE, '--json']);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ task: 'semantic', width: 240, height: 160 });
+    const unknown = await lexiseg([...args, '--masks-from', 'no-such-bundle']);
+    expect(unknown.status).toBe(2);
+    rmSync(folder, { recursive: true, force: true });
   });
 
   it('are refused where they cannot be used', async () => {

@@ -1,0 +1,66 @@
+/** A bundle's file, opened: what it says of itself, its words, and its network. */
+import {
+  checkBundleFile,
+  checkMethods,
+  readManifest,
+  readTokenizer,
+  verifyWeights,
+} from '../bundle.js';
+import { callNative, runJob, throwIfAborted } from '../job.js';
+import type { ParsedLoadOptions } from '../load-options.js';
+import type { Manifest } from '../manifest.js';
+import { type NativeJob, type NativeModel, native } from '../native.js';
+import { EmbeddingCache } from '../text/embedding-cache.js';
+import { TextEncoder } from '../text/text-encoder.js';
+
+/** What a segmenter is made of. The caller owns the model. */
+export interface OpenBundle {
+  /** Absolute path of the bundle. */
+  readonly path: string;
+  readonly manifest: Manifest;
+  readonly model: NativeModel;
+  readonly encoder: TextEncoder;
+}
+
+/** Opens the bundle at `path`, as the options ask for it. */
+export async function openBundle(
+  path: string,
+  options: ParsedLoadOptions,
+  signal: AbortSignal | undefined,
+): Promise<OpenBundle> {
+  const cache = new EmbeddingCache(options.cache);
+  throwIfAborted(signal);
+  const file = await checkBundleFile(path);
+  const manifest = await readManifest(file, { signal });
+  const tokenizer = await readTokenizer(file, manifest, signal);
+  if (options.verify) await verifyWeights(file, manifest, signal);
+  const model = await runJob(signal, (job) => loadModel(job, { file, manifest, options }));
+  try {
+    checkMethods(manifest, callNative(() => model.info()).methods);
+    const encoder = new TextEncoder({ model, manifest, tokenizer, cache });
+    return { path: file, manifest, model, encoder };
+  } catch (error) {
+    await model.dispose();
+    throw error;
+  }
+}
+
+function loadModel(
+  job: NativeJob,
+  { file, manifest, options }: { file: string; manifest: Manifest; options: ParsedLoadOptions },
+): Promise<NativeModel> {
+  const { device, dtype, threads, ensemble } = options;
+  const edges = inputEdges(options, manifest);
+  const { keepFloat32 } = manifest;
+  return native().loadModel(job, file, device, dtype, threads, keepFloat32, ensemble, edges);
+}
+
+/** Shorter and longer edge of the network input, where they are not the bundle's own. */
+function inputEdges(
+  { shortestEdge: wanted }: ParsedLoadOptions,
+  { image }: Manifest,
+): readonly [shortest: number, longest: number] | undefined {
+  if (wanted === undefined) return undefined;
+  const { shortestEdge, longestEdge } = image.sizeRule;
+  return [wanted, Math.max(wanted, Math.round((wanted * longestEdge) / shortestEdge))];
+}

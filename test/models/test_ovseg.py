@@ -288,6 +288,10 @@ def test_groups_let_prompts_learn_alone(regions):
     module = ovseg_training.build_trainable(read_config("ovseg", "tiny"))
     frozen = {group["name"]: group["frozen"] for group in ovseg_training.groups(module)}
     assert frozen["image_tower"] and frozen["text_encoder"] and not frozen["backbone"]
+    raw = read_config("ovseg", "tiny_regions")
+    plain = ovseg_training.build_trainable({**raw, "regions": {**raw["regions"], "prompts": False}})
+    assert "mask_prompts" not in {group["name"] for group in ovseg_training.groups(plain)}
+    assert "mask_prompts.tokens" not in plain.state_dict()
 
 
 def test_masks_of_another_network_are_cut_from_the_same_places():

@@ -10,12 +10,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import * as ovseg from './ovseg.mjs';
 import * as pacl from './pacl.mjs';
 import { claimPage, summaryTable } from './report.mjs';
 import * as video from './video.mjs';
 
 /** Each gives `claim`, `metrics` and `run(options)`, which returns a row of values for each variant. */
-const CLAIMS = { pacl, video };
+const CLAIMS = { ovseg, pacl, video };
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values, positionals } = parseArgs({
@@ -38,7 +39,12 @@ for (const name of positionals) {
   const work = join(values.work, name);
   for (const folder of [work, values.out]) mkdirSync(folder, { recursive: true });
   const began = performance.now();
-  const found = await run({ work, icons: values.icons, signal: controller.signal });
+  const found = await run({
+    work,
+    shared: values.work,
+    icons: values.icons,
+    signal: controller.signal,
+  });
   const report = {
     name,
     claim,

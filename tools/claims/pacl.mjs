@@ -1,31 +1,16 @@
 /** Patches that meet words: a trained embedder against CLIP's own projection of patch tokens. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  evaluate,
-  evaluatePatches,
-  openDataset,
-  openImageText,
-  Segmenter,
-  Trainer,
-} from '../../dist/index.js';
+import { evaluate, evaluatePatches, openDataset, Segmenter, Trainer } from '../../dist/index.js';
 import { exportBundle } from '../demo/exporter.mjs';
-import { follow } from '../demo/follow.mjs';
-import { CLIP_DATA, CLIP_TRAINER } from '../demo/recipe.mjs';
+import { CLIP_DATA } from '../demo/recipe.mjs';
 import { crops as cropsOf, zeroShotAccuracy } from '../demo/zero-shot.mjs';
 import { CLASSES } from '../scenes/classes.mjs';
 import { drawn } from './drawn.mjs';
+import { ABOUT, SIDE, trainOnCaptions, trainTower } from './tower.mjs';
 
-/** Of the embedder; the tower is trained once. */
+/** Of the embedder; the tower is trained once, and shared with other claims. */
 const SEEDS = [1, 2];
-const SIDE = 128;
-
-const TOWER_RUN = {
-  steps: 1_800,
-  learningRate: 1e-3,
-  schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.003 },
-};
-const TOWER_BATCH = 192;
 const EMBEDDER_RUN = {
   steps: 700,
   learningRate: 1e-3,
@@ -50,10 +35,14 @@ export const metrics = [
   { key: 'coherence', label: 'coherence of tokens, AUC', digits: 3 },
 ];
 
-/** @param {{ work: string, icons?: string[], signal: AbortSignal }} options */
-export async function run({ work, icons, signal }) {
-  const sets = await drawn(work, ['crops', 'crops-check', 'scenes-check'], { icons, signal });
-  const clip = await trainTower(work, sets.crops, signal);
+/** @param {{ work: string, shared: string, icons?: string[], signal: AbortSignal }} options */
+export async function run({ work, shared, icons, signal }) {
+  const towers = join(shared, 'towers');
+  const sets = await drawn(join(shared, 'drawn'), ['crops', 'crops-check', 'scenes-check'], {
+    icons,
+    signal,
+  });
+  const clip = await trainTower({ towers, crops: sets.crops, signal });
   const plain = join(work, 'plain.pt');
   if (!existsSync(plain)) await exportFrom(clip, 'demo_plain', 0, plain);
   const before = await scores(plain, sets, { pooled: false, signal });
@@ -79,21 +68,6 @@ const exportFrom = (clip, config, seed, out) =>
     out,
   );
 
-async function trainTower(work, crops, signal) {
-  const bundle = join(work, 'clip.pt');
-  if (existsSync(bundle)) return bundle;
-  const start = join(work, 'clip-start.pt');
-  if (!existsSync(start)) {
-    await exportBundle(['clip', '--config', 'demo_vit', '--random-init', '--seed', '1'], start);
-  }
-  const settings = { name: 'tower', folder: join(work, 'tower'), run: TOWER_RUN, seed: 0 };
-  const trainer = await Trainer.open(start, { ...CLIP_TRAINER, signal });
-  await train(trainer, crops, { ...settings, batchSize: TOWER_BATCH, paired: true, signal });
-  await trainer.exportBundle(bundle, { trainable: true, ...ABOUT });
-  await trainer.dispose();
-  return bundle;
-}
-
 async function trainEmbedder(work, clip, crops, seed, signal) {
   const bundle = join(work, `pacl-${seed}.pt`);
   if (existsSync(bundle)) return bundle;
@@ -101,32 +75,12 @@ async function trainEmbedder(work, clip, crops, seed, signal) {
   if (!existsSync(start)) await exportFrom(clip, 'demo', seed, start);
   const trainer = await Trainer.open(start, { ...EMBEDDER_TRAINER, seed, signal });
   const folder = join(work, `embedder-${seed}`);
-  const settings = { name: `embedder ${seed}`, folder, run: EMBEDDER_RUN, seed };
-  await train(trainer, crops, { ...settings, batchSize: EMBEDDER_BATCH, paired: false, signal });
+  const data = { ...CLIP_DATA, pairedCaptions: false, batchSize: EMBEDDER_BATCH };
+  const settings = { name: `embedder ${seed}`, folder, run: EMBEDDER_RUN, seed, data, signal };
+  await trainOnCaptions(trainer, crops, settings);
   await trainer.exportBundle(bundle, { dtype: 'bfloat16', ...ABOUT });
   await trainer.dispose();
   return bundle;
-}
-
-const ABOUT = {
-  source: 'trained from scratch on drawn icons and their captions',
-  licence: 'Apache-2.0',
-};
-
-async function train(
-  trainer,
-  crops,
-  { name, folder, run: length, seed, batchSize, paired, signal },
-) {
-  const data = await openImageText(crops, trainer.tokenizer, {
-    ...CLIP_DATA,
-    pairedCaptions: paired,
-    batchSize,
-    imageSize: SIDE,
-  });
-  await follow(trainer.run(data, { ...length, folder, seed, signal }), name);
-  signal.throwIfAborted();
-  await data.close();
 }
 
 /** Share of crops that are classified right: by the class token, or `pooled` by each class for itself. */

@@ -128,11 +128,20 @@ def _is_bundle(path: Path) -> bool:
         return any(name.endswith("/extra/manifest.json") for name in archive.namelist())
 
 
+# What a bundle has beside CLIP's towers is no concern of CLIP's.
+_TOWERS = ("image_tower.", "region_head.", "text_encoder.")
+_SCALES = ("classifier.logit_scale", "out_of_vocabulary_classifier.logit_scale")
+
+
 def _bundle_tensors(path: Path) -> Dict[str, Tensor]:
+    """CLIP's part of a bundle of any method; its scale by the name that a CLIP's bundle has."""
     try:
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        tensors = torch.jit.load(str(path), map_location="cpu").state_dict()
     except RuntimeError as error:
         raise CheckpointError(f"{path} is not a whole bundle: {error}") from error
+    found = {name: tensor for name, tensor in tensors.items() if name.startswith(_TOWERS)}
+    scales = [tensors[name] for name in _SCALES if name in tensors]
+    return {**found, _SCALES[0]: scales[0]} if scales else found
 
 
 # How CLIP makes one vector of a map, in published files and in bundles.
@@ -172,7 +181,7 @@ def load_clip(module: nn.Module, place: str) -> None:
 
     Args:
         module: a method, not on the meta device. One without a region head takes only the trunk.
-        place: open_clip's weights (file, folder or cached hub id), or a bundle of a CLIP.
+        place: open_clip's weights (file, folder or cached hub id), or a bundle with a CLIP in it.
 
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
@@ -180,6 +189,8 @@ def load_clip(module: nn.Module, place: str) -> None:
     tensors, bundled = _read(place)
     if not any(name.startswith("region_head.") for name in module.state_dict()):
         tensors = {name: t for name, t in tensors.items() if not name.startswith(_POOLS)}
+    if bundled and not any(name in module.state_dict() for name in _SCALES):
+        tensors.pop(_SCALES[0], None)
     rules = _BUNDLE_RULES if bundled else clip_rules(module)
     found, faults = match_tensors(module, rules, tensors, "CLIP")
     assign_tensors(module, {**module.state_dict(), **found}, faults)

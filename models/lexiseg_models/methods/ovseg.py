@@ -253,7 +253,8 @@ def build_parts(config: OvsegConfig) -> Dict[str, Any]:
     backbone, widths = build_backbone(config.backbone)
     tower, width = config.image_tower, config.embedding_dim
     crops = RegionCrops(config.regions, patch=tower.patch, grid=tower.grid)
-    prompts = MaskPrompts(depth=config.regions.prompt_depth, cells=tower.grid**2, width=tower.width)
+    depth = config.regions.prompt_depth if config.regions.prompts else 0
+    prompts = MaskPrompts(depth=depth, cells=tower.grid**2, width=tower.width)
     return {
         "preprocess": Preprocess(config.image),
         "backbone": backbone,

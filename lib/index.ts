@@ -49,7 +49,8 @@ export type { CacheOption, Device, LoadOptions } from './load-options.js';
 export type { Manifest, TrainingClass, WeightsInfo } from './manifest.js';
 export type { ParameterGroup, TrainingInfo } from './manifest-training.js';
 export { type MiningOptions, type MiningReport, minePairs } from './mining/mine-pairs.js';
-export type { NativeMemoryStats as MemoryStats, NativeModelInfo as ModelInfo } from './native.js';
+export type { NativeMemoryStats as MemoryStats } from './native.js';
+export type { NativeModelInfo as ModelInfo } from './native-model.js';
 export type {
   CallOptions,
   ImageBatchOptions,

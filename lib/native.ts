@@ -1,6 +1,7 @@
 /** The whole native boundary, typed: no prompts, options or files of images are known below it. */
 
 import { loadBinding } from './loader.js';
+import type { NativeModel } from './native-model.js';
 import type { NativeTrainer } from './native-trainer.js';
 
 /** Element types a native tensor may have. `bfloat16` and `float16` are seen as `Uint16Array`. */
@@ -45,71 +46,6 @@ export interface NativeTensor {
 export interface NativeJob {
   /** Rejects the job's promise with code `ERR_ABORTED` (at once when it waits or runs). */
   cancel(): void;
-}
-
-/** What `Model.info()` says of a loaded bundle. */
-export interface NativeModelInfo {
-  device: string;
-  dtype: 'float32' | 'bfloat16';
-  /** Why this device and dtype were chosen, in words. */
-  reason: string;
-  weightBytes: number;
-  /** Exported methods the bundle has, e.g. `encode_text`. */
-  methods: string[];
-}
-
-/** A loaded bundle. Every method rejects with `ERR_DISPOSED` after `dispose`. */
-export interface NativeModel {
-  info(): NativeModelInfo;
-  /** int64 [N, L] → float32 [N, D], unit norm. */
-  encodeText(job: NativeJob, tokenIds: NativeTensor): Promise<NativeTensor>;
-  /** uint8 [B, H, W, 3] → float32 [B, D], unit norm. */
-  encodeImages(job: NativeJob, images: NativeTensor): Promise<NativeTensor>;
-  /** uint8 [B, H, W, 3] → the proposals tuple, in the order of the manifest's `proposals` field. */
-  proposeMasks(job: NativeJob, images: NativeTensor): Promise<NativeTensor[]>;
-  /** proposals, float32 [S, D], int64 [K], bool [K] → float32 [B, Q, K + 1], last is void. */
-  classifyMasks(
-    job: NativeJob,
-    proposals: NativeTensor[],
-    classEmbeddings: NativeTensor,
-    synonymCounts: NativeTensor,
-    seen: NativeTensor,
-  ): Promise<NativeTensor>;
-  /**
-   * uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K, h, w] over the
-   * network input, and the sizes of that and of the image inside it, int64 [2] (height, width).
-   */
-  segmentDense(
-    job: NativeJob,
-    images: NativeTensor,
-    classEmbeddings: NativeTensor,
-    synonymCounts: NativeTensor,
-  ): Promise<NativeTensor[]>;
-  /** uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K]. */
-  classifyImages(
-    job: NativeJob,
-    images: NativeTensor,
-    classEmbeddings: NativeTensor,
-    synonymCounts: NativeTensor,
-  ): Promise<NativeTensor>;
-  /** uint8 [B, H, W, 3], float32 [N, D] → cosines float32 [B, N, h, w], and sizes as above. */
-  patchSimilarity(
-    job: NativeJob,
-    images: NativeTensor,
-    textEmbeddings: NativeTensor,
-  ): Promise<NativeTensor[]>;
-  /** uint8 [B, H, W, 3] → float32 tokens [B, h, w, W], embeddings [B, h, w, D]; sizes as above. */
-  encodePatches(job: NativeJob, images: NativeTensor): Promise<NativeTensor[]>;
-  /** uint8 [B, H, W, 3], [logits, network size, valid size] of masks → the proposals tuple. */
-  embedMasks(job: NativeJob, images: NativeTensor, masks: NativeTensor[]): Promise<NativeTensor[]>;
-  /** Runs the stage methods that the manifest names one after the other; milliseconds by stage. */
-  profile(
-    job: NativeJob,
-    images: NativeTensor,
-    stages: readonly string[],
-  ): Promise<{ stage: string; milliseconds: number }[]>;
-  /** Waits for work in flight, then frees the weights. Idempotent. */
-  dispose(): Promise<void>;
 }
 
 export interface NativeParameterGroup {
@@ -235,7 +171,8 @@ export interface NativeBinding {
 
   /**
    * float32 [Q, h, w] mask logits of image `index` of a batch, float32 [Q, K] class probabilities
-   * → int32 [H, W] labels and float32 [H, W] scores.
+   * → int32 [H, W] labels and float32 [H, W] scores. With `oneMaskAt` each class has only the mask
+   * that suits it best, whole where its probability is above that; the label is -1 where none is.
    */
   labelMap(
     job: NativeJob,
@@ -244,6 +181,7 @@ export interface NativeBinding {
     classLogProbs: NativeTensor,
     geometry: Geometry,
     resizeScores: boolean,
+    oneMaskAt?: number | undefined,
   ): Promise<{ labels: NativeTensor; scores: NativeTensor }>;
   /**
    * Class logits of image `index` of a batch, float32 [B, K, h, w] → int32 [H, W] labels, -1 where

@@ -70,6 +70,11 @@ export interface SegmentOptions<Kind extends Task = Task> extends ImageOptions {
   readonly thresholds?: Partial<Thresholds> | undefined;
   /** Resize class scores (the published semantic mode) or mask logits (sharper, slower). */
   readonly semanticResize?: 'scores' | 'masks' | undefined;
+  /**
+   * Semantic: each class has only the mask that suits it best, whole where its probability is above
+   * this, (0, 1); other pixels get no class. Words compete for masks: give two or more.
+   */
+  readonly oneMaskAt?: number | undefined;
   /** Images of equal size that run together. Results depend on it by rounding at most. */
   readonly batchSize?: number | undefined;
   /** Called after each image. */

@@ -12,12 +12,8 @@ import { parseSegmentOptions } from './inference/segment-options.js';
 import { callNative, throwIfAborted } from './job.js';
 import { type LoadOptions, parseLoadOptions } from './load-options.js';
 import type { Manifest } from './manifest.js';
-import {
-  type NativeMemoryStats,
-  type NativeModel,
-  type NativeModelInfo,
-  native,
-} from './native.js';
+import { type NativeMemoryStats, native } from './native.js';
+import type { NativeModel, NativeModelInfo } from './native-model.js';
 import {
   type CallOptions,
   checkOptions,

@@ -14,6 +14,7 @@ import {
   type BundleFlags,
   type ClassFlags,
   loadWithClasses,
+  share,
 } from './bundle-option.js';
 import { codeOf, EXIT, printError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
@@ -31,6 +32,7 @@ interface SegmentFlags extends BundleFlags, ClassFlags, ThresholdFlags {
   overlay?: boolean;
   json?: boolean;
   size?: { width: number; height: number };
+  oneMask?: number;
 }
 
 const HELP = `
@@ -67,6 +69,7 @@ export function addSegmentCommand(program: Command, signal: AbortSignal): void {
     )
     .option('--overlay', 'also write a picture with the segments drawn on it')
     .option('--json', 'print each result as one line of JSON')
+    .option('--one-mask <p>', 'semantic: only the best mask of each class, cut at p', share)
     .option('--size <WxH>', "size of the result (default: the image's)", readSize)
     .addHelpText('after', HELP)
     .action((images: string[], flags: SegmentFlags) => segmentAll(images, flags, signal));
@@ -156,6 +159,7 @@ function optionsOf(flags: SegmentFlags, { tasks }: Manifest): SegmentOptions {
     task: flags.task ?? usual,
     outputSize: flags.size,
     thresholds: thresholdsOf(flags),
+    oneMaskAt: flags.oneMask,
   };
 }
 

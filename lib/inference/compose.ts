@@ -36,7 +36,15 @@ export async function composeSegmentation(input: ComposeInput): Promise<Segmenta
   const { maskLogits, logProbs, geometry } = nativeInputs(input, size);
   if (plan.task === 'semantic') {
     const maps = await runJob(plan.signal, (job) =>
-      native().labelMap(job, maskLogits, row, logProbs, geometry, plan.resizeScores),
+      native().labelMap(
+        job,
+        maskLogits,
+        row,
+        logProbs,
+        geometry,
+        plan.resizeScores,
+        plan.oneMaskAt,
+      ),
     );
     return semanticSegmentation(parts, maps);
   }

@@ -3,7 +3,8 @@ import { LexisegError } from '../errors.js';
 import { decodeImage, type ImageInput } from '../image.js';
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
-import type { NativeModel, NativeTensor } from '../native.js';
+import type { NativeTensor } from '../native.js';
+import type { NativeModel } from '../native-model.js';
 import { batchesOfEqualSize, type Slot, stackImages } from './image-batch.js';
 
 /** Images decoded together, so that equal sizes can meet. */

@@ -9,7 +9,8 @@ import {
 import { callNative, runJob, throwIfAborted } from '../job.js';
 import type { ParsedLoadOptions } from '../load-options.js';
 import type { Manifest } from '../manifest.js';
-import { type NativeJob, type NativeModel, native } from '../native.js';
+import { type NativeJob, native } from '../native.js';
+import type { NativeModel } from '../native-model.js';
 import { EmbeddingCache } from '../text/embedding-cache.js';
 import { TextEncoder } from '../text/text-encoder.js';
 

@@ -4,7 +4,7 @@ import { expected, LexisegError } from '../errors.js';
 import { type DecodedImage, type DecodeOptions, decodeImage, type ImageInput } from '../image.js';
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
-import type { NativeModel } from '../native.js';
+import type { NativeModel } from '../native-model.js';
 import { type Classification, Proposals } from '../proposals.js';
 import type { HeatMap } from '../results/heat-map.js';
 import { ImageClassification } from '../results/image-classification.js';

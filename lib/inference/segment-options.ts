@@ -27,6 +27,7 @@ export interface SegmentPlan {
   /** Pixels with more, nats, get no class. */
   readonly mostEntropy: number | undefined;
   readonly resizeScores: boolean;
+  readonly oneMaskAt: number | undefined;
   readonly batchSize: number;
   readonly copy: 'auto' | 'never';
   readonly signal: AbortSignal | undefined;
@@ -38,6 +39,7 @@ const KEYS = [
   'outputSize',
   'thresholds',
   'semanticResize',
+  'oneMaskAt',
   'batchSize',
   'copy',
   'signal',
@@ -87,6 +89,7 @@ export function parseSegmentOptions(
         ? undefined
         : numberIn(entropy, 0, MOST_ENTROPY, 'options.thresholds.entropy'),
     resizeScores: oneOf(resize, ['scores', 'masks'], 'options.semanticResize') === 'scores',
+    oneMaskAt: parseOneMask(options.oneMaskAt, task, dense),
     batchSize: integerIn(
       options.batchSize ?? defaultBatch,
       1,
@@ -97,6 +100,14 @@ export function parseSegmentOptions(
     signal: options.signal,
     onProgress: options.onProgress,
   };
+}
+
+function parseOneMask(value: number | undefined, task: Task, dense: boolean): number | undefined {
+  if (value === undefined) return undefined;
+  if (task === 'semantic' && !dense) return numberIn(value, 0.001, 0.999, 'options.oneMaskAt');
+  throw new LexisegError('ERR_UNSUPPORTED', 'options.oneMaskAt is for semantic maps from masks', {
+    details: { task },
+  });
 }
 
 function parseThresholds(

@@ -84,10 +84,14 @@ Napi::Value label_map_call(const Napi::CallbackInfo& info) {
     JobHandle& job = arguments.job(0);
     const ImageProposals proposals = image_proposals(arguments, pins);
     const bool resize_scores = arguments.flag(5, "resizeScores");
+    std::optional<double> one_mask_at;
+    if (!arguments.value(6).IsUndefined()) one_mask_at = arguments.number(6, "oneMaskAt");
     Executor& executor = Environment::of(env).executor(proposals.mask_logits.device());
     return start_call(
         env, {job, executor, 0, std::move(pins)},
-        [proposals, resize_scores] { return label_map(proposals, resize_scores); },
+        [proposals, resize_scores, one_mask_at] {
+          return label_map(proposals, resize_scores, one_mask_at);
+        },
         label_map_object);
   });
 }

@@ -1,9 +1,13 @@
 #include "core/postprocess.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/_unique.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/where.h>
 
+#include <cmath>
 #include <string>
+#include <tuple>
 
 #include "core/error.h"
 
@@ -74,6 +78,21 @@ std::pair<Tensor, Tensor> chosen_image(const ImageProposals& p) {
           p.class_log_probs[p.index].to(at::kFloat).softmax(-1)};
 }
 
+// The masks that suit some class best, as steps at a probability, and their class probabilities.
+std::pair<Tensor, Tensor> best_of_classes(const Tensor& mask_logits, const Tensor& class_probs,
+                                          double probability) {
+  if (!(probability > 0.0 && probability < 1.0)) {
+    throw Error(code::kArgument, "Expected a number between 0 and 1 for oneMaskAt");
+  }
+  const auto best = std::get<0>(at::_unique(class_probs.argmax(0)));
+  // So steep that a pixel is in or out, wherever the map is sampled.
+  constexpr double kSteepness = 1e4;
+  const auto masks =
+      (mask_logits.index_select(0, best) - std::log(probability / (1.0 - probability))) *
+      kSteepness;
+  return {masks.contiguous(), class_probs.index_select(0, best).contiguous()};
+}
+
 Tensor checked_thing(const Tensor& thing, const Tensor& class_probs) {
   const int64_t classes = class_probs.size(1) - 1;
   if (thing.dim() != 1 || thing.size(0) != classes) {
@@ -90,13 +109,16 @@ Tensor on_cpu(const Tensor& tensor, at::ScalarType dtype) {
 
 }  // namespace
 
-LabelMap label_map(const ImageProposals& proposals, bool resize_scores) {
-  const auto [mask_logits, class_probs] = chosen_image(proposals);
-  const auto known = class_probs.narrow(1, 0, class_probs.size(1) - 1).contiguous();
+LabelMap label_map(const ImageProposals& proposals, bool resize_scores,
+                   std::optional<double> one_mask_at) {
+  auto [mask_logits, class_probs] = chosen_image(proposals);
+  auto known = class_probs.narrow(1, 0, class_probs.size(1) - 1).contiguous();
+  if (one_mask_at) std::tie(mask_logits, known) = best_of_classes(mask_logits, known, *one_mask_at);
   using Signature =
       std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, c10::IntArrayRef, bool);
   const auto [labels, scores] = op<Signature>("lexiseg::label_map")
                                     .call(mask_logits, known, proposals.geometry, resize_scores);
+  if (one_mask_at) return {on_cpu(at::where(scores > 0, labels, -1)), on_cpu(scores)};
   return {on_cpu(labels), on_cpu(scores)};
 }
 

@@ -52,7 +52,10 @@ struct Instances {
 };
 
 // All results are on the CPU and contiguous. They throw Error(ERR_TENSOR) for what does not fit.
-LabelMap label_map(const ImageProposals& proposals, bool resize_scores);
+// one_mask_at: each class has only the mask that suits it best, whole where its probability is
+// above that; the label is -1 where none is (the demo of arXiv 2210.04150).
+LabelMap label_map(const ImageProposals& proposals, bool resize_scores,
+                   std::optional<double> one_mask_at);
 
 // most_entropy, in nats: pixels whose softmax over classes has more get no label.
 LabelMap dense_label_map(const ImageLogits& logits, std::optional<double> most_entropy);

@@ -1,6 +1,7 @@
 /** Cancellation in every state of a call. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type NativeModel, native } from '../../lib/native.js';
+import { native } from '../../lib/native.js';
+import type { NativeModel } from '../../lib/native-model.js';
 import { expectCode, loadTiny, someImage, someTokens } from './bundle.js';
 
 let model: NativeModel;

@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { findBinaries, type LibraryLoader, requireBinary } from '../../lib/binaries.js';
 import { findLibTorch } from '../../lib/libtorch/find.js';
-import { type NativeModel, type NativeTensor, native } from '../../lib/native.js';
+import { type NativeTensor, native } from '../../lib/native.js';
+import type { NativeModel } from '../../lib/native-model.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 

@@ -1,6 +1,7 @@
 /** A loaded bundle: what it computes, and every method in every state. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { type NativeModel, type NativeTensor, native } from '../../lib/native.js';
+import { type NativeTensor, native } from '../../lib/native.js';
+import type { NativeModel } from '../../lib/native-model.js';
 import {
   expectCode,
   loadTiny,

@@ -1,6 +1,7 @@
 /** From proposals to results through the addon: shapes, states and arguments that do not fit. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Geometry, type NativeModel, type NativeTensor, native } from '../../lib/native.js';
+import { type Geometry, type NativeTensor, native } from '../../lib/native.js';
+import type { NativeModel } from '../../lib/native-model.js';
 import { expectCode, loadTiny, someClasses, someImage } from './bundle.js';
 
 let model: NativeModel;
@@ -33,6 +34,46 @@ describe('labelMap', () => {
     const labels = map.labels.data() as Int32Array;
     expect(labels.every((label) => label >= 0 && label < 3)).toBe(true);
     expect((map.scores.data() as Float32Array).every((score) => score >= 0)).toBe(true);
+  });
+
+  it('gives each class the one mask that suits it best, if asked to', async () => {
+    const [side, threshold] = [4, 0.35];
+    // Queries: the left half, the lower half, one pixel that suits no class best, nothing at all.
+    const inside = [
+      (x: number, _y: number) => x < 2,
+      (_x: number, y: number) => y > 1,
+      (x: number, y: number) => x === 3 && y === 0,
+      () => false,
+    ];
+    // Just above the threshold inside, and below it elsewhere.
+    const logit = Math.log(threshold / (1 - threshold));
+    const logits = inside.flatMap((of) =>
+      Array.from({ length: side * side }, (_, i) =>
+        of(i % side, Math.floor(i / side)) ? logit + 0.1 : logit - 0.1,
+      ),
+    );
+    const probs = [0.7, 0.2, 0.1, 0.3, 0.6, 0.1, 0.4, 0.5, 0.1, 0.1, 0.1, 0.8].map(Math.log);
+    const masks = native().copyTensor(Float32Array.from(logits), [1, 4, side, side], 'float32');
+    const classes = native().copyTensor(Float32Array.from(probs), [1, 4, 3], 'float32');
+    const whole = [side, side, side, side, side, side] as unknown as Geometry;
+    for (const resize of [true, false]) {
+      const map = await native().labelMap(job(), masks, 0, classes, whole, resize, threshold);
+      const scores = map.scores.data() as Float32Array;
+      for (const [i, label] of (map.labels.data() as Int32Array).entries()) {
+        const [x, y] = [i % side, Math.floor(i / side)];
+        // Class 0 has query 0 and class 1 query 1; where both are, their scores add up.
+        const first = (x < 2 ? 0.7 : 0) + (y > 1 ? 0.3 : 0);
+        const second = (x < 2 ? 0.2 : 0) + (y > 1 ? 0.6 : 0);
+        expect(label).toBe(first + second === 0 ? -1 : first >= second ? 0 : 1);
+        expect(scores[i]).toBeCloseTo(Math.max(first, second), 5);
+      }
+    }
+    for (const wrong of [0, 1, Number.NaN]) {
+      await expectCode(
+        () => native().labelMap(job(), masks, 0, classes, whole, false, wrong),
+        'ERR_ARGUMENT',
+      );
+    }
   });
 
   it('refuses what does not fit', async () => {

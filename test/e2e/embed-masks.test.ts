@@ -114,6 +114,18 @@ describe('masks of another bundle', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
+  it('are one for each class at most, if asked for', async () => {
+    using embedded = await namer.proposeMasks(picture);
+    const options = { task: 'semantic', oneMaskAt: 0.35 } as const;
+    using found = await namer.segment(embedded, SCENE_CLASSES, options);
+    expect(found.segments.length).toBeLessThanOrEqual(SCENE_CLASSES.length);
+    expect(found.labelMap.every((label) => label >= -1)).toBe(true);
+    const wrong = namer.segment(embedded, SCENE_CLASSES, { ...options, oneMaskAt: 1 });
+    await expect(wrong).rejects.toThrow(/oneMaskAt/);
+    const panoptic = proposer.segment(picture, SCENE_CLASSES, { oneMaskAt: 0.5 });
+    await expect(panoptic).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+  });
+
   it('are refused where they cannot be used', async () => {
     using masks = await proposer.proposeMasks(picture);
     await expect(proposer.embedMasks(masks)).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });

@@ -1,5 +1,5 @@
 /** Writes the files of results, never outside one folder and never through a link. */
-import { lstat, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, lstat, mkdir, writeFile } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { LexisegError } from '../errors.js';
 
@@ -8,6 +8,7 @@ const MAXIMUM_STEM = 120;
 export class OutputFolder {
   readonly path: string;
   readonly #stems = new Set<string>();
+  readonly #begun = new Set<string>();
 
   constructor(path: string) {
     this.path = resolve(path);
@@ -37,6 +38,25 @@ export class OutputFolder {
     const path = await this.reserve(name);
     try {
       await writeFile(path, content);
+    } catch (error) {
+      throw notWritten(path, error);
+    }
+    return path;
+  }
+
+  /**
+   * Adds to one file, which the first call begins, and returns its path.
+   *
+   * @throws LexisegError `ERR_OUTPUT` as {@link OutputFolder.write}.
+   */
+  async append(name: string, content: string): Promise<string> {
+    if (!this.#begun.has(name)) {
+      this.#begun.add(name);
+      return this.write(name, content);
+    }
+    const path = join(this.path, name);
+    try {
+      await appendFile(path, content);
     } catch (error) {
       throw notWritten(path, error);
     }

@@ -140,7 +140,6 @@ class VideoFiles {
   readonly #pictures: OutputFolder;
   readonly #kinds: ReadonlySet<Kind>;
   readonly #rate: number;
-  readonly #records: string[] = [];
   readonly #annotations: PanopticJson['annotation'][] = [];
   readonly #things = new Set<number>();
   #categories: PanopticJson['categories'] = [];
@@ -162,7 +161,7 @@ class VideoFiles {
   async add(frame: VideoFrame): Promise<void> {
     const { index, segmentation } = frame;
     for (const { id, thing } of segmentation.segments) if (thing) this.#things.add(id);
-    if (this.#kinds.has('json')) this.#records.push(JSON.stringify(recordOf(frame)));
+    if (this.#kinds.has('json')) await this.#record(`${JSON.stringify(recordOf(frame))}\n`);
     const fileName = nameOf(index);
     if (this.#kinds.has('panoptic')) {
       const { annotation, categories, png } = await segmentation.toPanopticJson({
@@ -182,10 +181,7 @@ class VideoFiles {
   /** Ends every file; their paths. */
   async close(): Promise<string[]> {
     const files: string[] = [];
-    if (this.#kinds.has('json')) {
-      const lines = this.#records.map((line) => `${line}\n`).join('');
-      files.push(await this.#folder.write('frames.jsonl', lines));
-    }
+    if (this.#kinds.has('json')) files.push(await this.#record(''));
     if (this.#kinds.has('panoptic')) {
       const content = { annotations: this.#annotations, categories: this.#categories };
       files.push(await this.#folder.write('panoptic.json', `${JSON.stringify(content)}\n`));
@@ -197,6 +193,11 @@ class VideoFiles {
       files.push(join(this.#folder.path, 'overlay.mp4'));
     }
     return files;
+  }
+
+  /** Lines are written as they come: a video may have any length. */
+  #record(line: string): Promise<string> {
+    return this.#folder.append('frames.jsonl', line);
   }
 
   /** A frame of another size is fitted into the size of the first. */

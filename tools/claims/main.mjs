@@ -10,13 +10,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import * as gkc from './gkc.mjs';
 import * as ovseg from './ovseg.mjs';
 import * as pacl from './pacl.mjs';
 import { claimPage, summaryTable } from './report.mjs';
 import * as video from './video.mjs';
 
 /** Each gives `claim`, `metrics` and `run(options)`, which returns a row of values for each variant. */
-const CLAIMS = { ovseg, pacl, video };
+const CLAIMS = { gkc, ovseg, pacl, video };
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values, positionals } = parseArgs({

@@ -5,13 +5,15 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The interpreter that has the exporter's packages. */
+export const PYTHON = process.env.LEXISEG_PYTHON ?? join(root, '.venv', 'bin', 'python');
+
 /** Writes a bundle with its training loss. */
 export function exportBundle(args, out) {
-  const python = process.env.LEXISEG_PYTHON ?? join(root, '.venv', 'bin', 'python');
   const all = ['-m', 'lexiseg_models', 'export', ...args, '--trainable', '--out', out];
   const env = { ...process.env, PYTHONPATH: join(root, 'models') };
   return new Promise((resolve, reject) => {
-    const child = spawn(python, all, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(PYTHON, all, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
     child.on('error', reject);
     child.on('close', (status) => {
       if (status === 0) resolve();

@@ -81,7 +81,8 @@ export async function run({ work, shared, icons, signal }) {
         pairs: file,
         signal,
       });
-    const from = (bundle, name) => startFrom(bundle, 'demo_prompts', seed, at(`${name}-${seed}`));
+    const from = (bundle, name) =>
+      startFrom(bundle, 'demo_prompts_regions', seed, at(`${name}-${seed}`));
     await note(
       'mask prompts',
       await adapt('prompts', await from(clip, 'prompts-start'), PROMPTING, pairs.mined),

@@ -51,6 +51,20 @@ void free_weights(std::shared_ptr<Model>& model) {
   trim_allocator();
 }
 
+struct ModelCall {
+  JobHandle& job;
+  const Model& model;
+  std::vector<Pin> pins;
+};
+
+// Runs where the model is, on its threads; `work` keeps the model alive.
+template <typename Work, typename Face>
+Napi::Value call_model(Napi::Env env, ModelCall call, Work work, Face face) {
+  Executor& executor = Environment::of(env).executor(call.model.info().device);
+  return start_call(env, {call.job, executor, call.model.threads(), std::move(call.pins)},
+                    std::move(work), std::move(face));
+}
+
 }  // namespace
 
 Napi::Function ModelHandle::define(Napi::Env env) {
@@ -132,9 +146,8 @@ Napi::Value ModelHandle::run(const Napi::CallbackInfo& info,
     for (const char* name : names) {
       inputs.push_back(arguments.tensor(inputs.size() + 1, name, pins));
     }
-    Executor& executor = Environment::of(env).executor(model->info().device);
-    return start_call(
-        env, {job, executor, model->threads(), std::move(pins)},
+    return call_model(
+        env, {job, *model, std::move(pins)},
         [model, inputs = std::move(inputs), call] { return call(*model, inputs); }, face);
   });
 }
@@ -203,9 +216,8 @@ Napi::Value ModelHandle::embed_masks(const Napi::CallbackInfo& info) {
     JobHandle& job = arguments.job(0);
     const auto images = arguments.tensor(1, "images", pins);
     auto masks = arguments.tensors(2, "masks", pins);
-    Executor& executor = Environment::of(env).executor(model->info().device);
-    return start_call(
-        env, {job, executor, model->threads(), std::move(pins)},
+    return call_model(
+        env, {job, *model, std::move(pins)},
         [model, images, masks = std::move(masks)] { return model->embed_masks(images, masks); },
         tensor_array);
   });
@@ -222,9 +234,8 @@ Napi::Value ModelHandle::classify_masks(const Napi::CallbackInfo& info) {
     const auto class_embeddings = arguments.tensor(2, "classEmbeddings", pins);
     const auto synonym_counts = arguments.tensor(3, "synonymCounts", pins);
     const auto seen = arguments.tensor(4, "seen", pins);
-    Executor& executor = Environment::of(env).executor(model->info().device);
-    return start_call(
-        env, {job, executor, model->threads(), std::move(pins)},
+    return call_model(
+        env, {job, *model, std::move(pins)},
         [model, proposals = std::move(proposals), class_embeddings, synonym_counts, seen] {
           return model->classify_masks(proposals, class_embeddings, synonym_counts, seen);
         },
@@ -241,9 +252,8 @@ Napi::Value ModelHandle::profile(const Napi::CallbackInfo& info) {
     JobHandle& job = arguments.job(0);
     const auto images = arguments.tensor(1, "images", pins);
     const auto stages = arguments.texts(2, "stages");
-    Executor& executor = Environment::of(env).executor(model->info().device);
-    return start_call(
-        env, {job, executor, model->threads(), std::move(pins)},
+    return call_model(
+        env, {job, *model, std::move(pins)},
         [model, images, stages] { return model->profile(images, stages); },
         [](Napi::Env inner, const std::vector<StageTime>& times) {
           auto array = Napi::Array::New(inner, times.size());

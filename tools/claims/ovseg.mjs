@@ -13,6 +13,7 @@ import {
 import { drawSet } from '../demo/draw-data.mjs';
 import { exportBundle } from '../demo/exporter.mjs';
 import { DRAWN } from '../demo/recipe.mjs';
+import { zeroShotAccuracy } from '../demo/zero-shot.mjs';
 import { CLASSES } from '../scenes/classes.mjs';
 import { drawn } from './drawn.mjs';
 import { ABOUT, trainOnCaptions, trainTower } from './tower.mjs';
@@ -161,57 +162,23 @@ async function scores(bundle, scenes, signal) {
   const options = { masksFrom: proposer, ensemble: { alpha: 1, beta: 1 } };
   const segmenter = await Segmenter.load(bundle, options);
   try {
-    const accuracy = await cropAccuracy(segmenter, dataset);
+    const promptOf = (name) => `a photo of a ${name}.`;
+    const { top1, seen, unseen } = await zeroShotAccuracy(segmenter, trueCrops(dataset), {
+      promptOf,
+    });
     const report = await evaluate(segmenter, dataset, {
       tasks: ['semantic'],
       limit: SCENES,
       signal,
     });
-    const found = { ...accuracy, miou: 100 * report.groups.all.semantic.miou };
+    const shares = { all: top1, seen, unseen, miou: report.groups.all.semantic.miou };
+    const found = Object.fromEntries(
+      Object.entries(shares).map(([key, share]) => [key, 100 * share]),
+    );
     console.log(`[ovseg] ${bundle}: ${JSON.stringify(found)}`);
     return found;
   } finally {
     await segmenter.dispose();
     await proposer.dispose();
   }
-}
-
-/** Share of true segments whose crop is most like the words of its class, by group of classes. */
-async function cropAccuracy(segmenter, dataset) {
-  const words = await segmenter.encodeText(CLASSES.map(({ name }) => `a photo of a ${name}.`));
-  const size = segmenter.manifest.embeddingDim;
-  const counts = { all: [0, 0], seen: [0, 0], unseen: [0, 0] };
-  let batch = [];
-  const score = async () => {
-    const found = await segmenter.encodeImages(batch.map(({ png }) => png));
-    for (const [row, { name }] of batch.entries()) {
-      const truth = CLASSES.findIndex((one) => one.name === name);
-      const hit = bestRow(words.data, found.data.subarray(row * size, (row + 1) * size)) === truth;
-      for (const group of ['all', CLASSES[truth].seen ? 'seen' : 'unseen']) {
-        counts[group][0] += hit ? 1 : 0;
-        counts[group][1]++;
-      }
-    }
-    found.dispose();
-    batch = [];
-  };
-  for await (const crop of trueCrops(dataset)) {
-    batch.push(crop);
-    if (batch.length === 64) await score();
-  }
-  if (batch.length > 0) await score();
-  words.dispose();
-  return Object.fromEntries(
-    Object.entries(counts).map(([group, [right, all]]) => [group, (100 * right) / all]),
-  );
-}
-
-function bestRow(rows, vector) {
-  let [best, most] = [-1, -Infinity];
-  for (let row = 0; row * vector.length < rows.length; row++) {
-    let product = 0;
-    for (let i = 0; i < vector.length; i++) product += rows[row * vector.length + i] * vector[i];
-    if (product > most) [best, most] = [row, product];
-  }
-  return best;
 }

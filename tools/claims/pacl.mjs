@@ -88,7 +88,7 @@ async function imageAccuracy(bundle, folder, pooled) {
   // Crops are of the size that the tower was trained with; scenes are larger.
   const segmenter = await Segmenter.load(bundle, { shortestEdge: SIDE });
   if (!pooled) {
-    const { top1 } = await zeroShotAccuracy(segmenter, folder);
+    const { top1 } = await zeroShotAccuracy(segmenter, cropsOf(folder));
     await segmenter.dispose();
     return top1;
   }

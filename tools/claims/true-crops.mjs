@@ -10,7 +10,7 @@ const LEAST_AREA = 400;
 /**
  * @param {import('../../dist/index.js').SegmentationDataset} dataset
  * @param {(name: string) => boolean} [wanted] which classes
- * @returns {AsyncGenerator<{ png: Buffer, name: string }>}
+ * @returns {AsyncGenerator<{ image: Buffer, name: string }>}
  */
 export async function* trueCrops(dataset, wanted = () => true) {
   for (let index = 0; index < dataset.length; index++) {
@@ -23,7 +23,7 @@ export async function* trueCrops(dataset, wanted = () => true) {
       const values = Float32Array.from(ids, (own) => (own === id ? 1 : -1));
       if (values.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0) < LEAST_AREA) continue;
       const mask = { networkSize: size, validSize: size, values, ...size };
-      yield { png: await maskedCrop({ rgb, ...size }, mask, 0.5), name };
+      yield { image: await maskedCrop({ rgb, ...size }, mask, 0.5), name };
     }
   }
 }
@@ -31,11 +31,11 @@ export async function* trueCrops(dataset, wanted = () => true) {
 /** Writes crops with their names as `pairs.tsv`, as `minePairs` does, and returns its path. */
 export async function writeTruePairs(folder, crops, most) {
   const lines = [];
-  for await (const { png, name } of crops) {
+  for await (const { image, name } of crops) {
     if (lines.length === most) break;
     const place = join(String(Math.floor(lines.length / 1_000)), `${lines.length}.png`);
     await mkdir(dirname(join(folder, place)), { recursive: true });
-    await writeFile(join(folder, place), png);
+    await writeFile(join(folder, place), image);
     lines.push(`a photo of a ${name}.\t${place}\n`);
   }
   const file = join(folder, 'pairs.tsv');

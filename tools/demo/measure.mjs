@@ -10,7 +10,7 @@ import {
   trainingReportHtml,
 } from '../../dist/index.js';
 import { CLIP_PHASES, MASK_PHASES } from './recipe.mjs';
-import { zeroShotAccuracy } from './zero-shot.mjs';
+import { crops as cropsOf, zeroShotAccuracy } from './zero-shot.mjs';
 
 const TASKS = ['panoptic', 'semantic'];
 const PICTURES = 4;
@@ -71,7 +71,7 @@ export async function measure(work, clip, masks, out) {
     if (!existsSync(crops)) continue;
     const name = suffix === '' ? 'trained styles' : 'another style';
     const towers = await Segmenter.load(clip);
-    report.zeroShot[name] = await zeroShotAccuracy(towers, crops);
+    report.zeroShot[name] = await zeroShotAccuracy(towers, cropsOf(crops));
     await towers.dispose();
     const { report: full, pictures, figures } = await score(masks, scenes, { pictures: PICTURES });
     report.segmentation[name] = { ...figures, classifiers: await classifiers(masks, scenes) };

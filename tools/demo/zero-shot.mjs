@@ -27,14 +27,18 @@ const dot = (a, i, b, j, size) => {
 };
 
 /**
- * Accuracy over crops that the generator wrote, over all classes of the drawn world.
+ * Accuracy over pictures of single things, over all classes of the drawn world.
  *
  * @param {import('../../dist/index.js').Segmenter} segmenter
- * @param {string} folder of shards
+ * @param {AsyncIterable<{ image: Buffer, name: string }>} pictures with the names of their classes
+ * @param {object} [options]
+ * @param {number} [options.limit] pictures at most
+ * @param {(name: string) => string} [options.promptOf] a class; default its bare name
  * @returns {Promise<{ top1: number, top5: number, seen: number, unseen: number, crops: number }>}
  */
-export async function zeroShotAccuracy(segmenter, folder, { limit = Infinity } = {}) {
-  const words = await segmenter.encodeText(CLASSES.map(({ name }) => name));
+export async function zeroShotAccuracy(segmenter, pictures, options = {}) {
+  const { limit = Infinity, promptOf = (name) => name } = options;
+  const words = await segmenter.encodeText(CLASSES.map(({ name }) => promptOf(name)));
   const size = segmenter.manifest.embeddingDim;
   const counts = { top1: 0, top5: 0, seen: 0, unseen: 0 };
   const totals = { seen: 0, unseen: 0 };
@@ -64,7 +68,7 @@ export async function zeroShotAccuracy(segmenter, folder, { limit = Infinity } =
     found.dispose();
     batch = [];
   };
-  for await (const crop of crops(folder)) {
+  for await (const crop of pictures) {
     if (done + batch.length >= limit) break;
     batch.push(crop);
     if (batch.length === 256) await score();

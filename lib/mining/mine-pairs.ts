@@ -4,6 +4,7 @@ import type { ImageText } from '../data/image-text-sample.js';
 import type { SampleSource } from '../data/sample-stream.js';
 import { LexisegError } from '../errors.js';
 import { decodeImage } from '../image.js';
+import { product } from '../inference/unit-vectors.js';
 import { throwIfAborted } from '../job.js';
 import { checkCallback, checkOptions, numberIn, type Progress } from '../options.js';
 import type { Proposals } from '../proposals.js';
@@ -144,13 +145,11 @@ function bestProposal(
   const valid = proposals.tensor('mask_valid').data as Uint8Array;
   const [, queries = 0, size = 0] = regions.shape;
   const data = regions.data as Float32Array;
+  const text = texts.subarray(row * size, (row + 1) * size);
   let best: { query: number; cosine: number } | undefined;
   for (let query = 0; query < queries; query++) {
     if (valid[query] === 0) continue;
-    let cosine = 0;
-    for (let d = 0; d < size; d++) {
-      cosine += (data[query * size + d] as number) * (texts[row * size + d] as number);
-    }
+    const cosine = product(data.subarray(query * size, (query + 1) * size), text);
     if (best === undefined || cosine > best.cosine) best = { query, cosine };
   }
   return best;

@@ -1,16 +1,13 @@
 /** Names that were never trained with masks: plain training, drawn synonyms, and a teacher beside. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { evaluate, openDataset, panopticData, Segmenter, Trainer } from '../../dist/index.js';
+import { evaluate, openDataset, Segmenter } from '../../dist/index.js';
 import { exportBundle, PYTHON } from '../demo/exporter.mjs';
-import { follow } from '../demo/follow.mjs';
-import { MASK_DATA, MASK_TRAINER } from '../demo/recipe.mjs';
-import { CLASSES } from '../scenes/classes.mjs';
+import { trainMaskRun } from '../demo/masks.mjs';
 import { drawn } from './drawn.mjs';
-import { ABOUT } from './tower.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Whose towers every run begins with, and learns from. */
@@ -31,8 +28,8 @@ const RUN = {
   steps: 3_000,
   learningRate: 5e-4,
   schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
+  data: { batchSize: 4 },
 };
-const BATCH = 4;
 
 export const claim =
   'On classes without masks plain training is worst, text diversification better, and distillation ' +
@@ -70,27 +67,11 @@ export async function run({ work, shared, icons, signal }) {
 
 async function train(work, scenes, { config, seed, signal }) {
   const name = `${config}-${seed}`;
-  const out = join(work, `${name}.pt`);
-  if (existsSync(out)) return out;
   const start = join(work, `${name}-start.pt`);
   const random = ['--random-init', '--seed', String(seed), '--clip', CLIP];
   if (!existsSync(start)) await exportBundle(['gkc', '--config', config, ...random], start);
-  const vocabulary = CLASSES.filter(({ seen }) => seen).map(({ name: word, synonyms, thing }) => ({
-    name: word,
-    synonyms,
-    thing,
-  }));
-  const trainer = await Trainer.open(start, { ...MASK_TRAINER, vocabulary, seed, signal });
-  const data = panopticData(await openDataset('coco-panoptic', scenes, 'train'), {
-    ...MASK_DATA,
-    batchSize: BATCH,
-    classes: vocabulary.map((one) => one.name),
-  });
-  await follow(trainer.run(data, { ...RUN, folder: join(work, name), seed, signal }), name);
-  signal.throwIfAborted();
-  await trainer.exportBundle(out, { dtype: 'bfloat16', ...ABOUT });
-  await trainer.dispose();
-  return out;
+  const run = { ...RUN, name, scenes: resolve(scenes), seed };
+  return trainMaskRun(work, start, run, signal);
 }
 
 async function scores(bundle, scenes, signal) {

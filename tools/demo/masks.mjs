@@ -1,6 +1,6 @@
 /** Trains the demo's decoders on a frozen CLIP, from the masks of seen classes. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { openDataset, panopticData, Trainer } from '../../dist/index.js';
 import { CLASSES } from '../scenes/classes.mjs';
 import { exportBundle } from './exporter.mjs';
@@ -50,7 +50,7 @@ export async function trainMasks(work, clip, signal) {
  * @param {string} start bundle to begin with
  * @param {object} run
  * @param {string} run.name
- * @param {string} run.scenes drawn set in COCO's panoptic layout
+ * @param {string} run.scenes drawn set in COCO's panoptic layout, in `work` or by its whole path
  * @param {object} run.data of the recipe's, by run
  * @param {object} [run.groups] changes of the parameter groups
  * @param {number} [run.seed]
@@ -61,7 +61,7 @@ export async function trainMaskRun(work, start, run, signal) {
   const { name, scenes, data: size, groups, seed = 0, ...schedule } = run;
   const out = join(work, `${name}.pt`);
   if (existsSync(out)) return out;
-  const dataset = await openDataset('coco-panoptic', join(work, scenes), 'train');
+  const dataset = await openDataset('coco-panoptic', resolve(work, scenes), 'train');
   const vocabulary = seenClasses();
   const trainer = await Trainer.open(start, { ...MASK_TRAINER, groups, vocabulary, seed, signal });
   const classes = vocabulary.map((one) => one.name);

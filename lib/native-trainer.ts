@@ -10,6 +10,8 @@ export interface NativeTrainer {
     /** Numbers that change, and that do not. */
     trainedParameters: number;
     frozenParameters: number;
+    /** What carries gradients between processes; absent for a process on its own. */
+    backend?: 'gloo' | 'nccl';
   };
   /** Trains with other processes from now on; rejects with `ERR_DISTRIBUTED`. */
   join(

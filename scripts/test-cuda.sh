@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds against the LibTorch of an installed Python torch (CUDA, 2.11 or newer) and, on the GPU, runs
-# the tests of the ops, compares the tiny bundle between the CPU and the GPU, and prints a bench.
+# the tests of the ops and of two training processes, compares the tiny bundle between the CPU and the
+# GPU, and prints a bench.
 #
 #   npm run test:cuda                          says why it does nothing where there is no CUDA
 #   npm run test:cuda -- --require             fails there instead
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --require) required=1; shift ;;
     --bundle) bundle=$2; shift 2 ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 

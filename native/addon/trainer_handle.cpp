@@ -92,10 +92,12 @@ Napi::Value TrainerHandle::info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&] {
     const TrainerInfo& known = live()->info();
+    const char* backend = live()->backend();
     auto object = Napi::Object::New(env);
     object["device"] = Napi::String::New(env, known.device.is_cpu() ? "cpu" : known.device.str());
     object["reason"] = Napi::String::New(env, known.reason);
     object["precision"] = Napi::String::New(env, known.autocast ? "bfloat16" : "float32");
+    if (backend != nullptr) object["backend"] = Napi::String::New(env, backend);
     object["trainedParameters"] =
         Napi::Number::New(env, static_cast<double>(known.trained_parameters));
     object["frozenParameters"] =
@@ -121,7 +123,7 @@ Napi::Value TrainerHandle::join(const Napi::CallbackInfo& info) {
     return start_call(
         env, {job, executor(env), trainer->threads(), {}},
         [trainer, rendezvous] {
-          trainer->join(ProcessGroup::join(rendezvous));
+          trainer->join(ProcessGroup::join(rendezvous, trainer->info().device));
           return true;
         },
         [](Napi::Env inner, bool) { return inner.Undefined(); });

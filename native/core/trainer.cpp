@@ -149,6 +149,8 @@ void Trainer::join(std::shared_ptr<ProcessGroup> group) {
   ops::set_collective(group_);
 }
 
+const char* Trainer::backend() const { return group_ ? group_->backend() : nullptr; }
+
 Tensor Trainer::sum_over_ranks(const Tensor& own) {
   const c10::InferenceMode off(false);
   return group_ ? group_->all_reduce(own) : own;

@@ -73,6 +73,8 @@ class Trainer {
   // From now on every call but encode_text, save and write_bundle is made by all processes of the
   // group, and trains on the batches of all of them.
   void join(std::shared_ptr<ProcessGroup> group);
+  // What carries gradients between the processes: "gloo", "nccl", or null without a group.
+  const char* backend() const;
   // The sum over the processes of the group; without one the tensor itself.
   at::Tensor sum_over_ranks(const at::Tensor& own);
 

@@ -3,14 +3,14 @@
  *
  *   node train-run.mjs BUNDLE DATA FOLDER STEPS [BATCH]
  *
- * With torchrun's variables it is one of several processes. Prints its process id, then a dot for
- * each step.
+ * With torchrun's variables it is one of several processes; DEVICE=cuda trains on GPUs. Prints its
+ * process id, its device and what carries gradients, then a dot for each step.
  */
 import { openImageText, Trainer } from '../../dist/index.js';
 
 const [bundle, captions, folder, steps, batchSize = '4'] = process.argv.slice(2);
 const trainer = await Trainer.open(bundle, {
-  device: 'cpu',
+  device: process.env.DEVICE ?? 'cpu',
   threads: 1,
   ema: 0.9,
   gradientClip: 1,
@@ -23,7 +23,10 @@ const data = await openImageText(captions, trainer.tokenizer, {
   colorJitter: { brightness: 0.2 },
   pairedCaptions: process.env.PAIRED === '1',
 });
-if (process.env.RANK !== undefined) console.log(`rank ${trainer.info.rank} is ${process.pid}`);
+const { rank, device, backend } = trainer.info;
+if (process.env.RANK !== undefined) {
+  console.log(`rank ${rank} is ${process.pid}, on ${device}, over ${backend}`);
+}
 for await (const { type } of trainer.run(data, {
   steps: Number(steps),
   learningRate: 1e-3,
@@ -34,5 +37,5 @@ for await (const { type } of trainer.run(data, {
   if (type === 'step') process.stdout.write('.');
 }
 await data.close();
-if (trainer.info.rank === 0) await trainer.exportBundle(`${folder}/trained.pt`);
+if (rank === 0) await trainer.exportBundle(`${folder}/trained.pt`);
 await trainer.dispose();

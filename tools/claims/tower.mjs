@@ -9,11 +9,27 @@ import { CLIP_DATA, CLIP_TRAINER } from '../demo/recipe.mjs';
 /** Of the images that it sees, pixels. */
 export const SIDE = 128;
 
-const RUN = {
-  steps: 1_800,
-  learningRate: 1e-3,
-  schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.003 },
-};
+/** Most is learned from small pictures, a third of the time each; the patches' grid from large ones. */
+const PHASES = [
+  {
+    name: 'coarse',
+    imageSize: SIDE / 2,
+    run: {
+      steps: 2_400,
+      learningRate: 1e-3,
+      schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.2 },
+    },
+  },
+  {
+    name: 'fine',
+    imageSize: SIDE,
+    run: {
+      steps: 300,
+      learningRate: 4e-4,
+      schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.01 },
+    },
+  },
+];
 const BATCH = 192;
 
 /** What bundles of the claims say of their weights. */
@@ -50,18 +66,22 @@ export async function trainOnCaptions(
  * @param {{ towers: string, crops: string, signal: AbortSignal }} where
  */
 export async function trainTower({ towers, crops, signal }) {
-  const bundle = join(towers, 'clip.pt');
-  if (existsSync(bundle)) return bundle;
   mkdirSync(towers, { recursive: true });
-  const start = join(towers, 'clip-start.pt');
-  if (!existsSync(start)) {
-    await exportBundle(['clip', '--config', 'demo_vit', '--random-init', '--seed', '1'], start);
+  let bundle = join(towers, 'clip-start.pt');
+  if (!existsSync(bundle)) {
+    await exportBundle(['clip', '--config', 'demo_vit', '--random-init', '--seed', '1'], bundle);
   }
-  const trainer = await Trainer.open(start, { ...CLIP_TRAINER, signal });
-  const folder = join(towers, 'clip');
-  const data = { ...CLIP_DATA, pairedCaptions: true, batchSize: BATCH };
-  await trainOnCaptions(trainer, crops, { name: 'tower', folder, run: RUN, seed: 0, data, signal });
-  await trainer.exportBundle(bundle, { trainable: true, ...ABOUT });
-  await trainer.dispose();
+  for (const [seed, { name, imageSize, run }] of PHASES.entries()) {
+    const next = join(towers, `clip-${name}.pt`);
+    if (!existsSync(next)) {
+      const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, signal });
+      const data = { ...CLIP_DATA, pairedCaptions: true, batchSize: BATCH, imageSize };
+      const settings = { name: `tower ${name}`, folder: join(towers, name), run, seed, data };
+      await trainOnCaptions(trainer, crops, { ...settings, signal });
+      await trainer.exportBundle(next, { trainable: true, ...ABOUT });
+      await trainer.dispose();
+    }
+    bundle = next;
+  }
   return bundle;
 }

@@ -73,7 +73,7 @@ void GradientBuckets::launch(Bucket& bucket) {
                         : at::zeros({parameters_[member].numel()}, parameters_[member].options()));
   }
   parts.push_back(at::tensor(present, parts[0].options()));
-  bucket.flat = at::cat(parts).cpu();
+  bucket.flat = group_->summable(at::cat(parts));
   bucket.sum.emplace(group_->start_sum(bucket.flat));
 }
 
@@ -85,7 +85,7 @@ void GradientBuckets::finish() {
     bucket.sum->wait();
     bucket.sum.reset();
     const at::Tensor present =
-        bucket.flat.narrow(0, bucket.numbers, static_cast<int64_t>(bucket.members.size()));
+        bucket.flat.narrow(0, bucket.numbers, static_cast<int64_t>(bucket.members.size())).cpu();
     int64_t start = 0;
     for (size_t i = 0; i < bucket.members.size(); ++i) {
       at::Tensor& parameter = parameters_[bucket.members[i]];

@@ -6,6 +6,8 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <set>
+#include <thread>
 #include <utility>
 
 #include "core/error.h"
@@ -41,28 +43,29 @@ c10::intrusive_ptr<c10d::Backend> gloo_group(const c10::intrusive_ptr<c10d::Stor
                                                      std::move(options));
 }
 
+std::vector<std::uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
+std::string text(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+// In the place of a GPU's name.
+constexpr const char* kNoGpu = "none";
+
+// How long a GPU may still need once all ranks have started their sums.
+constexpr std::chrono::seconds kDeviceWait{60};
+constexpr std::chrono::microseconds kPoll{100};
+
 // Gloo moves memory of the host.
 at::Tensor on_host(const at::Tensor& tensor) { return tensor.cpu().contiguous(); }
 
 }  // namespace
 
-PendingSum::PendingSum(c10::intrusive_ptr<c10d::Work> work) : work_(std::move(work)) {}
-PendingSum::~PendingSum() = default;
-PendingSum::PendingSum(PendingSum&&) noexcept = default;
-PendingSum& PendingSum::operator=(PendingSum&&) noexcept = default;
-
-void PendingSum::wait() {
-  coded(kLost, [&] { work_->wait(); });
-}
-
-std::shared_ptr<ProcessGroup> ProcessGroup::join(const Rendezvous& rendezvous) {
+std::shared_ptr<ProcessGroup> ProcessGroup::join(const Rendezvous& rendezvous, c10::Device device) {
   const std::string place = rendezvous.host + ":" + std::to_string(rendezvous.port);
   const std::string what = "The processes of the run did not meet at " + place;
   return coded(what.c_str(),
-               [&] { return std::shared_ptr<ProcessGroup>(new ProcessGroup(rendezvous)); });
+               [&] { return std::shared_ptr<ProcessGroup>(new ProcessGroup(rendezvous, device)); });
 }
 
-ProcessGroup::ProcessGroup(const Rendezvous& rendezvous)
+ProcessGroup::ProcessGroup(const Rendezvous& rendezvous, c10::Device device)
     : rank_(rendezvous.rank), size_(rendezvous.size) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(rendezvous.port);
@@ -75,6 +78,20 @@ ProcessGroup::ProcessGroup(const Rendezvous& rendezvous)
   store_ = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, std::move(store));
   calls_ = gloo_group(store_, "calls", rendezvous);
   sums_ = gloo_group(store_, "sums", rendezvous);
+  join_device_sums(device);
+}
+
+void ProcessGroup::join_device_sums(c10::Device device) {
+  const ops::DeviceSumsOffer* offer = device.is_cuda() ? ops::device_sums_offer() : nullptr;
+  // NCCL refuses two ranks on one GPU, and all ranks must decide alike.
+  store_->set("gpu/" + std::to_string(rank_), bytes(offer ? offer->name_device(device) : kNoGpu));
+  std::set<std::string> gpus;
+  for (int64_t rank = 0; rank < size_; ++rank) {
+    gpus.insert(text(store_->get("gpu/" + std::to_string(rank))));
+  }
+  if (gpus.contains(kNoGpu) || static_cast<int64_t>(gpus.size()) < size_) return;
+  if (rank_ == 0) store_->set("meeting", bytes(offer->make_meeting()));
+  device_sums_ = offer->join(text(store_->get("meeting")), rank_, size_, device);
 }
 
 ProcessGroup::~ProcessGroup() = default;
@@ -100,11 +117,37 @@ at::Tensor ProcessGroup::all_reduce(const at::Tensor& own) {
   });
 }
 
+at::Tensor ProcessGroup::summable(const at::Tensor& tensor) const {
+  return device_sums_ ? tensor.contiguous() : on_host(tensor);
+}
+
 PendingSum ProcessGroup::start_sum(at::Tensor tensor) {
   return coded(kLost, [&] {
+    if (device_sums_) {
+      sums_started_ = true;
+      device_sums_->start(tensor);
+      return PendingSum([this] { await_device_sums(); });
+    }
     std::vector<at::Tensor> tensors{std::move(tensor)};
-    return PendingSum(sums_->allreduce(tensors));
+    return PendingSum([work = sums_->allreduce(tensors)] { coded(kLost, [&] { work->wait(); }); });
   });
+}
+
+void ProcessGroup::await_device_sums() {
+  if (!std::exchange(sums_started_, false)) return;
+  try {
+    // The GPU waits for a dead process for ever. Gloo sees a death at once, and when it has heard
+    // of all ranks, each has started its sums.
+    all_reduce(at::zeros({1}));
+    const auto latest = std::chrono::steady_clock::now() + kDeviceWait;
+    while (!coded(kLost, [&] { return device_sums_->finished(); })) {
+      if (std::chrono::steady_clock::now() > latest) throw Error(code::kDistributed, kLost);
+      std::this_thread::sleep_for(kPoll);
+    }
+  } catch (const Error&) {
+    device_sums_->abort();
+    throw;
+  }
 }
 
 }  // namespace lexiseg

@@ -1,18 +1,21 @@
-// The processes of one run of training, joined by LibTorch's c10d: TCPStore and Gloo.
+// The processes of one run of training, joined by LibTorch's c10d: TCPStore and Gloo, and NCCL for
+// the gradients where each process has a GPU of its own.
 #pragma once
 
+#include <c10/core/Device.h>
 #include <c10/util/intrusive_ptr.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "ops/collective.h"
+#include "ops/device_sums.h"
 
 namespace c10d {
 class Backend;
 class Store;
-class Work;
 }  // namespace c10d
 
 namespace lexiseg {
@@ -31,24 +34,21 @@ struct Rendezvous {
 // An all-reduce under way.
 class PendingSum {
  public:
-  explicit PendingSum(c10::intrusive_ptr<c10d::Work> work);
-  ~PendingSum();
-  PendingSum(PendingSum&&) noexcept;
-  PendingSum& operator=(PendingSum&&) noexcept;
+  explicit PendingSum(std::function<void()> wait) : wait_(std::move(wait)) {}
 
   // Returns when the tensor holds the sum. Throws Error(ERR_DISTRIBUTED).
-  void wait();
+  void wait() { wait_(); }
 
  private:
-  c10::intrusive_ptr<c10d::Work> work_;
+  std::function<void()> wait_;
 };
 
 // Calls are made by all ranks in the same order, from one thread at a time. Any of them throws
 // Error(ERR_DISTRIBUTED) when another rank has died or does not answer.
 class ProcessGroup final : public ops::Collective {
  public:
-  // Returns when all ranks have joined.
-  static std::shared_ptr<ProcessGroup> join(const Rendezvous& rendezvous);
+  // Returns when all ranks have joined. device: where this one trains.
+  static std::shared_ptr<ProcessGroup> join(const Rendezvous& rendezvous, c10::Device device);
   ~ProcessGroup() override;
 
   int64_t rank() const override { return rank_; }
@@ -56,18 +56,30 @@ class ProcessGroup final : public ops::Collective {
   at::Tensor all_gather(const at::Tensor& own) override;
   at::Tensor all_reduce(const at::Tensor& own) override;
 
+  // What carries the sums of `start_sum`: "gloo" or "nccl".
+  const char* backend() const { return device_sums_ ? "nccl" : "gloo"; }
+
+  // The tensor, or a copy of it, where `start_sum` can sum it.
+  at::Tensor summable(const at::Tensor& tensor) const;
+
   // Sums into the tensor itself, which must live and stay unread until the wait is over. Has an
-  // order of its own, so that it may overlap with the calls above.
+  // order of its own, so that it may overlap with the calls above. All sums of a step are started
+  // before the first is waited for.
   PendingSum start_sum(at::Tensor tensor);
 
  private:
-  ProcessGroup(const Rendezvous& rendezvous);
+  ProcessGroup(const Rendezvous& rendezvous, c10::Device device);
+
+  void join_device_sums(c10::Device device);
+  void await_device_sums();
 
   int64_t rank_;
   int64_t size_;
   c10::intrusive_ptr<c10d::Store> store_;
   c10::intrusive_ptr<c10d::Backend> calls_;
   c10::intrusive_ptr<c10d::Backend> sums_;
+  std::unique_ptr<ops::DeviceSums> device_sums_;  // null where sums go over Gloo
+  bool sums_started_ = false;                     // on the device, since the last wait
 };
 
 }  // namespace lexiseg

@@ -8,6 +8,7 @@
 
 #include "ops/cuda/label_map.h"
 #include "ops/cuda/ms_deform_attn.h"
+#include "ops/cuda/nccl_sums.h"
 #include "ops/cuda/panoptic_merge.h"
 #include "ops/cuda/rle.h"
 #include "ops/cuda/select_instances.h"
@@ -90,6 +91,7 @@ std::string register_kernels() {
     library.impl("linear_sum_assignment", TORCH_FN(assign));
     library.impl("rle_encode", TORCH_FN(rle_encode));
     library.impl("rle_decode", TORCH_FN(decode));
+    offer_nccl_sums();
     return "";
   } catch (const std::exception& error) {
     // This runs while the library is being loaded, where an exception would end the process. The

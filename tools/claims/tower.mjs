@@ -9,28 +9,54 @@ import { CLIP_DATA, CLIP_TRAINER } from '../demo/recipe.mjs';
 /** Of the images that it sees, pixels. */
 export const SIDE = 128;
 
-/** Most is learned from small pictures, a third of the time each; the patches' grid from large ones. */
-const PHASES = [
-  {
-    name: 'coarse',
-    imageSize: SIDE / 2,
-    run: {
-      steps: 2_400,
-      learningRate: 1e-3,
-      schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.2 },
-    },
-  },
-  {
-    name: 'fine',
-    imageSize: SIDE,
-    run: {
-      steps: 300,
-      learningRate: 4e-4,
-      schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.01 },
-    },
-  },
-];
 const BATCH = 192;
+
+/**
+ * Each is trained in phases. Most is learned from small pictures, a third of the time each; the grid
+ * of patches from large ones.
+ */
+const TOWERS = {
+  clip: {
+    seed: 1,
+    paired: true,
+    phases: [
+      {
+        name: 'coarse',
+        imageSize: SIDE / 2,
+        run: {
+          steps: 2_400,
+          learningRate: 1e-3,
+          schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.2 },
+        },
+      },
+      {
+        name: 'fine',
+        imageSize: SIDE,
+        run: {
+          steps: 300,
+          learningRate: 4e-4,
+          schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.01 },
+        },
+      },
+    ],
+  },
+  /** Other weights, one caption to a picture, and never a picture of its full size. */
+  short: {
+    seed: 7,
+    paired: false,
+    phases: [
+      {
+        name: 'coarse',
+        imageSize: SIDE / 2,
+        run: {
+          steps: 1_500,
+          learningRate: 1e-3,
+          schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.01 },
+        },
+      },
+    ],
+  },
+};
 
 /** What bundles of the claims say of their weights. */
 export const ABOUT = {
@@ -64,20 +90,24 @@ export async function trainOnCaptions(
  * Path of the trained bundle, in a folder that the claims share.
  *
  * @param {{ towers: string, crops: string, signal: AbortSignal }} where
+ * @param {keyof typeof TOWERS} [name]
  */
-export async function trainTower({ towers, crops, signal }) {
+export async function trainTower({ towers, crops, signal }, name = 'clip') {
+  const { seed, paired, phases } = TOWERS[name];
   mkdirSync(towers, { recursive: true });
-  let bundle = join(towers, 'clip-start.pt');
+  let bundle = join(towers, `${name}-start.pt`);
   if (!existsSync(bundle)) {
-    await exportBundle(['clip', '--config', 'demo_vit', '--random-init', '--seed', '1'], bundle);
+    const random = ['--random-init', '--seed', String(seed)];
+    await exportBundle(['clip', '--config', 'demo_vit', ...random], bundle);
   }
-  for (const [seed, { name, imageSize, run }] of PHASES.entries()) {
-    const next = join(towers, `clip-${name}.pt`);
+  for (const [index, { name: phase, imageSize, run }] of phases.entries()) {
+    const next = join(towers, `${name}-${phase}.pt`);
     if (!existsSync(next)) {
       const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, signal });
-      const data = { ...CLIP_DATA, pairedCaptions: true, batchSize: BATCH, imageSize };
-      const settings = { name: `tower ${name}`, folder: join(towers, name), run, seed, data };
-      await trainOnCaptions(trainer, crops, { ...settings, signal });
+      const data = { ...CLIP_DATA, pairedCaptions: paired, batchSize: BATCH, imageSize };
+      const folder = join(towers, `${name}-${phase}`);
+      const settings = { name: `tower ${name}, ${phase}`, folder, run, seed: index, data, signal };
+      await trainOnCaptions(trainer, crops, settings);
       await trainer.exportBundle(next, { trainable: true, ...ABOUT });
       await trainer.dispose();
     }

@@ -49,7 +49,7 @@ const TOWERS = {
         name: 'coarse',
         imageSize: SIDE / 2,
         run: {
-          steps: 1_500,
+          steps: 900,
           learningRate: 1e-3,
           schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.01 },
         },

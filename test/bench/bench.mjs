@@ -3,6 +3,7 @@
  *
  *   npm run bench                                 speed at 640×640 and 1024×1024 (minutes, 12 GB of disk)
  *   npm run bench -- speed --sizes 640 --repeats 5
+ *   npm run bench -- systems                      the other three systems (minutes, 4 GB of disk)
  *   npm run bench -- classes | event-loop | training | leak | all
  *
  * Options: --network convnext_large_d --sizes 640,1024 --repeats 4 --threads 2 --dtype bfloat16
@@ -16,6 +17,7 @@ import { root } from './process.mjs';
 
 const BENCHES = {
   speed: async (options) => (await import('./speed.mjs')).speed(options),
+  systems: async (options) => (await import('./systems.mjs')).systems(options),
   classes: async (options) => (await import('./classes.mjs')).classes(options),
   'event-loop': async (options) => (await import('./event-loop.mjs')).eventLoop(options),
   training: async (options) => (await import('./training.mjs')).training(options),

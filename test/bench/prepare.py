@@ -55,7 +55,7 @@ def text_rows(model: OracleModel, vocabulary: Vocabulary) -> torch.Tensor:
     return model.class_matrix(prompts[..., :longest], vocabulary.synonym_counts).rows[:-1]
 
 
-def _exporter_changed() -> float:
+def exporter_changed() -> float:
     """When a source of the exporter was last written: an older bundle would time old code."""
     sources = (ROOT / "models" / "lexiseg_models").rglob("*.py")
     return max(source.stat().st_mtime for source in sources)
@@ -70,7 +70,7 @@ def prepare(name: str, sizes: list[int], vocabulary: Path | None) -> dict[str, o
     bundles = {}
     for size in sizes:
         bundle = folder / f"{size}.pt"
-        if not bundle.is_file() or bundle.stat().st_mtime < _exporter_changed():
+        if not bundle.is_file() or bundle.stat().st_mtime < exporter_changed():
             export(sized(CONFIGS[name], size), trainable, clip, bundle)
         picture = CACHE / f"picture-{size}.png"
         Image.fromarray(draw_picture(size, size, seed=size, shapes=40)).save(picture)

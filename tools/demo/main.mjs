@@ -13,9 +13,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { clipBundle, trainClip } from './clip.mjs';
 import { drawData } from './draw-data.mjs';
-import { masksBundle, trainableMasks, trainMaskRun, trainMasks } from './masks.mjs';
+import { masksBundle, trainMasks, trainTuned } from './masks.mjs';
 import { measure, score } from './measure.mjs';
-import { FREEZING_RUN, FREEZING_RUNS } from './recipe.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values } = parseArgs({
@@ -46,9 +45,8 @@ if (wanted('clip')) await trainClip(work, work, signal);
 if (wanted('masks')) await trainMasks(work, clip, signal);
 if (wanted('measure')) await measure(work, clip, masks, place('report'));
 if (wanted('freezing')) {
-  for (const [name, groups] of Object.entries(FREEZING_RUNS)) {
-    const run = { ...FREEZING_RUN, name, groups };
-    const bundle = await trainMaskRun(work, trainableMasks(work), run, signal);
+  const bundles = { frozen: masks, tuned: await trainTuned(work, signal) };
+  for (const [name, bundle] of Object.entries(bundles)) {
     const { figures } = await score(bundle, place('scenes-check'));
     console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);
   }

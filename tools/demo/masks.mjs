@@ -5,7 +5,7 @@ import { openDataset, panopticData, Trainer } from '../../dist/index.js';
 import { CLASSES } from '../scenes/classes.mjs';
 import { exportBundle } from './exporter.mjs';
 import { follow } from './follow.mjs';
-import { MASK_DATA, MASK_PHASES, MASK_TRAINER } from './recipe.mjs';
+import { MASK_DATA, MASK_PHASES, MASK_TRAINER, TUNED } from './recipe.mjs';
 
 /** Classes whose masks are trained on, as the trainer and the data both need them. */
 const seenClasses = () =>
@@ -30,17 +30,27 @@ async function startMasks(work, clip) {
   return start;
 }
 
-/** Where the bundle of the last phase is, or will be; its like to go on from ends in -trainable. */
-export const masksBundle = (work) => join(work, `masks-${MASK_PHASES.at(-1).name}.pt`);
-export const trainableMasks = (work) => masksBundle(work).replace(/\.pt$/, '-trainable.pt');
+const trainable = (bundle) => bundle.replace(/\.pt$/, '-trainable.pt');
+
+/** Where the bundle of a phase is, or will be; its like to go on from ends in -trainable. */
+const phaseBundle = (work, { name }) => join(work, `masks-${name}.pt`);
+
+/** Where the bundle of the last phase is, or will be. */
+export const masksBundle = (work) => phaseBundle(work, MASK_PHASES.at(-1));
 
 /** All phases, from decoders at random. */
 export async function trainMasks(work, clip, signal) {
   let start = await startMasks(work, clip);
-  for (const [index, { name, ...run }] of MASK_PHASES.entries()) {
-    await trainMaskRun(work, start, { ...run, name: `masks-${name}`, seed: index }, signal);
-    start = join(work, `masks-${name}-trainable.pt`);
+  for (const { name, ...run } of MASK_PHASES) {
+    await trainMaskRun(work, start, { ...run, name: `masks-${name}` }, signal);
+    start = trainable(phaseBundle(work, { name }));
   }
+}
+
+/** The last phase with the image tower tuned. */
+export function trainTuned(work, signal) {
+  const start = trainable(phaseBundle(work, MASK_PHASES.at(-2)));
+  return trainMaskRun(work, start, { ...TUNED, name: `masks-${TUNED.name}` }, signal);
 }
 
 /**
@@ -68,7 +78,7 @@ export async function trainMaskRun(work, start, run, signal) {
   const data = panopticData(dataset, { ...MASK_DATA, ...size, classes });
   await follow(trainer.run(data, { ...schedule, folder: join(work, name), seed, signal }), name);
   signal?.throwIfAborted();
-  await trainer.exportBundle(join(work, `${name}-trainable.pt`), { trainable: true, ...ABOUT });
+  await trainer.exportBundle(trainable(out), { trainable: true, ...ABOUT });
   await trainer.exportBundle(out, { dtype: 'bfloat16', ...ABOUT });
   await trainer.dispose();
   return out;

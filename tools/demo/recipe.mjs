@@ -128,12 +128,13 @@ export const CLIP_TRAINER = {
 /**
  * Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. Masks
  * are learned sooner than names: crowded scenes show twice as many things in as many pixels, and
- * small batches make more steps of them.
+ * small batches make more steps of them. A last look at sparse scenes settles it.
  */
 export const MASK_PHASES = [
   {
     name: 'sparse',
     scenes: 'scenes',
+    seed: 0,
     steps: 4_000,
     learningRate: 5e-4,
     schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
@@ -142,10 +143,20 @@ export const MASK_PHASES = [
   {
     name: 'crowded',
     scenes: 'scenes-crowded',
+    seed: 1,
     steps: 9_000,
     learningRate: 8e-4,
     schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
     data: { batchSize: 4 },
+  },
+  {
+    name: 'settle',
+    scenes: 'scenes',
+    seed: 0,
+    steps: 250,
+    learningRate: 1e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
+    data: { batchSize: 8 },
   },
 ];
 
@@ -163,18 +174,9 @@ export const MASK_TRAINER = {
   ema: 0.998,
 };
 
-/**
- * What freezing the image tower is good for: both go on from the trained decoders for as long, one
- * with the tower frozen as before, one with the tower tuned.
- */
-export const FREEZING_RUNS = {
-  'masks-frozen': {},
-  'masks-tuned': { image_tower: { frozen: false, learningRateMultiplier: 1 } },
-};
-export const FREEZING_RUN = {
-  scenes: 'scenes',
-  steps: 250,
-  learningRate: 1e-4,
-  schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
-  data: { batchSize: 8 },
+/** What freezing the image tower is good for: the last phase again, with the tower tuned in it. */
+export const TUNED = {
+  ...MASK_PHASES.at(-1),
+  name: 'tuned',
+  groups: { image_tower: { frozen: false, learningRateMultiplier: 1 } },
 };

@@ -20,6 +20,11 @@ export interface SegmentationSource {
   readonly split?: 'train' | 'val';
 }
 
+/** Segmentation data to train on; `words` is a file of captions of its images. */
+export interface MaskSource extends SegmentationSource, Omit<PanopticOptions, 'classes' | 'words'> {
+  readonly words?: string;
+}
+
 /** Where captions lie: a JSONL or CSV file, or a folder of tar shards. */
 export interface CaptionSource {
   readonly captions: string;
@@ -27,9 +32,7 @@ export interface CaptionSource {
 
 export interface TrainConfig {
   readonly bundle: string;
-  readonly data:
-    | (SegmentationSource & Omit<PanopticOptions, 'classes'>)
-    | (CaptionSource & ImageTextOptions);
+  readonly data: MaskSource | (CaptionSource & ImageTextOptions);
   /** Classes that are trained; default those of the data, less those that it calls unseen. */
   readonly vocabulary?: readonly ClassInput[];
   readonly trainer?: Omit<TrainerOptions, 'vocabulary' | 'signal'>;
@@ -77,7 +80,10 @@ export function readTrainConfig(path: string, flags: TrainFlags): TrainConfig {
   return {
     ...config,
     bundle,
-    data: { ...at(config.data, 'folder', 'captions'), ...given({ batchSize: flags.batchSize }) },
+    data: {
+      ...at(config.data, 'folder', 'captions', 'words'),
+      ...given({ batchSize: flags.batchSize }),
+    },
     trainer: {
       ...config.trainer,
       ...given({

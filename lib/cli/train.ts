@@ -123,7 +123,8 @@ async function openRun(
   config: TrainConfig,
   signal: AbortSignal,
 ): Promise<{ trainer: Trainer; data: TrainingData }> {
-  const { openDataset, openImageText, panopticData, Trainer } = await import('../index.js');
+  const library = await import('../index.js');
+  const { openDataset, openImageText, panopticData, Trainer } = library;
   const distributed = launched();
   const { bundle, data, trainer: options } = config;
   if ('captions' in data) {
@@ -131,7 +132,7 @@ async function openRun(
     const trainer = await Trainer.open(bundle, { ...options, distributed, signal });
     return { trainer, data: await openImageText(captions, trainer.tokenizer, rest) };
   }
-  const { dataset: kind, folder, split = 'train', ...rest } = data;
+  const { dataset: kind, folder, split = 'train', words: captions, ...rest } = data;
   if (typeof kind !== 'string' || typeof folder !== 'string') {
     throw new UsageError('"data" has neither "captions" nor "dataset" and "folder"');
   }
@@ -143,7 +144,8 @@ async function openRun(
       .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
   const trainer = await Trainer.open(bundle, { ...options, vocabulary, distributed, signal });
   const classes = vocabulary.map((one) => (typeof one === 'string' ? one.split('|')[0] : one.name));
-  const recipe = { ...rest, classes } as PanopticOptions;
+  const words = captions && (await library.openCaptionWords(captions, trainer.tokenizer));
+  const recipe = { ...rest, classes, words } as PanopticOptions;
   return { trainer, data: panopticData(dataset, recipe) };
 }
 

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { LexisegError } from '../errors.js';
 import { booleanValue, checkOptions, integerIn, numberIn, rangeIn } from '../options.js';
-import { Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import type { TrainingData } from '../training/batch.js';
 import {
@@ -19,6 +19,7 @@ import { boxTensor, layTiles, type Mosaic, paintCanvases } from './mosaic.js';
 import { Random } from './random.js';
 import { batchesOf, type Placed, type SampleSource } from './sample-stream.js';
 import { tarShards } from './tar-shards.js';
+import { tokenRows } from './token-rows.js';
 import { openImage } from './window-pixels.js';
 
 export interface ImageTextOptions {
@@ -152,17 +153,7 @@ function collate(
   return {
     images: paintCanvases(tiles ?? whole, images, imageSize),
     ...(tiles ? { boxes: boxTensor(tiles) } : {}),
-    token_ids: tokenTensor(texts(0)),
-    ...(paired ? { paired_token_ids: tokenTensor(texts(1)) } : {}),
+    token_ids: tokenRows(texts(0)),
+    ...(paired ? { paired_token_ids: tokenRows(texts(1)) } : {}),
   };
-}
-
-/** int64 [N, L] with L the longest text; zeros after the end. */
-function tokenTensor(texts: readonly (readonly number[])[]): Tensor {
-  const length = Math.max(...texts.map((ids) => ids.length));
-  const tokenIds = new BigInt64Array(texts.length * length);
-  for (const [row, ids] of texts.entries()) {
-    for (const [column, id] of ids.entries()) tokenIds[row * length + column] = BigInt(id);
-  }
-  return Tensor.from(tokenIds, [texts.length, length]);
 }

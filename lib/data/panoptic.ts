@@ -11,10 +11,12 @@ import {
   mirror,
   parseColorJitter,
 } from './augment.js';
+import type { CaptionWords } from './caption-words.js';
 import { Random } from './random.js';
 import { resampleIds } from './resample.js';
 import { batchesOf, indexedSource, type Placed } from './sample-stream.js';
 import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
+import { tokenRows } from './token-rows.js';
 import { openImage } from './window-pixels.js';
 
 export interface PanopticOptions {
@@ -29,13 +31,15 @@ export interface PanopticOptions {
   /** Probability of a mirrored image. Default 0.5. */
   readonly flip?: number | undefined;
   readonly colorJitter?: ColorJitter | undefined;
+  /** Of the images' captions, from `openCaptionWords`, for bundles whose loss reads them. */
+  readonly words?: CaptionWords | undefined;
 }
 
 /** What padding looks like, before normalisation. */
 const PADDING = 128;
 
 function parseOptions(options: PanopticOptions) {
-  const keys = ['batchSize', 'imageSize', 'classes', 'scale', 'flip', 'colorJitter'];
+  const keys = ['batchSize', 'imageSize', 'classes', 'scale', 'flip', 'colorJitter', 'words'];
   checkOptions(options, keys, 'data');
   const { imageSize } = options;
   checkOptions(imageSize, ['width', 'height'], 'data.imageSize');
@@ -48,6 +52,7 @@ function parseOptions(options: PanopticOptions) {
     scale: rangeIn(options.scale ?? [0.1, 2], 0.01, 100, 'data.scale'),
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
+    words: options.words,
   };
 }
 
@@ -55,11 +60,13 @@ function parseOptions(options: PanopticOptions) {
  * Training data of a segmentation data set. Crowds and void are not trained on; images without
  * a segment of the classes take part as empty ones.
  *
- * @throws LexisegError `ERR_VOCABULARY` for a class that the data set does not have.
+ * @throws LexisegError `ERR_VOCABULARY` for a class that the data set does not have, `ERR_DATA` when
+ *   no caption is of any of its images.
  */
 export function panopticData(dataset: SegmentationDataset, options: PanopticOptions): TrainingData {
   const parsed = parseOptions(options);
   const labels = labelsOf(dataset, options.classes);
+  if (parsed.words !== undefined) checkCaptioned(dataset, parsed.words);
   const recipe = {
     batchSize: parsed.batchSize,
     ahead: parsed.batchSize + availableParallelism(),
@@ -90,11 +97,20 @@ function labelsOf(dataset: SegmentationDataset, names: readonly string[]): Int32
   return Int32Array.from(dataset.classes, ({ name }) => names.indexOf(name));
 }
 
+function checkCaptioned(dataset: SegmentationDataset, words: CaptionWords): void {
+  for (let index = 0; index < dataset.length; index++) {
+    if (words.has(dataset.image(index).path)) return;
+  }
+  throw new LexisegError('ERR_DATA', `No caption is of an image of ${dataset.name}`);
+}
+
 interface Prepared {
   readonly rgb: Uint8Array;
   /** [count, H, W] of 0 and 1. */
   readonly masks: Uint8Array;
   readonly labels: readonly number[];
+  /** Token ids of what a caption names. */
+  readonly words: readonly (readonly number[])[];
 }
 
 async function prepare(
@@ -126,7 +142,8 @@ async function prepare(
     mirror(rgb, width, height, 3);
     mirror(found.masks, width, found.masks.length / width, 1);
   }
-  return { rgb, ...found };
+  // Drawn last: with and without words an image looks the same.
+  return { rgb, ...found, words: options.words?.draw(path, random) ?? [] };
 }
 
 /** A mask and a label for each segment that is seen and trained on. */
@@ -172,10 +189,15 @@ function collate(samples: readonly Prepared[], size: Size): Record<string, Tenso
     for (const label of sample.labels) labels[row++] = BigInt(label);
     counts[index] = BigInt(sample.labels.length);
   }
+  const words = samples.flatMap((sample) => sample.words);
+  const wordCounts = BigInt64Array.from(samples, (sample) => BigInt(sample.words.length));
   return {
     images: Tensor.from(images, [samples.length, height, width, 3]),
     masks: Tensor.from(masks, [total, height, width]),
     labels: Tensor.from(labels, [total]),
     mask_counts: Tensor.from(counts, [samples.length]),
+    ...(words.length > 0
+      ? { word_ids: tokenRows(words), word_counts: Tensor.from(wordCounts, [samples.length]) }
+      : {}),
   };
 }

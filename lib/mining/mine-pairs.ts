@@ -9,8 +9,8 @@ import { throwIfAborted } from '../job.js';
 import { checkCallback, checkOptions, numberIn, type Progress } from '../options.js';
 import type { Proposals } from '../proposals.js';
 import type { Segmenter } from '../segmenter.js';
+import { type NounFinder, openNounFinder } from '../text/nouns.js';
 import { maskedCrop } from './masked-crop.js';
-import { type NounFinder, openNounFinder } from './nouns.js';
 import { PairFolder } from './pair-folder.js';
 
 export interface MiningOptions {

@@ -24,6 +24,8 @@ export const BATCH_INPUTS: Readonly<
     masks: { dtype: 'uint8', shape: ['M', 'H', 'W'] },
     labels: { dtype: 'int64', shape: ['M'] },
     mask_counts: { dtype: 'int64', shape: ['B'] },
+    word_ids: { dtype: 'int64', shape: ['T', 'L'], optional: true },
+    word_counts: { dtype: 'int64', shape: ['B'], optional: true },
   },
   'image-text': {
     images: IMAGES,
@@ -71,6 +73,7 @@ export function completeInputs(
   const { classEmbeddings, synonymCounts } = vocabulary;
   const count = synonymCounts.shape[0] as number;
   const labels = batch.inputs.labels?.data as BigInt64Array;
+  checkWords(batch);
   const beyond = labels.find((label) => label < 0n || label >= BigInt(count));
   if (beyond !== undefined) {
     refuse(batch, 'labels', `${beyond} is no index of the ${count} classes of the vocabulary`);
@@ -81,6 +84,17 @@ export function completeInputs(
     class_embeddings: classEmbeddings,
     synonym_counts: synonymCounts,
   };
+}
+
+/** Words and their counts come together, and agree. */
+function checkWords(batch: TrainingBatch): void {
+  const { word_ids: ids, word_counts: counts } = batch.inputs;
+  if (ids === undefined && counts === undefined) return;
+  if (counts === undefined) refuse(batch, 'word_counts', 'word_ids needs it');
+  const rows = ids?.shape[0] ?? 0;
+  const values = (counts as Tensor).data as BigInt64Array;
+  const sum = values.reduce((total, count) => (count < 0n ? Number.NaN : total + Number(count)), 0);
+  if (sum !== rows) refuse(batch, 'word_counts', `they are of ${sum} words, word_ids of ${rows}`);
 }
 
 function checkInput(

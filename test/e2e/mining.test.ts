@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { minePairs, openCaptions, openImageText, Segmenter } from '../../lib/index.js';
-import { openNounFinder } from '../../lib/mining/nouns.js';
+import { openNounFinder } from '../../lib/text/nouns.js';
 import { lexiseg } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 import { drawScene } from '../fixtures/scene.js';

@@ -12,6 +12,7 @@ from lexiseg_models.configuration import config_names, read_config
 from lexiseg_models.export.command import main
 from lexiseg_models.export.verify import training_batch
 from lexiseg_models.methods import gkc, gkc_training
+from lexiseg_models.objectives.caption_grounding import CaptionGrounding, CaptionGroundingConfig
 from lexiseg_models.objectives.guided_distillation import guided_distillation
 from lexiseg_models.objectives.text_diversification import (
     diversified_logits,
@@ -125,6 +126,40 @@ def test_equal_names_are_plain_distillation_and_slopes_stay_finite():
     assert bool(torch.isfinite(students.grad).all())
 
 
+def test_grounding_equals_a_loop_over_images_and_captions():
+    grounding = CaptionGrounding(CaptionGroundingConfig(weight=3.0, regions=4, temperature=0.1))
+    regions = unit(12, 6, 10).view(3, 4, 6)
+    words, scale = unit(5, 6, 11), 7.0
+    # The second caption has no word: its image takes no part.
+    captions = [(0, words[:2]), (2, words[2:])]
+    scores = torch.zeros(2, 2)
+    for i, (image, _) in enumerate(captions):
+        for j, (_, own) in enumerate(captions):
+            there = [
+                float((((own[w] @ r_) / 0.1).softmax(0) * (own[w] @ r_)).sum())
+                for w in range(len(own))
+                for r_ in [regions[image].t()]
+            ]
+            back = [
+                float((((r @ own.t()) / 0.1).softmax(0) * (r @ own.t())).sum())
+                for r in regions[image]
+            ]
+            scores[i, j] = (sum(there) / len(there) + sum(back) / len(back)) / 2
+    logits = scale * scores
+    expected = -(logits.log_softmax(1).diag().mean() + logits.log_softmax(0).diag().mean()) / 2
+    found = grounding(regions, words, torch.tensor([2, 0, 3]), torch.tensor(scale))
+    torch.testing.assert_close(found, 3.0 * expected)
+    none = grounding(regions, words[:2], torch.tensor([2, 0, 0]), torch.tensor(scale))
+    assert float(none) == 0.0
+
+
+def test_regions_that_are_something_are_compared():
+    grounding = CaptionGrounding(CaptionGroundingConfig(weight=1.0, regions=2, temperature=0.1))
+    embeddings = unit(4, 6, 12).view(1, 4, 6)
+    chosen = grounding.choose(embeddings, torch.tensor([[3.0, -1.0, 2.0, -2.0]]))
+    assert torch.equal(chosen, embeddings[:, [3, 1]])
+
+
 @pytest.fixture(scope="module")
 def network() -> gkc_training.TrainableGkc:
     torch.manual_seed(1)
@@ -173,6 +208,24 @@ def test_without_their_weights_the_additions_cost_nothing():
     with torch.no_grad():
         losses = module.losses(training_batch("panoptic", dim))
     assert not {"synonym", "distillation"} & set(losses)
+
+
+def test_words_of_captions_reach_the_regions_and_not_the_texts():
+    raw = copy.deepcopy(read_config("gkc", "tiny"))
+    raw["objective"]["grounding"]["weight"] = 2.0
+    torch.manual_seed(2)
+    module = gkc_training.build_trainable(raw)
+    for parameter in module.parameters():
+        parameter.requires_grad_(True)
+    dim = module.class_head.projection.weight.shape[0]
+    batch = training_batch("panoptic", dim)
+    losses = module.losses(batch)
+    losses["grounding"].backward()
+    learning = {n.split(".")[0] for n, p in module.named_parameters() if p.grad is not None}
+    assert float(losses["grounding"].detach()) > 0.0
+    assert "class_head" in learning and "text_encoder" not in learning
+    del batch["word_ids"], batch["word_counts"]
+    assert "grounding" not in module.losses(batch)
 
 
 def test_images_without_segments_are_no_fault(network):

@@ -143,6 +143,8 @@ def training_batch(
         "seeds": torch.tensor([5, 6]),
         "class_embeddings": F.normalize(torch.randn(4, dim, generator=generator), dim=1),
         "synonym_counts": torch.tensor([1, 2, 1]),
+        "word_ids": _prompts((1, 1, 1), 9, generator),
+        "word_counts": torch.tensor([2, 1]),
     }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lexiseg_models.configuration import ConfigError, parse
 from lexiseg_models.methods.backbone import build_backbone
 from lexiseg_models.methods.gkc import Gkc, GkcConfig, build_parts, parse_config
+from lexiseg_models.objectives.caption_grounding import CaptionGrounding, CaptionGroundingConfig
 from lexiseg_models.objectives.guided_distillation import guided_distillation
 from lexiseg_models.objectives.mask_classification import (
     MaskClassification,
@@ -76,7 +77,7 @@ class TrainableGkc(Gkc):
 
     def __init__(
         self,
-        objective: MaskClassification,
+        objectives: Tuple[MaskClassification, CaptionGrounding],
         calibration: CalibrationConfig,
         teacher: Tuple[Preprocess, nn.Module, nn.Module],
         training_heads: Tuple[nn.ModuleList, nn.Module],
@@ -84,7 +85,7 @@ class TrainableGkc(Gkc):
     ) -> None:
         """`teacher` is preprocessing, tower and region head; `parts` are those of the method."""
         super().__init__(**parts)
-        self.objective = objective
+        self.objective, self.grounding = objectives
         self.synonym_weight: float = calibration.synonym_weight
         self.distillation_weight: float = calibration.distillation_weight
         self.region_dropout: float = calibration.region_dropout
@@ -128,7 +129,8 @@ class TrainableGkc(Gkc):
             batch: `images` uint8 [B, H, W, 3] of the size the network sees, `masks` uint8
                 [M, H, W], `labels` int64 [M], `mask_counts` int64 [B], `seeds` int64 [B],
                 `class_embeddings` float32 [S, D], of each class its name first and then synonyms,
-                and `synonym_counts` int64 [K].
+                and `synonym_counts` int64 [K]; perhaps `word_ids` int64 [T, L] and `word_counts`
+                int64 [B], the words of each image's caption.
         """
         segments = read_segments(batch)
         names = first_names(batch["class_embeddings"], batch["synonym_counts"])
@@ -143,6 +145,11 @@ class TrainableGkc(Gkc):
             class_logits.append(self.class_logits(embedding, names, each))
             mask_logits.append(self.transformer_decoder.full_mask_logits(queries, decoded[0]))
         losses: Dict[str, Tensor] = self.objective(class_logits, mask_logits, segments)
+        if self.grounding.weight > 0.0 and "word_ids" in batch:
+            regions = self.grounding.choose(embedded[-1], class_logits[-1][:, :, -1])
+            words = self.text_encoder(batch["word_ids"]).detach()
+            counts = batch["word_counts"]
+            losses["grounding"] = self.grounding(regions, words, counts, self.classifier.scale())
         if self.synonym_weight == 0.0 and self.distillation_weight == 0.0:
             return losses
         teachers = self.teacher_regions(batch["images"], segments)
@@ -229,13 +236,16 @@ class TrainableGkc(Gkc):
         return total / max(images, 1)
 
 
-def _objective(data: Mapping[str, Any]) -> Tuple[MaskClassificationConfig, CalibrationConfig]:
+def _objective(
+    data: Mapping[str, Any],
+) -> Tuple[MaskClassificationConfig, CaptionGroundingConfig, CalibrationConfig]:
     section = data.get("objective")
-    if not isinstance(section, Mapping) or not isinstance(section.get("calibration"), Mapping):
-        raise ConfigError("Expected an object for objective.calibration")
-    rest = {key: value for key, value in section.items() if key != "calibration"}
-    masks = parse(MaskClassificationConfig, rest, "objective")
-    return masks, parse(CalibrationConfig, section["calibration"], "objective.calibration")
+    if not isinstance(section, Mapping):
+        raise ConfigError("Expected an object for objective")
+    rest = dict(section)
+    grounding = parse(CaptionGroundingConfig, rest.pop("grounding", None), "objective.grounding")
+    calibration = parse(CalibrationConfig, rest.pop("calibration", None), "objective.calibration")
+    return parse(MaskClassificationConfig, rest, "objective"), grounding, calibration
 
 
 def _teacher(
@@ -262,12 +272,12 @@ def _teacher(
 def build_trainable(data: Mapping[str, Any]) -> TrainableGkc:
     """Composes the method with its objectives from a config file."""
     config = parse_config(data)
-    masks, calibration = _objective(data)
+    masks, grounding, calibration = _objective(data)
     prior, dim = config.class_head.prior_width, config.embedding_dim
     layers = config.transformer_decoder.layers
     auxiliary = nn.ModuleList(Linear(prior, dim) for _ in range(layers))
     module = TrainableGkc(
-        MaskClassification(masks),
+        (MaskClassification(masks), CaptionGrounding(grounding)),
         calibration,
         _teacher(config, calibration),
         (auxiliary, Linear(prior, dim)),

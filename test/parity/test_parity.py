@@ -46,7 +46,8 @@ def expected(subjects: Subjects) -> Callable[[str, int], Outcome]:
 def _check_float32(figures: Agreement, every_query: bool = True) -> None:
     assert figures.mask_logits_rms < LOGITS
     # Among millions of mask logits of a full network some lie within rounding of zero, where
-    # attention opens or closes: the oracle itself differs by 4e-3 from its own float64 run.
+    # attention opens or closes: against the oracle's own float64 run the oracle differs by up to
+    # 6e-3 and Node by 5e-3. A query that this changes is one instance of fifty.
     if every_query:
         assert figures.mask_logits < LOGITS
         assert figures.class_log_probs < LOGITS
@@ -55,7 +56,7 @@ def _check_float32(figures: Agreement, every_query: bool = True) -> None:
     assert figures.labels_resized_scores >= PIXELS
     assert figures.panoptic >= PIXELS
     assert figures.panoptic_loose >= PIXELS
-    assert figures.instances >= 0.98
+    assert figures.instances >= (0.98 if every_query else 0.96)
 
 
 def _run_node(subject: Subject, cases: list[Case], dtype: str) -> list[Outcome]:

@@ -47,11 +47,11 @@ def _check_float32(figures: Agreement, every_query: bool = True) -> None:
     assert figures.mask_logits_rms < LOGITS
     # Among millions of mask logits of a full network some lie within rounding of zero, where
     # attention opens or closes: against the oracle's own float64 run the oracle differs by up to
-    # 6e-3 and Node by 5e-3. A query that this changes is one instance of fifty.
+    # 6e-3 and Node by 5e-3. One query of 250 may change its class by this, one instance of fifty go.
     if every_query:
         assert figures.mask_logits < LOGITS
         assert figures.class_log_probs < LOGITS
-    assert figures.class_argmax == 1.0
+    assert figures.class_argmax >= (1.0 if every_query else 0.99)
     assert figures.labels >= PIXELS
     assert figures.labels_resized_scores >= PIXELS
     assert figures.panoptic >= PIXELS

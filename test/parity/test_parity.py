@@ -47,7 +47,7 @@ def _check_float32(figures: Agreement, every_query: bool = True) -> None:
     assert figures.mask_logits_rms < LOGITS
     # Among millions of mask logits of a full network some lie within rounding of zero, where
     # attention opens or closes: against the oracle's own float64 run the oracle differs by up to
-    # 6e-3 and Node by 5e-3. One query of 250 may change its class by this, one instance of fifty go.
+    # 6e-3 and Node by 5e-3. One query of 250 may so change its class, and one instance of 50.
     if every_query:
         assert figures.mask_logits < LOGITS
         assert figures.class_log_probs < LOGITS

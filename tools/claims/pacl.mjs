@@ -61,8 +61,8 @@ export async function run({ work, shared, icons, signal }) {
   }
   const notes = [
     `Two small vision transformers, trained with CLIP's loss on crops of all classes: one on ` +
-      `${SIDE / 2}, then ${SIDE} pixels with two captions each, the other shorter, from other weights, ` +
-      `on ${SIDE / 2} pixels with one. Scored on ${SCENES} scenes and 4,046 crops that no training ` +
+      `${SIDE / 2}, then ${SIDE} pixels to meet the text tower of the demo bundle, the other shorter, ` +
+      `on ${SIDE / 2} pixels with a text tower of its own. Scored on ${SCENES} scenes and 4,046 crops that no training ` +
       'saw. Nothing was trained on masks.',
   ];
   return { seeds: SEEDS, rows, notes };

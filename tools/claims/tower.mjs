@@ -1,6 +1,7 @@
 /** A small vision transformer that learned captions of drawn crops, for the claims that start from one. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { openImageText, Trainer } from '../../dist/index.js';
 import { exportBundle } from '../demo/exporter.mjs';
 import { follow } from '../demo/follow.mjs';
@@ -11,6 +12,9 @@ export const SIDE = 128;
 
 const BATCH = 192;
 
+/** Whose text tower the first image tower learns to meet, and which stays as it is. */
+const TEXTS = fileURLToPath(new URL('../../models/bundles/demo-fc-clip.pt', import.meta.url));
+
 /**
  * Each is trained in phases. Most is learned from small pictures, a third of the time each; the grid
  * of patches from large ones.
@@ -18,7 +22,7 @@ const BATCH = 192;
 const TOWERS = {
   clip: {
     seed: 1,
-    paired: true,
+    texts: TEXTS,
     phases: [
       {
         name: 'coarse',
@@ -40,10 +44,10 @@ const TOWERS = {
       },
     ],
   },
-  /** Other weights, one caption to a picture, and never a picture of its full size. */
+  /** From other weights, with a text tower of its own, and never a picture of its full size. */
   short: {
     seed: 7,
-    paired: false,
+    texts: undefined,
     phases: [
       {
         name: 'coarse',
@@ -93,17 +97,21 @@ export async function trainOnCaptions(
  * @param {keyof typeof TOWERS} [name]
  */
 export async function trainTower({ towers, crops, signal }, name = 'clip') {
-  const { seed, paired, phases } = TOWERS[name];
+  const { seed, texts, phases } = TOWERS[name];
   mkdirSync(towers, { recursive: true });
   let bundle = join(towers, `${name}-start.pt`);
   if (!existsSync(bundle)) {
     const random = ['--random-init', '--seed', String(seed)];
-    await exportBundle(['clip', '--config', 'demo_vit', ...random], bundle);
+    const text = texts === undefined ? [] : ['--text', texts];
+    await exportBundle(['clip', '--config', 'demo_vit', ...random, ...text], bundle);
   }
   for (const [index, { name: phase, imageSize, run }] of phases.entries()) {
     const next = join(towers, `${name}-${phase}.pt`);
     if (!existsSync(next)) {
-      const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, signal });
+      const groups = texts === undefined ? {} : { text_encoder: { frozen: true } };
+      const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, groups, signal });
+      // Texts that stay as they are have nothing to learn from each other.
+      const paired = texts === undefined;
       const data = { ...CLIP_DATA, pairedCaptions: paired, batchSize: BATCH, imageSize };
       const folder = join(towers, `${name}-${phase}`);
       const settings = { name: `tower ${name}, ${phase}`, folder, run, seed: index, data, signal };

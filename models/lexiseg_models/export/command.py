@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lexiseg_models.configuration import ConfigError, config_names, read_config
+from lexiseg_models.convert.clip import load_text
 from lexiseg_models.convert.tensors import CheckpointError
 from lexiseg_models.export.archive import BundleError
 from lexiseg_models.export.bundle import DTYPES, write_bundle
@@ -69,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         help="CLIP weights: .safetensors, .bin or .pt, a folder of one, or a cached hub id",
     )
     export.add_argument(
+        "--text",
+        metavar="FILE|DIR|ID",
+        help="CLIP weights whose text tower alone is taken: an image tower learns to meet it",
+    )
+    export.add_argument(
         "--tower",
         type=Path,
         metavar="FILE",
@@ -123,6 +129,10 @@ def _random(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Module
         METHODS[args.method].load_clip(module, args.clip)
         source = f"CLIP of {Path(args.clip).name}; the rest: {source}"
         licence = f"CLIP: {raw['clip']['licence']}"
+    if args.text is not None:
+        load_text(module, args.text)
+        source = f"text tower of {Path(args.text).name}; the rest: {source}"
+        licence = f"text tower: as {Path(args.text).name} was published; the rest: {licence}"
     if args.tower is not None:
         load_tower = METHODS[args.method].load_tower
         if load_tower is None:
@@ -165,6 +175,8 @@ def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapp
 def _export(args: argparse.Namespace) -> None:
     if args.random_init == (args.checkpoint is not None):
         raise ConfigError("Expected either --checkpoint or --random-init")
+    if args.text is not None and (args.clip is not None or not args.random_init):
+        raise ConfigError("Expected --text with --random-init, and without --clip")
     if args.out.suffix != ".pt":
         raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
     if not 0 <= args.seed < 2**53:

@@ -97,14 +97,13 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * The numbers themselves, not a copy: detached by `dispose`, and marked untransferable. Only for
-   * tensors on the CPU; `await tensor.to({ device: 'cpu' })` brings others over.
+   * The numbers themselves, not a copy: detached by `dispose`, and not to be transferred (Node
+   * refuses that of every buffer whose memory an addon owns). Only for tensors on the CPU;
+   * `await tensor.to({ device: 'cpu' })` brings others over.
    */
   get data(): TensorData {
     const handle = Tensor.unwrap(this, 'tensor');
-    const data = callNative(() => handle.data());
-    markAsUntransferable(data.buffer);
-    return data;
+    return callNative(() => handle.data());
   }
 
   /** A copy on another device or of another dtype. */

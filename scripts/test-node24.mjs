@@ -1,10 +1,15 @@
-/** Runs the tests that touch the addon under Node 24, which an npm package brings. */
+/**
+ * Runs the tests that touch the addon under Node 24, which an npm package brings.
+ *
+ *   npm run test:node24                  all of them
+ *   npm run test:node24 -- test/addon    some of them
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { main, must, root, say } from './steps.mjs';
 
 const VERSION = '24';
-const FOLDERS = ['test/addon', 'test/cli', 'test/package'];
+const FOLDERS = ['test/addon', 'test/e2e', 'test/cli', 'test/package'];
 
 await main(async () => {
   const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
@@ -16,6 +21,8 @@ await main(async () => {
     await must('npm', ['install', '--prefix', prefix, ...flags, `${name}@${VERSION}`]);
   }
   await must(node, ['--version']);
+  const asked = process.argv.slice(2);
+  const paths = asked.length > 0 ? asked : FOLDERS;
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  await must(node, [vitest, 'run', '--typecheck.enabled=false', ...FOLDERS]);
+  await must(node, [vitest, 'run', '--typecheck.enabled=false', ...paths]);
 });

@@ -69,6 +69,18 @@ const STEPS = [
       ]),
     count: countVitest,
   },
+  {
+    name: 'node24',
+    // What Node's own releases have broken before; `npm run test:node24` runs more.
+    run: (libtorch) =>
+      run(
+        process.execPath,
+        ['scripts/test-node24.mjs', 'test/addon', 'test/e2e/lifetime.test.ts'],
+        {
+          env: { LEXISEG_LIBTORCH: libtorch },
+        },
+      ),
+  },
 ];
 
 function report(name) {

@@ -203,6 +203,20 @@ describe('hostile input', () => {
     expect(copied.shape).toEqual([4]);
   });
 
+  it('keeps the numbers of a tensor when somebody would transfer them', () => {
+    const tensor = Tensor.from(Float32Array.of(1, 2, 3), [3]);
+    const { data } = tensor;
+    try {
+      // Some releases of Node refuse, others copy; none may take the memory away.
+      structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+    } catch (error) {
+      expect((error as Error).name).toBe('DataCloneError');
+    }
+    expect([...tensor.data]).toEqual([1, 2, 3]);
+    tensor.dispose();
+    expect(data.length).toBe(0);
+  });
+
   it('tells the stack of whoever called', async () => {
     const error = await callFromHere().catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(LexisegError);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from lexiseg_models.configuration import ConfigError, config_names, read_config
+from lexiseg_models.export.command import main
 from lexiseg_models.methods import clip
 
 
@@ -53,3 +54,22 @@ def test_a_backbone_without_a_clip_head_is_refused():
     raw["clip"]["image_tower"] = {"kind": "swin"}
     with pytest.raises(ConfigError, match="convnext or vision-transformer"):
         clip.parse_config(raw)
+
+
+def test_a_tower_may_learn_to_meet_texts_that_are_there(tmp_path, capsys):
+    given, out = tmp_path / "given.pt", tmp_path / "out.pt"
+    random = ["export", "clip", "--config", "tiny", "--random-init"]
+    assert main([*random, "--seed", "3", "--out", str(given)]) == 0
+    assert main([*random, "--seed", "4", "--text", str(given), "--out", str(out)]) == 0
+    theirs, ours = (torch.jit.load(str(path)).state_dict() for path in (given, out))
+    for name, tensor in theirs.items():
+        if name.startswith("text_encoder."):
+            assert torch.equal(ours[name], tensor)
+    assert torch.equal(ours["classifier.logit_scale"], theirs["classifier.logit_scale"])
+    convolutions = [
+        name for name in theirs if name.startswith("image_tower.") and "patches" in name
+    ]
+    assert any(not torch.equal(ours[name], theirs[name]) for name in convolutions)
+    both = [*random, "--text", str(given), "--clip", str(given), "--out", str(out)]
+    assert main(both) == 2
+    assert "--text" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ import pytest
 import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# This folder may be tested alone; what other tests share lies above it.
+sys.path.append(str(REPOSITORY / "test"))
 EMULATOR = Path(__file__).resolve().parent / "emulator"
 SOURCES = REPOSITORY / "native" / "ops"
 

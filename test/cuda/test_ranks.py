@@ -10,27 +10,14 @@ import socket
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from parity.pictures import write_captioned
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "test" / "parity" / "train-run.mjs"
 BUNDLE = ROOT / "models" / "bundles" / "tiny-pacl.pt"
 STEPS = 6
-
-
-def write_captions(folder: Path) -> Path:
-    folder.mkdir()
-    numbers = np.random.default_rng(4)
-    lines = []
-    for i in range(11):
-        pixels = numbers.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-        lines.append(json.dumps({"image": f"{i}.png", "caption": f"picture number {i}"}))
-    (folder / "captions.jsonl").write_text("\n".join(lines) + "\n")
-    return folder / "captions.jsonl"
 
 
 def start(captions: Path, folder: Path, batch: int, **variables: str) -> subprocess.Popen[str]:
@@ -58,7 +45,7 @@ def losses_of(folder: Path) -> list[float]:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 def test_two_ranks_on_gpus(tmp_path: Path) -> None:
-    captions = write_captions(tmp_path / "data")
+    captions = write_captioned(tmp_path / "data")
     alone = torch.cuda.device_count() == 1
     device = "cuda:0" if alone else "cuda"
     with socket.socket() as free:

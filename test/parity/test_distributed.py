@@ -19,7 +19,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from .exporting import ROOT
-from .test_run import steps_of, write_pictures
+from .pictures import write_captioned
+from .test_run import steps_of
 from .test_training import export
 
 _RUNNER = Path(__file__).with_name("train-run.mjs")
@@ -60,7 +61,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("paired", ["0", "1"])
 def test_captions_of_two_processes(clip: Path, tmp_path: Path, paired: str) -> None:
-    captions = write_pictures(tmp_path / "data")
+    captions = write_captioned(tmp_path / "data")
     run = [clip, captions]
     finish(
         node(
@@ -148,7 +149,7 @@ def agree_with_tensorboard(folder: Path) -> None:
 
 
 def test_a_dead_rank_ends_the_other_and_the_run_goes_on(clip: Path, tmp_path: Path) -> None:
-    captions = write_pictures(tmp_path / "data")
+    captions = write_captioned(tmp_path / "data")
     folder = tmp_path / "killed"
     arguments = ["launch", "-n", 2, "--", _RUNNER, clip, captions, folder, _STEPS, 3]
     process = node(_MAIN, *arguments)
@@ -171,7 +172,7 @@ def test_a_dead_rank_ends_the_other_and_the_run_goes_on(clip: Path, tmp_path: Pa
 
 
 def test_a_process_alone_sees_its_partner_die(clip: Path, tmp_path: Path) -> None:
-    captions = write_pictures(tmp_path / "data")
+    captions = write_captioned(tmp_path / "data")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -193,7 +194,7 @@ def test_a_process_alone_sees_its_partner_die(clip: Path, tmp_path: Path) -> Non
 
 
 def test_missing_variables_are_named(clip: Path, tmp_path: Path) -> None:
-    captions = write_pictures(tmp_path / "data")
+    captions = write_captioned(tmp_path / "data")
     process = node(_RUNNER, clip, captions, tmp_path / "run", 3, RANK="0", WORLD_SIZE="2")
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0

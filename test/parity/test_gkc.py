@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lexiseg_models.convert.clip import RESNET_RULES, TEXT_RULES
@@ -31,6 +28,7 @@ from oracle.vocabulary import tokenize
 
 from .agreement import relative_difference
 from .exporting import exporter_config, run_exporter
+from .pictures import read, run_on_pictures
 
 RUNNER = Path(__file__).with_name("run-semantic.mjs")
 CONFIG = CONFIGS["tiny_resnet"]
@@ -96,18 +94,7 @@ def class_rows(oracle: GkcOracle) -> Tensor:
 def test_node_agrees_with_the_oracle(subject: tuple[GkcOracle, Path], tmp_path: Path) -> None:
     oracle, bundle = subject
     pictures = [draw_picture(180, 250, seed=1), draw_picture(333, 210, seed=4)]
-    cases = []
-    for i, picture in enumerate(pictures):
-        (tmp_path / f"{i}.rgb").write_bytes(picture.tobytes())
-        height, width, _ = picture.shape
-        classes = [{"name": names[0], "synonyms": names} for names in WORDS]
-        raw = str(tmp_path / f"{i}.rgb")
-        cases.append({"raw": raw, "width": width, "height": height, "classes": classes})
-    request = tmp_path / "request.json"
-    request.write_text(json.dumps({"bundle": str(bundle), "out": str(tmp_path), "cases": cases}))
-    node = shutil.which("node") or "node"
-    done = subprocess.run([node, str(RUNNER), str(request)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_on_pictures(RUNNER, bundle, pictures, WORDS, tmp_path)
     shapes = json.loads((tmp_path / "shapes.json").read_text())
 
     counts = [len(names) for names in WORDS]
@@ -129,8 +116,3 @@ def test_node_agrees_with_the_oracle(subject: tuple[GkcOracle, Path], tmp_path: 
         kinds.append(len(expected.unique()))
     # The test means something only if this holds.
     assert max(kinds) > 1
-
-
-def read(path: Path, shape: list[int], dtype: str = "<f4") -> Tensor:
-    """A tensor that the runner stored."""
-    return torch.from_numpy(np.fromfile(path, dtype).reshape(shape))

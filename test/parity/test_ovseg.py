@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -27,6 +24,7 @@ from oracle.ovseg import (
 from oracle.vocabulary import Vocabulary
 
 from .exporting import run_exporter
+from .pictures import read, run_on_pictures
 
 RUNNER = Path(__file__).with_name("run-semantic.mjs")
 # With these some picture shows several classes, and some proposals of the first are empty.
@@ -127,18 +125,7 @@ def test_node_agrees_with_the_oracle(subject: tuple[OvsegOracle, Path], tmp_path
     oracle, bundle = subject
     vocabulary = Vocabulary([[word] for word in WORDS], [True] * len(WORDS))
     pictures = [draw_picture(180, 250, seed=1), draw_picture(333, 210, seed=4)]
-    cases = []
-    for i, picture in enumerate(pictures):
-        (tmp_path / f"{i}.rgb").write_bytes(picture.tobytes())
-        height, width, _ = picture.shape
-        classes = [{"name": word, "synonyms": [word]} for word in WORDS]
-        raw = str(tmp_path / f"{i}.rgb")
-        cases.append({"raw": raw, "width": width, "height": height, "classes": classes})
-    request = tmp_path / "request.json"
-    request.write_text(json.dumps({"bundle": str(bundle), "out": str(tmp_path), "cases": cases}))
-    node = shutil.which("node") or "node"
-    done = subprocess.run([node, str(RUNNER), str(request)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_on_pictures(RUNNER, bundle, pictures, [[word] for word in WORDS], tmp_path)
     shapes = json.loads((tmp_path / "shapes.json").read_text())
 
     prompts = vocabulary.prompts()
@@ -163,11 +150,6 @@ def test_node_agrees_with_the_oracle(subject: tuple[OvsegOracle, Path], tmp_path
     assert max(kinds) > 1
     total = len(pictures) * dict(SIZES.decoder)["queries"]
     assert 0 < regions <= total and (regions < total or oracle.sizes.resnet)
-
-
-def read(path: Path, shape: list[int], dtype: str = "<f4") -> torch.Tensor:
-    """A tensor that the runner stored."""
-    return torch.from_numpy(np.fromfile(path, dtype).reshape(shape))
 
 
 def relative(found: torch.Tensor, expected: torch.Tensor) -> float:

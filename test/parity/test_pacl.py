@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lexiseg_models.ops import load_ops
@@ -25,6 +22,7 @@ from oracle.pacl import (
 from oracle.vocabulary import tokenize
 
 from .exporting import run_exporter
+from .pictures import read, run_on_pictures
 
 RUNNER = Path(__file__).with_name("run-dense.mjs")
 SIZES = PaclSizes()
@@ -91,18 +89,7 @@ def test_node_agrees_with_the_oracle(
 ) -> None:
     oracle, embedder, scale, bundle = subject
     pictures = [draw_picture(90, 125, seed=1), draw_picture(111, 84, seed=4)]
-    cases = []
-    for i, picture in enumerate(pictures):
-        (tmp_path / f"{i}.rgb").write_bytes(picture.tobytes())
-        height, width, _ = picture.shape
-        classes = [{"name": word, "synonyms": [word]} for word in WORDS]
-        raw = str(tmp_path / f"{i}.rgb")
-        cases.append({"raw": raw, "width": width, "height": height, "classes": classes})
-    request = tmp_path / "request.json"
-    request.write_text(json.dumps({"bundle": str(bundle), "out": str(tmp_path), "cases": cases}))
-    node = shutil.which("node") or "node"
-    done = subprocess.run([node, str(RUNNER), str(request)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_on_pictures(RUNNER, bundle, pictures, [[word] for word in WORDS], tmp_path)
 
     texts = class_embeddings(oracle)
     for i, picture in enumerate(pictures):
@@ -141,8 +128,3 @@ def class_embeddings(oracle: PaclClip) -> torch.Tensor:
 def resize(maps: torch.Tensor, size: list[int]) -> torch.Tensor:
     """Bilinear, half-pixel centres."""
     return functional.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
-
-
-def read(path: Path, shape: list[int], dtype: str = "<f4") -> torch.Tensor:
-    """A tensor that the runner stored."""
-    return torch.from_numpy(np.fromfile(path, dtype).reshape(shape))

@@ -9,27 +9,14 @@ import signal
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
+from .pictures import write_captioned
 from .test_training import export
 
 _RUNNER = Path(__file__).with_name("train-run.mjs")
 _STEPS = 40
-
-
-def write_pictures(folder: Path) -> Path:
-    folder.mkdir()
-    numbers = np.random.default_rng(4)
-    lines = []
-    for i in range(11):
-        pixels = numbers.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-        lines.append(json.dumps({"image": f"{i}.png", "caption": f"picture number {i}"}))
-    (folder / "captions.jsonl").write_text("\n".join(lines) + "\n")
-    return folder / "captions.jsonl"
 
 
 def start(bundle: Path, captions: Path, folder: Path) -> subprocess.Popen[bytes]:
@@ -51,7 +38,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_killed_run_goes_on_with_the_same_losses(bundle: Path, tmp_path: Path) -> None:
-    captions = write_pictures(tmp_path / "data")
+    captions = write_captioned(tmp_path / "data")
     undisturbed = tmp_path / "undisturbed"
     whole = start(bundle, captions, undisturbed)
     output, _ = whole.communicate(timeout=300)
@@ -87,7 +74,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(bundle: Path, tmp_path: Path)
 
 
 def test_a_folder_keeps_one_run(bundle: Path, tmp_path: Path) -> None:
-    captions = write_pictures(tmp_path / "data")
+    captions = write_captioned(tmp_path / "data")
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"steps": 3}))

@@ -46,17 +46,16 @@ def expected(subjects: Subjects) -> Callable[[str, int], Outcome]:
 def _check_float32(figures: Agreement, every_query: bool = True) -> None:
     assert figures.mask_logits_rms < LOGITS
     # Among millions of mask logits of a full network some lie within rounding of zero, where
-    # attention opens or closes: against the oracle's own float64 run the oracle differs by up to
-    # 6e-3 and Node by 5e-3. One query of 250 may so change its class, and one instance of 50.
+    # attention opens or closes: the oracle itself differs by 4e-3 from its own float64 run.
     if every_query:
         assert figures.mask_logits < LOGITS
         assert figures.class_log_probs < LOGITS
-    assert figures.class_argmax >= (1.0 if every_query else 0.99)
+    assert figures.class_argmax == 1.0
     assert figures.labels >= PIXELS
     assert figures.labels_resized_scores >= PIXELS
     assert figures.panoptic >= PIXELS
     assert figures.panoptic_loose >= PIXELS
-    assert figures.instances >= (0.98 if every_query else 0.96)
+    assert figures.instances >= 0.98
 
 
 def _run_node(subject: Subject, cases: list[Case], dtype: str) -> list[Outcome]:

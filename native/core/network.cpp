@@ -14,6 +14,7 @@
 #include <unordered_set>
 
 #include "core/error.h"
+#include "core/norm_folding.h"
 #include "core/program_check.h"
 #include "core/script_module.h"
 
@@ -185,6 +186,7 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
   module.eval();
   if (placement.ensemble) set_ensemble(module, *placement.ensemble);
   if (placement.input_edges) set_input_edges(module, *placement.input_edges);
+  if (placement.dtype != at::kFloat) fold_norms(module);
   WeightConverter(placement).convert(module);
   std::unique_ptr<Network> network(new Network());
   network->functions_ = module._ivalue()->compilation_unit();

@@ -22,7 +22,7 @@ class GkcPredictor(Predictor):
         self.prior = nn.Linear(config.hidden_dim, prior_width)
         self.projection = nn.Linear(prior_width, embed_dim)
 
-    def class_embeddings_of(self, queries: Tensor, mask_features: Tensor, masks: Tensor) -> Tensor:
+    def class_embeddings_of(self, queries: Tensor, mask_features: Tensor, inside: Tensor) -> Tensor:
         """Embeddings of queries [B, Q, C] after the final norm → [B, Q, D]."""
         return self.projection(functional.relu(self.prior(queries)))
 

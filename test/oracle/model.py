@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from .clip import Clip
 from .config import OracleConfig
+from .decisions import Decisions
 from .pixel_decoder import PixelDecoder
 from .predictor import ClassMatrix, Prediction, Predictor, cosine_class_logits
 from .preprocess import NetworkInput
@@ -72,22 +73,35 @@ class OracleModel(nn.Module):
         void = functional.normalize(self.void_embedding.weight, dim=-1)
         return ClassMatrix(torch.cat([rows, void]), synonym_counts)
 
-    def forward(self, image: Tensor, classes: ClassMatrix, seen: Tensor) -> MaskedClasses:
+    def forward(
+        self,
+        image: Tensor,
+        classes: ClassMatrix,
+        seen: Tensor,
+        decisions: Decisions | None = None,
+    ) -> MaskedClasses:
         """Run the network: image [B, 3, H, W] normalised and padded; seen bool [K]."""
+        decisions = decisions or Decisions()
         pyramid = self.clip.visual.feature_maps(image)
         mask_features, maps = self.sem_seg_head.pixel_decoder(pyramid)
-        final = self.sem_seg_head.predictor(maps, mask_features, classes)[-1]
-        log_probs = self.classify(pyramid[-1], final, classes, seen)
+        final = self.sem_seg_head.predictor(maps, mask_features, classes, decisions)[-1]
+        log_probs = self.classify(pyramid[-1], final, classes, seen, decisions)
         return MaskedClasses(final.mask_logits, log_probs, final.class_logits)
 
     def classify(
-        self, res5: Tensor, final: Prediction, classes: ClassMatrix, seen: Tensor
+        self,
+        res5: Tensor,
+        final: Prediction,
+        classes: ClassMatrix,
+        seen: Tensor,
+        decisions: Decisions | None = None,
     ) -> Tensor:
         """Fuses both classifiers: class log-probabilities [B, Q, K + 1], void last."""
         masks = functional.interpolate(
             final.mask_logits, size=res5.shape[-2:], mode="bilinear", align_corners=False
         )
-        inside = (masks > 0).to(res5.dtype)
+        decisions = decisions or Decisions()
+        inside = decisions.settle(masks > 0, masks, "coarse").to(res5.dtype)
         regions = self.clip.visual.region_embeddings(res5, inside)
         out_logits = cosine_class_logits(regions, self.clip.logit_scale, classes)[..., :-1]
         valid = torch.ones(inside.shape[:2])

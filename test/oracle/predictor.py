@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import DecoderConfig
+from .decisions import Decisions
 from .pixel_decoder import sine_position
 
 
@@ -132,36 +133,47 @@ class Predictor(nn.Module):
         self.class_embed = Mlp(width, width, embed_dim)
         self.logit_scale = nn.Parameter(torch.tensor(2.6593))
 
-    def class_embeddings_of(self, queries: Tensor, mask_features: Tensor, masks: Tensor) -> Tensor:
+    def class_embeddings_of(self, queries: Tensor, mask_features: Tensor, inside: Tensor) -> Tensor:
         """In-vocabulary embeddings.
 
-        queries [B, Q, C] after the final norm, masks: logits [B, Q, h, w] → [B, Q, D].
+        queries [B, Q, C] after the final norm, inside: bool [B, Q, h, w] → [B, Q, D].
         """
-        inside = (masks.detach() > 0).to(masks.dtype)
+        inside = inside.to(mask_features.dtype)
         area = inside.sum(dim=(-1, -2), keepdim=True) + 1e-8
         pooled = torch.einsum("bchw,bqhw->bqc", mask_features, inside / area)
         return self.class_embed(self._mask_pooling_proj(pooled) + queries)
 
-    def predict(self, x: Tensor, mask_features: Tensor, classes: ClassMatrix) -> Prediction:
+    def predict(
+        self, x: Tensor, mask_features: Tensor, classes: ClassMatrix, decisions: Decisions
+    ) -> Prediction:
         """x: queries [Q, B, C] → a prediction."""
         queries = self.decoder_norm(x).transpose(0, 1)
         masks = torch.einsum("bqc,bchw->bqhw", self.mask_embed(queries), mask_features)
-        embeddings = self.class_embeddings_of(queries, mask_features, masks)
+        inside = decisions.settle(masks > 0, masks, "inside")
+        embeddings = self.class_embeddings_of(queries, mask_features, inside)
         return Prediction(cosine_class_logits(embeddings, self.logit_scale, classes), masks)
 
-    def blocked_positions(self, mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
+    def blocked_positions(
+        self, mask_logits: Tensor, size: tuple[int, int], decisions: Decisions, layer: int
+    ) -> Tensor:
         """mask_logits [B, Q, h, w] → bool [B*heads, Q, size]; a fully blocked row is opened."""
         resized = functional.interpolate(
             mask_logits, size=size, mode="bilinear", align_corners=False
-        )
-        blocked = (resized.sigmoid().flatten(2) < 0.5).detach()
+        ).flatten(2)
+        blocked = ~decisions.settle(resized.sigmoid() >= 0.5, resized, f"visible {layer}")
         blocked[blocked.sum(-1) == blocked.shape[-1]] = False
         return blocked.unsqueeze(1).repeat(1, self.heads, 1, 1).flatten(0, 1)
 
     def forward(
-        self, maps: list[Tensor], mask_features: Tensor, classes: ClassMatrix
+        self,
+        maps: list[Tensor],
+        mask_features: Tensor,
+        classes: ClassMatrix,
+        decisions: Decisions | None = None,
     ) -> list[Prediction]:
         """maps: strides 32, 16, 8 → decoder_layers + 1 predictions, the last is the result."""
+        decisions = decisions or Decisions()
+        final = len(self.transformer_cross_attention_layers) - 1
         batch = mask_features.shape[0]
         sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
         memories, keys = [], []
@@ -171,12 +183,14 @@ class Predictor(nn.Module):
             keys.append(memories[-1] + sine_position(feature).flatten(2).permute(2, 0, 1))
         position = self.query_embed.weight.unsqueeze(1).repeat(1, batch, 1)
         x = self.query_feat.weight.unsqueeze(1).repeat(1, batch, 1)
-        predictions = [self.predict(x, mask_features, classes)]
+        predictions = [self.predict(x, mask_features, classes, Decisions())]
         for i, cross in enumerate(self.transformer_cross_attention_layers):
             level = i % 3
-            blocked = self.blocked_positions(predictions[-1].mask_logits, sizes[level])
+            logits = predictions[-1].mask_logits
+            blocked = self.blocked_positions(logits, sizes[level], decisions, i)
             x = cross(x, position, memories[level], keys[level], blocked)
             x = self.transformer_self_attention_layers[i](x, position)
             x = self.transformer_ffn_layers[i](x)
-            predictions.append(self.predict(x, mask_features, classes))
+            of_masks = decisions if i == final else Decisions()
+            predictions.append(self.predict(x, mask_features, classes, of_masks))
         return predictions

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from oracle.decisions import Decisions
 from oracle.heads import (
     Instances,
     PanopticSegment,
@@ -46,12 +47,12 @@ class Outcome:
 
 
 @torch.inference_mode()
-def oracle_outcome(model: OracleModel, case: Case) -> Outcome:
-    """Run the oracle with the published thresholds."""
+def oracle_outcome(model: OracleModel, case: Case, decisions: Decisions | None = None) -> Outcome:
+    """Run the oracle with the published thresholds; ties are decided as in `decisions`."""
     config, vocabulary = model.config, case.vocabulary
     classes = model.class_matrix(vocabulary.prompts(), vocabulary.synonym_counts)
     sizes = preprocess(case.picture, config)
-    result = model(sizes.image, classes, vocabulary.seen(training_vocabulary()))
+    result = model(sizes.image, classes, vocabulary.seen(training_vocabulary()), decisions)
     log_probs, masks = result.class_log_probs[0], result.mask_logits[0]
     full = mask_logits_at_output(masks, sizes)
     network = torch.nn.functional.interpolate(

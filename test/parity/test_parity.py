@@ -20,11 +20,13 @@ from .cases import Case, drawn_cases, photograph_cases
 from .exporting import Subject, make_subject
 from .node import node_outcomes
 from .reference import Outcome, oracle_outcome
+from .ties import bundle_decisions
 from .torchscript import bundle_scores
 
 TINY = ["tiny_convnext", "tiny_resnet"]
 PUBLISHED = [name for name in os.environ.get("LEXISEG_PARITY", "").split(",") if name]
 LOGITS, PIXELS, PIXELS_BFLOAT16 = 1e-3, 0.999, 0.98
+TIES = 1e-5
 
 Subjects = Callable[[str], Subject]
 
@@ -43,13 +45,9 @@ def expected(subjects: Subjects) -> Callable[[str, int], Outcome]:
     return cache(lambda name, index: oracle_outcome(subjects(name).model, cases[index]))
 
 
-def _check_float32(figures: Agreement, every_query: bool = True) -> None:
-    assert figures.mask_logits_rms < LOGITS
-    # Among millions of mask logits of a full network some lie within rounding of zero, where
-    # attention opens or closes: the oracle itself differs by 4e-3 from its own float64 run.
-    if every_query:
-        assert figures.mask_logits < LOGITS
-        assert figures.class_log_probs < LOGITS
+def _check_float32(figures: Agreement) -> None:
+    assert figures.mask_logits < LOGITS
+    assert figures.class_log_probs < LOGITS
     assert figures.class_argmax == 1.0
     assert figures.labels >= PIXELS
     assert figures.labels_resized_scores >= PIXELS
@@ -78,11 +76,23 @@ def test_bundle_in_python_gives_the_oracles_logits(
 def test_bundle_in_node_gives_the_oracles_results(
     name: str, subjects: Subjects, expected: Callable[[str, int], Outcome]
 ) -> None:
-    cases = drawn_cases()
-    for index, outcome in enumerate(_run_node(subjects(name), cases, "float32")):
-        figures = compare(outcome, expected(name, index))
-        print(f"{name} float32 {cases[index].name}: {figures}")
-        _check_float32(figures, every_query=name in TINY)
+    subject, cases = subjects(name), drawn_cases()
+    for index, outcome in enumerate(_run_node(subject, cases, "float32")):
+        case = cases[index]
+        plain = compare(outcome, expected(name, index))
+        print(f"{name} float32 {case.name}: {plain}")
+        if name in TINY:
+            _check_float32(plain)
+        # Among the millions of logits of a full network some lie within rounding of zero, where
+        # attention opens or closes: the oracle itself differs by 5e-3 from its own float64 run.
+        # Those few are decided alike; every figure is then held to the published bounds.
+        decisions = bundle_decisions(
+            subject.bundle, subject.model.config.decoder, case, outcome.mask_logits
+        )
+        settled = compare(outcome, oracle_outcome(subject.model, case, decisions))
+        print(f"  with {decisions.changed} of {decisions.count} ties decided alike: {settled}")
+        assert decisions.changed <= TIES * decisions.count
+        _check_float32(settled)
 
 
 @pytest.mark.parametrize("name", TINY + PUBLISHED)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Dict, Mapping, Tuple
 
-import torch
 from torch import Tensor, nn
 
+from lexiseg_models.convert.bundle import bundle_tensors, is_bundle
 from lexiseg_models.convert.matching import Rule, assign_tensors, match_tensors
-from lexiseg_models.convert.tensors import CheckpointError, find_clip_file, read_tensors
+from lexiseg_models.convert.tensors import find_clip_file, read_tensors
 
 
 def _block_rules(ours: str, theirs: str) -> Tuple[Rule, ...]:
@@ -121,24 +120,14 @@ def without_numbers(tensors: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     }
 
 
-def _is_bundle(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/extra/manifest.json") for name in archive.namelist())
-
-
 # What a bundle has beside CLIP's towers is no concern of CLIP's.
 _TOWERS = ("image_tower.", "region_head.", "text_encoder.")
 _SCALES = ("classifier.logit_scale", "out_of_vocabulary_classifier.logit_scale")
 
 
-def _bundle_tensors(path: Path) -> Dict[str, Tensor]:
+def _clip_of_bundle(path: Path) -> Dict[str, Tensor]:
     """CLIP's part of a bundle of any method; its scale by the name that a CLIP's bundle has."""
-    try:
-        tensors = torch.jit.load(str(path), map_location="cpu").state_dict()
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} is not a whole bundle: {error}") from error
+    tensors = bundle_tensors(path)
     found = {name: tensor for name, tensor in tensors.items() if name.startswith(_TOWERS)}
     scales = [tensors[name] for name in _SCALES if name in tensors]
     return {**found, _SCALES[0]: scales[0]} if scales else found
@@ -151,8 +140,8 @@ _POOLS = ("visual.attnpool.", "visual.trunk.head.", "visual.head.", "region_head
 def _read(place: str) -> Tuple[Dict[str, Tensor], bool]:
     """CLIP's tensors, and whether they come from a bundle and so have our names."""
     path = find_clip_file(place)
-    if _is_bundle(path):
-        return _bundle_tensors(path), True
+    if is_bundle(path):
+        return _clip_of_bundle(path), True
     return without_numbers(read_tensors(path)), False
 
 

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from lexiseg_models.configuration import ConfigError, config_names, read_config
+from lexiseg_models.convert.bundle import load_start
 from lexiseg_models.convert.clip import load_text
 from lexiseg_models.convert.tensors import CheckpointError
 from lexiseg_models.export.archive import BundleError
 from lexiseg_models.export.bundle import DTYPES, write_bundle
 from lexiseg_models.export.contract import Interface, WeightsInfo, check_manifest
-from lexiseg_models.export.inspection import describe
+from lexiseg_models.export.inspection import describe, read_manifest
 from lexiseg_models.export.verify import VerificationError
 from lexiseg_models.methods import METHODS
 
@@ -38,6 +39,10 @@ _EXAMPLES = """examples:
   a network to train: CLIP's own weights, decoders at random, the loss in the graph:
     python -m lexiseg_models export fc-clip --config convnext_large_d_320 --random-init \\
         --clip open_clip_model.safetensors --trainable --out to-train.pt
+
+  a network to tune: the shipped demo, which was trained already, with its loss in the graph:
+    python -m lexiseg_models export fc-clip --config demo --random-init \\
+        --start models/bundles/demo-fc-clip.pt --trainable --out to-tune.pt
 
   what a bundle holds:
     python -m lexiseg_models inspect fc-clip-large.pt
@@ -81,9 +86,15 @@ def _parser() -> argparse.ArgumentParser:
         help="weights of an image tower that is not CLIP's: DINO's or DINOv2's, as published",
     )
     export.add_argument(
+        "--start",
+        type=Path,
+        metavar="BUNDLE",
+        help="begin with the weights of a bundle, of any method, where names and shapes agree",
+    )
+    export.add_argument(
         "--random-init",
         action="store_true",
-        help="random weights, but CLIP's where --clip is given",
+        help="random weights, but those of --start, --clip, --text and --tower",
     )
     export.add_argument(
         "--trainable",
@@ -120,15 +131,22 @@ def _composed(args: argparse.Namespace, raw: Mapping[str, Any]) -> nn.Module:
     return module
 
 
-def _random(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Module, WeightsInfo]:
+def _random(
+    args: argparse.Namespace, raw: Mapping[str, Any], progress: Callable[[str], None]
+) -> Tuple[nn.Module, WeightsInfo]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(args.seed)
         module = _composed(args, raw)
     source, licence = f"random initialisation, seed {args.seed}", "Apache-2.0"
+    if args.start is not None:
+        progress(f"begins with {args.start}: {load_start(module, args.start)}")
+        source = f"begun with {args.start.name}; the rest: {source}"
+        licence = f"{args.start.name}: {read_manifest(args.start)['weights']['licence']}"
     if args.clip is not None:
         METHODS[args.method].load_clip(module, args.clip)
         source = f"CLIP of {Path(args.clip).name}; the rest: {source}"
-        licence = f"CLIP: {raw['clip']['licence']}"
+        clip_licence = f"CLIP: {raw['clip']['licence']}"
+        licence = clip_licence if args.start is None else f"{clip_licence}; the rest: {licence}"
     if args.text is not None:
         load_text(module, args.text)
         source = f"text tower of {Path(args.text).name}; the rest: {source}"
@@ -175,6 +193,8 @@ def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapp
 def _export(args: argparse.Namespace) -> None:
     if args.random_init == (args.checkpoint is not None):
         raise ConfigError("Expected either --checkpoint or --random-init")
+    if args.start is not None and not args.random_init:
+        raise ConfigError("Expected --start with --random-init")
     if args.text is not None and (args.clip is not None or not args.random_init):
         raise ConfigError("Expected --text with --random-init, and without --clip")
     if args.out.suffix != ".pt":
@@ -195,7 +215,7 @@ def _export(args: argparse.Namespace) -> None:
     )
     check_manifest(args.method, raw, interface)
     progress(f"building {args.method} {args.config}")
-    module, weights = _random(args, raw) if args.random_init else _converted(args, raw)
+    module, weights = _random(args, raw, progress) if args.random_init else _converted(args, raw)
     worst = write_bundle(
         module,
         args.out,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import List, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.patches import patch_map
 from lexiseg_models.parts.transformer_block import TransformerBlock
 from lexiseg_models.parts.vision_transformer import grid_positions
 
@@ -82,8 +82,7 @@ class DinoTransformer(nn.Module):
         """
         if stride < 1 or stride > self.patch:
             raise ValueError("Expected stride to be 1 to the patch size")
-        weight = self.patches.weight
-        x = F.conv2d(image.to(weight.dtype), weight, self.patches.bias, stride=[stride, stride])
+        x = patch_map(image, self.patches.weight, self.patches.bias, stride)
         batch, height, width = x.shape[0], x.shape[2], x.shape[3]
         tokens = x.flatten(2).transpose(1, 2)
         first = self.class_token.to(tokens.dtype).expand(batch, 1, -1)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.patches import patch_map
 from lexiseg_models.parts.transformer_block import TransformerBlock
 
 
@@ -101,8 +102,7 @@ class VisionTransformer(nn.Module):
         """
         if stride < 1 or stride > self.patch:
             raise ValueError("Expected stride to be 1 to the patch size")
-        weight = self.patches.weight
-        x = F.conv2d(image.to(weight.dtype), weight, stride=[stride, stride])
+        x = patch_map(image, self.patches.weight, None, stride)
         height, width = x.shape[2], x.shape[3]
         tokens = x.flatten(2).transpose(1, 2)
         first = self.class_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
@@ -128,8 +128,7 @@ class VisionTransformer(nn.Module):
         Returns:
             float32 [N, D], unit norm.
         """
-        weight = self.patches.weight
-        x = F.conv2d(regions.to(weight.dtype), weight, stride=[self.patch, self.patch])
+        x = patch_map(regions, self.patches.weight, None, self.patch)
         tokens = x.flatten(2).transpose(1, 2)
         seen, prompts = seen.to(tokens.dtype), prompts.to(tokens.dtype)
         depth = prompts.shape[0]

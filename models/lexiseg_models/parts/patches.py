@@ -1,0 +1,27 @@
+"""Images cut into patches by a strided convolution, the input of vision transformers."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def patch_map(image: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int) -> Tensor:
+    """Embeddings of patches: [B, W, h, w], with h = 1 + (H - patch) // stride and w likewise.
+
+    Args:
+        image: [B, 3, H, W]; both sides at least a patch.
+        weight: [W, 3, patch, patch]; its dtype is that of the result.
+        bias: [W], or none.
+        stride: pixels from one patch to the next.
+    """
+    patch = weight.shape[3]
+    x = image.to(weight.dtype)
+    # LibTorch 2.13 reads memory that nobody wrote where bfloat16 gives a map one column wide.
+    narrow = x.shape[3] < patch + stride
+    if narrow:
+        x = F.pad(x, [0, patch + stride - x.shape[3], 0, 0])
+    found = F.conv2d(x, weight, bias, stride=[stride, stride])
+    return found[:, :, :, :1] if narrow else found

@@ -8,58 +8,22 @@ import { follow } from '../demo/follow.mjs';
 import { CLIP_DATA, CLIP_TRAINER } from '../demo/recipe.mjs';
 
 /** Of the images that it sees, pixels. */
-export const SIDE = 128;
+export const SIDE = 64;
 
 const BATCH = 192;
+
+const RUN = {
+  learningRate: 1e-3,
+  schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.01 },
+};
 
 /** Whose text tower the first image tower learns to meet, and which stays as it is. */
 const TEXTS = fileURLToPath(new URL('../../models/bundles/demo-fc-clip.pt', import.meta.url));
 
-/**
- * Each is trained in phases. Most is learned from small pictures, a third of the time each; the grid
- * of patches from large ones.
- */
 const TOWERS = {
-  clip: {
-    seed: 1,
-    texts: TEXTS,
-    phases: [
-      {
-        name: 'coarse',
-        imageSize: SIDE / 2,
-        run: {
-          steps: 2_400,
-          learningRate: 1e-3,
-          schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.2 },
-        },
-      },
-      {
-        name: 'fine',
-        imageSize: SIDE,
-        run: {
-          steps: 300,
-          learningRate: 4e-4,
-          schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.01 },
-        },
-      },
-    ],
-  },
-  /** From other weights, with a text tower of its own, and never a picture of its full size. */
-  short: {
-    seed: 7,
-    texts: undefined,
-    phases: [
-      {
-        name: 'coarse',
-        imageSize: SIDE / 2,
-        run: {
-          steps: 900,
-          learningRate: 1e-3,
-          schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.01 },
-        },
-      },
-    ],
-  },
+  clip: { seed: 1, texts: TEXTS, steps: 1_500 },
+  /** From other weights, with a text tower of its own. */
+  short: { seed: 7, texts: undefined, steps: 600 },
 };
 
 /** What bundles of the claims say of their weights. */
@@ -97,29 +61,24 @@ export async function trainOnCaptions(
  * @param {keyof typeof TOWERS} [name]
  */
 export async function trainTower({ towers, crops, signal }, name = 'clip') {
-  const { seed, texts, phases } = TOWERS[name];
+  const { seed, texts, steps } = TOWERS[name];
   mkdirSync(towers, { recursive: true });
-  let bundle = join(towers, `${name}-start.pt`);
-  if (!existsSync(bundle)) {
+  const trained = join(towers, `${name}.pt`);
+  if (existsSync(trained)) return trained;
+  const start = join(towers, `${name}-start.pt`);
+  if (!existsSync(start)) {
     const random = ['--random-init', '--seed', String(seed)];
     const text = texts === undefined ? [] : ['--text', texts];
-    await exportBundle(['clip', '--config', 'demo_vit', ...random, ...text], bundle);
+    await exportBundle(['clip', '--config', 'demo_vit', ...random, ...text], start);
   }
-  for (const [index, { name: phase, imageSize, run }] of phases.entries()) {
-    const next = join(towers, `${name}-${phase}.pt`);
-    if (!existsSync(next)) {
-      const groups = texts === undefined ? {} : { text_encoder: { frozen: true } };
-      const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, groups, signal });
-      // Texts that stay as they are have nothing to learn from each other.
-      const paired = texts === undefined;
-      const data = { ...CLIP_DATA, pairedCaptions: paired, batchSize: BATCH, imageSize };
-      const folder = join(towers, `${name}-${phase}`);
-      const settings = { name: `tower ${name}, ${phase}`, folder, run, seed: index, data, signal };
-      await trainOnCaptions(trainer, crops, settings);
-      await trainer.exportBundle(next, { trainable: true, ...ABOUT });
-      await trainer.dispose();
-    }
-    bundle = next;
-  }
-  return bundle;
+  const groups = texts === undefined ? {} : { text_encoder: { frozen: true } };
+  const trainer = await Trainer.open(start, { ...CLIP_TRAINER, groups, signal });
+  // Texts that stay as they are have nothing to learn from each other.
+  const data = { ...CLIP_DATA, pairedCaptions: texts === undefined, batchSize: BATCH };
+  const run = { ...RUN, steps };
+  const folder = join(towers, name);
+  await trainOnCaptions(trainer, crops, { name: `tower ${name}`, folder, run, seed, data, signal });
+  await trainer.exportBundle(trained, { trainable: true, ...ABOUT });
+  await trainer.dispose();
+  return trained;
 }

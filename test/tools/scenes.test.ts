@@ -55,6 +55,21 @@ describe('scenes', () => {
     expect(readFileSync(join(other, picture)).equals(readFileSync(join(one, picture)))).toBe(false);
   }, 120_000);
 
+  it('stop at Ctrl-C with a line, and go on by the same command', async () => {
+    const place = join(folder, 'stopped');
+    const args = [tool, 'scenes', place, '--count', '40', '--threads', '1'];
+    const stopped = await runNode(args, {
+      onStderr: (text, kill) => {
+        if (text.includes('4 of 40') && !text.includes('stopped')) kill('SIGINT');
+      },
+    });
+    expect(stopped.status).toBe(130);
+    expect(stopped.stderr).toMatch(/^(\d+ of 40\n)+stopped; the same command goes on\n$/);
+    const { status } = await runNode(args);
+    expect(status).toBe(0);
+    expect(readdirSync(join(place, 'images'))).toHaveLength(40);
+  }, 120_000);
+
   it('have a segment for every pixel, and captions for every scene', async () => {
     const place = await draw('whole', '--seed', '3');
     const dataset = await openDataset('coco-panoptic', place);

@@ -10,6 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { stoppable } from '../stoppable.mjs';
 import * as gkc from './gkc.mjs';
 import * as ovseg from './ovseg.mjs';
 import * as pacl from './pacl.mjs';
@@ -32,29 +33,23 @@ const unknown = positionals.filter((name) => !(name in CLAIMS));
 if (positionals.length === 0 || unknown.length > 0) {
   throw new Error(`name some of ${Object.keys(CLAIMS).join(', ')}`);
 }
-const controller = new AbortController();
-process.once('SIGINT', () => controller.abort(new Error('stopped; the same command goes on')));
-
-for (const name of positionals) {
-  const { claim, metrics, run } = CLAIMS[name];
-  const work = join(values.work, name);
-  for (const folder of [work, values.out]) mkdirSync(folder, { recursive: true });
-  const began = performance.now();
-  const found = await run({
-    work,
-    shared: values.work,
-    icons: values.icons,
-    signal: controller.signal,
-  });
-  const report = {
-    name,
-    claim,
-    command: `npm run claims -- ${name}`,
-    minutes: Math.round((performance.now() - began) / 6e3) / 10,
-    metrics,
-    ...found,
-  };
-  writeFileSync(join(values.out, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`);
-  writeFileSync(join(values.out, `${name}.html`), claimPage(report));
-  console.log(`\n${claim}\n\n${summaryTable(report)}\n`);
-}
+await stoppable(async (signal) => {
+  for (const name of positionals) {
+    const { claim, metrics, run } = CLAIMS[name];
+    const work = join(values.work, name);
+    for (const folder of [work, values.out]) mkdirSync(folder, { recursive: true });
+    const began = performance.now();
+    const found = await run({ work, shared: values.work, icons: values.icons, signal });
+    const report = {
+      name,
+      claim,
+      command: `npm run claims -- ${name}`,
+      minutes: Math.round((performance.now() - began) / 6e3) / 10,
+      metrics,
+      ...found,
+    };
+    writeFileSync(join(values.out, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`);
+    writeFileSync(join(values.out, `${name}.html`), claimPage(report));
+    console.log(`\n${claim}\n\n${summaryTable(report)}\n`);
+  }
+});

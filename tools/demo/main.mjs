@@ -11,6 +11,7 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { stoppable } from '../stoppable.mjs';
 import { clipBundle, trainClip } from './clip.mjs';
 import { drawData } from './draw-data.mjs';
 import { masksBundle, trainMasks, trainTuned } from './masks.mjs';
@@ -31,28 +32,27 @@ if (values.only !== undefined && !stages.includes(values.only)) {
 // What shows the worth of freezing is no part of making the bundle.
 const wanted = (stage) => (values.only ? values.only === stage : stage !== 'freezing');
 
-const controller = new AbortController();
-process.once('SIGINT', () => controller.abort(new Error('stopped; the same command goes on')));
-const { signal } = controller;
 const { work } = values;
 mkdirSync(work, { recursive: true });
 const place = (name) => join(work, name);
 const clip = clipBundle(work);
 const masks = masksBundle(work);
 
-if (wanted('draw')) await drawData(work, signal, values.icons);
-if (wanted('clip')) await trainClip(work, work, signal);
-if (wanted('masks')) await trainMasks(work, clip, signal);
-if (wanted('measure')) await measure(work, clip, masks, place('report'));
-if (wanted('freezing')) {
-  const bundles = { frozen: masks, tuned: await trainTuned(work, signal) };
-  for (const [name, bundle] of Object.entries(bundles)) {
-    const { figures } = await score(bundle, place('scenes-check'));
-    console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);
+await stoppable(async (signal) => {
+  if (wanted('draw')) await drawData(work, signal, values.icons);
+  if (wanted('clip')) await trainClip(work, work, signal);
+  if (wanted('masks')) await trainMasks(work, clip, signal);
+  if (wanted('measure')) await measure(work, clip, masks, place('report'));
+  if (wanted('freezing')) {
+    const bundles = { frozen: masks, tuned: await trainTuned(work, signal) };
+    for (const [name, bundle] of Object.entries(bundles)) {
+      const { figures } = await score(bundle, place('scenes-check'));
+      console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);
+    }
   }
-}
-if (wanted('ship')) {
-  const bundle = join(root, 'models/bundles/demo-fc-clip.pt');
-  copyFileSync(masks, bundle);
-  console.log(`wrote ${bundle}`);
-}
+  if (wanted('ship')) {
+    const bundle = join(root, 'models/bundles/demo-fc-clip.pt');
+    copyFileSync(masks, bundle);
+    console.log(`wrote ${bundle}`);
+  }
+});

@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { stoppable } from '../stoppable.mjs';
 import { draw } from './draw.mjs';
 import { DEFAULT_SETS, IconSet } from './icon-set.mjs';
 import { MOST_OBJECTS } from './layout.mjs';
@@ -92,13 +93,13 @@ function progressOf(total) {
 
 async function perform(kind, folder, options, write) {
   for (const place of options.icons) IconSet.load(place);
-  const controller = new AbortController();
-  process.once('SIGINT', () => controller.abort(new Error('stopped; the same command goes on')));
-  await write(folder, worldOf(kind, options), options.count, {
-    threads: options.threads || undefined,
-    signal: controller.signal,
-    progress: progressOf(options.count),
-  });
+  await stoppable((signal) =>
+    write(folder, worldOf(kind, options), options.count, {
+      threads: options.threads || undefined,
+      signal,
+      progress: progressOf(options.count),
+    }),
+  );
 }
 
 const program = new Command('lexiseg-scenes')

@@ -13,6 +13,8 @@ from lexiseg_models.export.contract import END_ID, START_ID, Interface
 
 # Elongated, so that the longest-edge cap keeps the network input small whatever the size rule.
 _IMAGE_SIZES = ((24, 600), (500, 40))
+# Given masks are embedded by what embedded the proposals already, a large tower for each.
+_FEW_MASKS = 2
 _VOCABULARIES = ((1, 2, 1), (3, 1, 1, 2, 4, 1, 1))
 _TOLERANCE = 1e-3
 
@@ -71,7 +73,7 @@ def _mask_results(module: nn.Module, image: Tensor, vocabularies: Vocabularies) 
     for field, tensor in enumerate(proposals):
         results.append((f"propose_masks[{field}] at {size}", tensor))
     if hasattr(module, "embed_masks"):
-        masks = (proposals[0], *proposals[4:6])
+        masks = (proposals[0][:, :_FEW_MASKS], *proposals[4:6])
         for field, tensor in enumerate(module.embed_masks(image, *masks)):
             results.append((f"embed_masks[{field}] at {size}", tensor))
     for index, vocabulary in enumerate(vocabularies):

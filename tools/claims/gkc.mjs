@@ -8,6 +8,7 @@ import { evaluate, openDataset, Segmenter } from '../../dist/index.js';
 import { exportBundle, PYTHON } from '../demo/exporter.mjs';
 import { trainMaskRun } from '../demo/masks.mjs';
 import { drawn } from './drawn.mjs';
+import { mean } from './report.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Whose towers and decoders every run begins with, and whose CLIP it learns from. */
@@ -57,7 +58,10 @@ export async function run({ work, shared, icons, signal }) {
     }
     rows.push({ name, values });
   }
+  const means = rows.map(({ values }) => mean(values.unseenPq));
+  const rising = means.every((one, i) => i === 0 || one > means[i - 1]);
   const notes = [
+    `In the PQ of unseen classes the claim's order is ${rising ? '' : 'not '}seen here.`,
     'Every run begins with the towers and decoders of the demo bundle and a class head at random, and ' +
       `sees the masks of seen classes alone; synonyms are those of the drawn world. Scored on ${SCENES} scenes.`,
     await costs(work, join(work, `${VARIANTS['+ distillation']}-${SEEDS[0]}.pt`)),

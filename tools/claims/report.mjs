@@ -13,7 +13,7 @@
  * @property {string[]} notes
  */
 
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Half the distance between the extremes. */
 const spread = (values) => (Math.max(...values) - Math.min(...values)) / 2;

@@ -7,6 +7,7 @@ import {
   type BundleFlags,
   type ClassFlags,
   loadWithClasses,
+  usualTask,
   wholeNumber,
 } from './bundle-option.js';
 import { UsageError } from './exit.js';
@@ -46,7 +47,8 @@ async function bench(image: string, flags: BenchFlags, signal: AbortSignal): Pro
     for (let i = 0; i < flags.repeat; i++) {
       progress.step(`run ${i + 1} of ${flags.repeat}`);
       wholes.push(await wholeImage(segmenter, image, vocabulary, signal));
-      profiles.push(await segmenter.profile(image, vocabulary, { signal }));
+      const task = usualTask(segmenter.manifest);
+      profiles.push(await segmenter.profile(image, vocabulary, { task, signal }));
     }
     progress.clear();
     const report = {
@@ -76,7 +78,8 @@ async function wholeImage(
   signal: AbortSignal,
 ): Promise<number> {
   const began = performance.now();
-  const result = await segmenter.segment(image, vocabulary, { signal });
+  const task = usualTask(segmenter.manifest);
+  const result = await segmenter.segment(image, vocabulary, { task, signal });
   result.dispose();
   return performance.now() - began;
 }

@@ -3,7 +3,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { packageFolder } from '../binaries.js';
-import type { BundleLabel, Segmenter, SegmenterOptions, Vocabulary } from '../index.js';
+import type {
+  BundleLabel,
+  Manifest,
+  Segmenter,
+  SegmenterOptions,
+  Task,
+  Vocabulary,
+} from '../index.js';
 import type { ClassInput } from '../vocabulary.js';
 import { parseClassList, readClassFile } from './classes.js';
 import { UsageError } from './exit.js';
@@ -97,6 +104,10 @@ function pathOf(asked: string): string {
     .map((name) => name.slice(0, -3));
   throw new UsageError(`there is no bundle ${asked}; shipped: ${shipped.join(', ')}`);
 }
+
+/** What a bundle is asked for where nobody says: panoptic maps if it can, else its first task. */
+export const usualTask = ({ tasks }: Pick<Manifest, 'tasks'>): Task | undefined =>
+  tasks.includes('panoptic') ? 'panoptic' : tasks[0];
 
 /** The classes of `--classes` and `--classes-file` together. */
 export async function readClasses(flags: ClassFlags): Promise<ClassInput[]> {

@@ -15,6 +15,7 @@ import {
   type ClassFlags,
   loadWithClasses,
   share,
+  usualTask,
 } from './bundle-option.js';
 import { codeOf, EXIT, printError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
@@ -153,10 +154,9 @@ async function segmentOne(work: OneImage, signal: AbortSignal): Promise<void> {
   }
 }
 
-function optionsOf(flags: SegmentFlags, { tasks }: Manifest): SegmentOptions {
-  const usual = tasks.includes('panoptic') ? 'panoptic' : tasks[0];
+function optionsOf(flags: SegmentFlags, manifest: Manifest): SegmentOptions {
   return {
-    task: flags.task ?? usual,
+    task: flags.task ?? usualTask(manifest),
     outputSize: flags.size,
     thresholds: thresholdsOf(flags),
     oneMaskAt: flags.oneMask,

@@ -183,6 +183,12 @@ export class Pipeline {
       return result;
     };
     const image = await timed('decode', () => decodeImage(input, plan));
+    if (plan.dense) {
+      this.#checkVocabulary(vocabulary);
+      const work = () => this.#dense.segment([image], vocabulary, plan);
+      for (const result of await timed('dense_segmentation', work)) result.dispose();
+      return times;
+    }
     const tensor = stackImages([image]);
     try {
       const stages = await runJob(plan.signal, (job) =>
@@ -192,7 +198,8 @@ export class Pipeline {
     } finally {
       tensor.dispose();
     }
-    using proposals = await this.#propose([image], plan.signal);
+    const propose = () => this.#propose([image], plan.signal);
+    using proposals = await (times.length > 1 ? propose() : timed('proposals', propose));
     using classification = await timed('classification', () =>
       this.classify(proposals, vocabulary, plan.signal),
     );

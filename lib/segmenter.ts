@@ -254,7 +254,10 @@ export class Segmenter implements AsyncDisposable {
     return this.#pipeline.encodePatches(image, options.signal);
   }
 
-  /** Milliseconds by stage for one image: decode, the network's stages, classify, compose. */
+  /**
+   * Milliseconds by stage for one image: decode, the network's stages (`proposals` in one where a
+   * bundle has none), classify, compose; `dense_segmentation` in one for bundles without masks.
+   */
   async profile(
     image: ImageInput,
     vocabulary: Vocabulary,

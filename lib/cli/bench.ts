@@ -1,6 +1,6 @@
 /** `lexiseg bench`: how long one image takes here, by stage. It measures and judges nothing. */
 import type { Command } from 'commander';
-import type { Segmenter, StageTime, Vocabulary } from '../index.js';
+import type { Segmenter, SegmentOptions, StageTime, Vocabulary } from '../index.js';
 import {
   addBundleOptions,
   addClassOptions,
@@ -38,17 +38,17 @@ async function bench(image: string, flags: BenchFlags, signal: AbortSignal): Pro
   if (flags.repeat < 1) throw new UsageError('--repeat takes 1 or more');
   const progress = new ProgressLine({ quiet: flags.json === true });
   const { segmenter, vocabulary } = await loadWithClasses(flags, progress, signal);
+  const options = { task: usualTask(segmenter.manifest), signal };
   try {
     const began = performance.now();
-    await wholeImage(segmenter, image, vocabulary, signal);
+    await wholeImage(segmenter, image, vocabulary, options);
     const first = performance.now() - began;
     const wholes: number[] = [];
     const profiles: StageTime[][] = [];
     for (let i = 0; i < flags.repeat; i++) {
       progress.step(`run ${i + 1} of ${flags.repeat}`);
-      wholes.push(await wholeImage(segmenter, image, vocabulary, signal));
-      const task = usualTask(segmenter.manifest);
-      profiles.push(await segmenter.profile(image, vocabulary, { task, signal }));
+      wholes.push(await wholeImage(segmenter, image, vocabulary, options));
+      profiles.push(await segmenter.profile(image, vocabulary, options));
     }
     progress.clear();
     const report = {
@@ -75,11 +75,10 @@ async function wholeImage(
   segmenter: Segmenter,
   image: string,
   vocabulary: Vocabulary,
-  signal: AbortSignal,
+  options: SegmentOptions,
 ): Promise<number> {
   const began = performance.now();
-  const task = usualTask(segmenter.manifest);
-  const result = await segmenter.segment(image, vocabulary, { task, signal });
+  const result = await segmenter.segment(image, vocabulary, options);
   result.dispose();
   return performance.now() - began;
 }

@@ -199,7 +199,8 @@ export class Pipeline {
       tensor.dispose();
     }
     const propose = () => this.#propose([image], plan.signal);
-    using proposals = await (times.length > 1 ? propose() : timed('proposals', propose));
+    const staged = this.#manifest.stages.length > 0;
+    using proposals = await (staged ? propose() : timed('proposals', propose));
     using classification = await timed('classification', () =>
       this.classify(proposals, vocabulary, plan.signal),
     );

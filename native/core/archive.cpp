@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 #include "core/program_check.h"
@@ -34,6 +35,10 @@ constexpr uint64_t kMaxDirectory = 64ull << 20;
 constexpr uint64_t kMaxName = 1024;
 // What LibTorch reads by recursion: the code of a large network is well under a megabyte.
 constexpr uint64_t kMaxProgram = 4ull << 20;
+// Weights deflate by a fifth or so; more than this is a small file that asks for much memory.
+constexpr uint64_t kMaxInflation = 4;
+constexpr uint64_t kStored = 0;
+constexpr uint64_t kDeflated = 8;
 
 uint64_t little(const std::string& bytes, uint64_t at, int width) {
   uint64_t value = 0;
@@ -69,6 +74,10 @@ uint32_t crc32(const std::string& bytes) {
 bool is_program(std::string_view name) {
   return name == "data.pkl" || name == "constants.pkl" || name == "version" ||
          name == ".data/version" || name.starts_with("code/");
+}
+
+bool is_tensor(std::string_view name) {
+  return name.starts_with("data/") || name.starts_with("constants/");
 }
 
 }  // namespace
@@ -154,7 +163,7 @@ void Archive::read_directory() {
     }
     const uint64_t flags = little(bytes, at + 8, 2);
     const uint64_t method = little(bytes, at + 10, 2);
-    uint64_t compressed = little(bytes, at + 20, 4);
+    uint64_t packed = little(bytes, at + 20, 4);
     uint64_t size = little(bytes, at + 24, 4);
     const uint64_t name_size = little(bytes, at + 28, 2);
     const uint64_t extra_size = little(bytes, at + 30, 2);
@@ -170,7 +179,7 @@ void Archive::read_directory() {
       const uint64_t length = little(bytes, e + 2, 2);
       if (length > extra_end - e - 4) refuse("its directory is damaged");
       uint64_t value = e + 4;
-      for (uint64_t* wide : {&size, &compressed, &header}) {
+      for (uint64_t* wide : {&size, &packed, &header}) {
         if (tag != 1 || *wide != 0xffffffff || e + 4 + length - value < 8) continue;
         *wide = little(bytes, value, 8);
         value += 8;
@@ -186,11 +195,17 @@ void Archive::read_directory() {
     if (i == 0) top_folder_ = name.substr(0, slash);
     if (name.compare(0, slash, top_folder_) != 0) refuse("it has more than one top folder");
     if ((flags & 1) != 0) refuse("record " + name + " is encrypted");
-    if (method != 0 || compressed != size) {
-      refuse("record " + name + " is compressed; bundles store their records");
+    Record record{name.substr(slash + 1),
+                  header,
+                  size,
+                  packed,
+                  method == kDeflated,
+                  static_cast<uint32_t>(little(bytes, at + 16, 4))};
+    if (record.deflated ? !is_tensor(record.name) : method != kStored || packed != size) {
+      refuse("record " + name + " is compressed; bundles deflate tensors alone");
     }
-    records_.push_back(
-        {name.substr(slash + 1), header, size, static_cast<uint32_t>(little(bytes, at + 16, 4))});
+    if (size / kMaxInflation > packed) refuse("record " + name + " inflates far too much");
+    records_.push_back(std::move(record));
     at += kEntrySize + name_size + extra_size + comment_size;
   }
   check_layout(directory.offset);
@@ -212,17 +227,18 @@ void Archive::check_layout(uint64_t directory_offset) const {
   for (const Record* record : by_position) {
     if (record->header < free_from) refuse("record " + record->name + " overlaps another");
     const uint64_t data = data_offset(*record);
-    if (data > directory_offset || record->size > directory_offset - data) {
+    if (data > directory_offset || record->packed > directory_offset - data) {
       refuse("record " + record->name + " reaches beyond the file");
     }
-    free_from = data + record->size;
+    free_from = data + record->packed;
   }
 }
 
 uint64_t Archive::data_offset(const Record& record) const {
   const std::string local = bytes_at(record.header, kLocalSize);
   const uint64_t name_size = little(local, 26, 2);
-  if (little(local, 0, 4) != kLocalSignature || little(local, 8, 2) != 0 ||
+  if (little(local, 0, 4) != kLocalSignature ||
+      little(local, 8, 2) != (record.deflated ? kDeflated : kStored) ||
       name_size != top_folder_.size() + 1 + record.name.size()) {
     refuse("the header of record " + record.name + " is damaged");
   }
@@ -240,6 +256,7 @@ const Record* Archive::find(std::string_view name) const {
 }
 
 std::string Archive::read(const Record& record, uint64_t limit) const {
+  if (record.deflated) refuse("record " + record.name + " is compressed");
   if (record.size > limit) {
     refuse("record " + record.name + " is larger than " + std::to_string(limit) + " bytes");
   }
@@ -272,11 +289,11 @@ std::string Archive::hash_weights() const {
     if (record.name.starts_with("extra/") || record.name == ".data/serialization_id") continue;
     hash.update(record.name.data(), record.name.size());
     uint8_t length[9] = {};
-    for (int i = 0; i < 8; ++i) length[1 + i] = static_cast<uint8_t>(record.size >> 8 * i);
+    for (int i = 0; i < 8; ++i) length[1 + i] = static_cast<uint8_t>(record.packed >> 8 * i);
     hash.update(length, sizeof length);
     const uint64_t begin = data_offset(record);
-    for (uint64_t done = 0; done < record.size;) {
-      const auto n = static_cast<size_t>(std::min<uint64_t>(buffer.size(), record.size - done));
+    for (uint64_t done = 0; done < record.packed;) {
+      const auto n = static_cast<size_t>(std::min<uint64_t>(buffer.size(), record.packed - done));
       if (read_at(begin + done, buffer.data(), n) != n) refuse("it became shorter while read");
       hash.update(buffer.data(), n);
       done += n;

@@ -1,5 +1,6 @@
-// A strict reader of the archive that a bundle is: a ZIP of stored records under one top folder.
-// It knows nothing of LibTorch, which is handed a file only after this reader accepted its layout.
+// A strict reader of the archive that a bundle is: a ZIP of records under one top folder, all of
+// them stored, but that those of tensors may be deflated. It knows nothing of LibTorch, which is
+// handed a file only after this reader accepted its layout.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,9 @@ namespace lexiseg {
 struct Record {
   std::string name;  // inside the top folder, e.g. "data.pkl", "extra/manifest.json"
   uint64_t header;   // where its local header starts, bytes from the start of the file
-  uint64_t size;     // bytes; stored, never compressed
+  uint64_t size;     // bytes
+  uint64_t packed;   // bytes in the file: fewer where deflated
+  bool deflated;
   uint32_t crc;
 };
 
@@ -34,7 +37,7 @@ class Archive {
   const std::vector<Record>& records() const { return records_; }
   const Record* find(std::string_view name) const;
 
-  // The bytes of a record of at most `limit` bytes, its CRC-32 checked.
+  // The bytes of a stored record of at most `limit` bytes, its CRC-32 checked.
   std::string read(const Record& record, uint64_t limit) const;
 
   // Reads up to n bytes of the file at a position; returns how many there were.
@@ -44,7 +47,8 @@ class Archive {
   void check_program() const;
 
   // SHA-256 over the weights and code: every record but those under extra/ and the save's own id,
-  // in name order, each as utf8(name), 0x00, its length as 64-bit little endian, its bytes.
+  // in name order, each as utf8(name), 0x00, its length as 64-bit little endian, its bytes; all as
+  // they lie in the file, so that nothing is inflated before it is known to be what was promised.
   std::string hash_weights() const;
 
  private:

@@ -1,11 +1,11 @@
 /** Files that a user may hand in as a bundle: each is read or refused with a code. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../lib/native.js';
-import { expectCode, fixtures, tinyBundle, tinyBytes } from './bundle.js';
+import { demoBundle, expectCode, fixtures, tinyBundle, tinyBytes } from './bundle.js';
 
 let folder: string;
 
@@ -73,10 +73,13 @@ describe('readExtraFiles', () => {
 });
 
 describe('hashWeights', () => {
-  it('agrees with the manifest', async () => {
-    const [manifest] = await read(tinyBundle);
+  it.each([
+    ['stored', tinyBundle],
+    ['deflated', demoBundle],
+  ])('agrees with the manifest where tensors are %s', async (_, path) => {
+    const [manifest] = await read(path);
     const { weights } = JSON.parse(new TextDecoder().decode(manifest as Uint8Array));
-    expect(await hash(tinyBundle)).toBe(weights.sha256);
+    expect(await hash(path)).toBe(weights.sha256);
   });
 
   it('changes with a byte of the weights', async () => {
@@ -115,6 +118,7 @@ describe('a file that is no bundle', () => {
     const before = native().memoryStats().rss;
     await expectRefused(written('bomb.pt', zipOf('a/extra/manifest.json', zeros, 64 << 20)));
     await expectRefused(written('liar.pt', zipOf('a/data.pkl', zeros, 0xfffffff0)));
+    await expectRefused(written('tensor.pt', zipOf('a/data/0', zeros, 64 << 20)));
     expect(native().memoryStats().rss - before).toBeLessThan(100 << 20);
   });
 
@@ -135,8 +139,11 @@ describe('a file that is no bundle', () => {
     },
   );
 
-  it('gives a code or a model with bytes flipped anywhere', async () => {
-    const bytes = tinyBytes();
+  it.each([
+    ['stored', tinyBytes],
+    ['deflated', () => readFileSync(demoBundle)],
+  ])('gives a code or a model with bytes flipped anywhere, its tensors %s', async (_, read) => {
+    const bytes = read();
     let state = 12345;
     const roll = () => {
       state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;

@@ -11,6 +11,8 @@ import type { NativeModel } from '../../lib/native-model.js';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 export const tinyBundle: string = join(root, 'models', 'bundles', 'tiny-fc-clip.pt');
+/** Packed: its tensors are deflated. */
+export const demoBundle: string = join(root, 'models', 'bundles', 'demo-fc-clip.pt');
 export const fixtures: string = join(root, 'test', 'fixtures', 'bundles');
 export const testFolder: string = dirname(fileURLToPath(import.meta.url));
 

@@ -171,6 +171,41 @@ def test_inspect_labels_random_weights(written):
     assert "RANDOM" in done.stdout and "(checked)" in done.stdout
 
 
+def test_a_packed_bundle_is_smaller_and_the_same(written, tmp_path, capsys):
+    out, again = tmp_path / "packed.pt", tmp_path / "again.pt"
+    assert main(["pack", str(written), "--out", str(out)]) == 0
+    assert out.stat().st_size < 0.9 * written.stat().st_size
+    assert f"wrote {out}" in capsys.readouterr().err
+    expected, actual = read_manifest(written), read_manifest(out)
+    promised = actual["weights"].pop("sha256")
+    assert promised == weights_sha256(out) != expected["weights"].pop("sha256")
+    assert actual == expected
+    loaded, plain = torch.jit.load(str(out)), torch.jit.load(str(written))
+    assert all(
+        torch.equal(mine, own)
+        for mine, own in zip(loaded.state_dict().values(), plain.state_dict().values(), strict=True)
+    )
+    with zipfile.ZipFile(out) as archive:
+        for entry in archive.infolist():
+            folder = entry.filename.split("/")[1]
+            assert entry.compress_type == zipfile.ZIP_STORED or folder in ("data", "constants")
+    assert main(["pack", str(out), "--out", str(again)]) == 0
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_what_is_no_bundle_is_not_packed(written, tmp_path, capsys):
+    out = tmp_path / "packed.pt"
+    damaged = tmp_path / "damaged.pt"
+    content = bytearray(written.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    assert main(["pack", str(damaged), "--out", str(out)]) == 1
+    assert "not those that its manifest promises" in capsys.readouterr().err
+    assert main(["pack", str(written), "--out", str(tmp_path / "packed.zip")]) == 2
+    assert main(["pack", str(tmp_path / "absent.pt"), "--out", str(out)]) == 1
+    assert not out.exists()
+
+
 def test_help_shows_examples(capsys):
     for arguments in (["--help"], ["export", "--help"]):
         with pytest.raises(SystemExit) as end:
@@ -275,7 +310,11 @@ def test_files_that_are_no_bundles_are_refused(tmp_path, capsys):
     squeezed = tmp_path / "squeezed.pt"
     with zipfile.ZipFile(squeezed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/extra/manifest.json", json.dumps({}) * 100)
+    swollen = tmp_path / "swollen.pt"
+    with zipfile.ZipFile(swollen, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/data/0", bytes(1 << 20))
     for path, message in (
+        (swollen, "inflates far too much"),
         (text, "not a bundle"),
         (plain, "not a lexiseg"),
         (squeezed, "compressed"),

@@ -7,9 +7,10 @@ import os
 import struct
 import tempfile
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, Mapping
+from typing import BinaryIO, Callable, Dict, Iterator, Mapping
 
 import torch
 
@@ -19,6 +20,12 @@ _MAX_EXTRA_BYTES = 64 << 20
 # Written by the archive writer itself: it hashes the names of all records, the extra ones too.
 _SERIALIZATION_ID = ".data/serialization_id"
 _VERSIONS = (".data/version", "version")
+_TENSORS = ("data/", "constants/")
+# Weights deflate by a fifth or so; more than this is a small file that asks for much memory.
+_MAX_INFLATION = 4
+_LEVEL = 9
+# As far as the lengths of the name and of the extra field that follow it.
+_LOCAL_HEADER = struct.Struct("<26xHH")
 _WRITTEN_AT_END = (*_VERSIONS, "byteorder", ".format_version", ".storage_alignment")
 
 
@@ -77,16 +84,58 @@ def add_extra_files(source: Path, target: Path, extra: Mapping[str, bytes]) -> N
 def weights_sha256(path: Path) -> str:
     """Hash of everything that makes the network, in byte order of the record names.
 
-    Each record adds its name, a zero byte, its length as u64 little-endian and its bytes. Records
-    under extra/ and the serialization id, which depends on them, stay out.
+    Each record adds its name, a zero byte, its length as u64 little-endian and its bytes, as they
+    lie in the file: of a deflated record, the deflated ones. Records under extra/ and the
+    serialization id, which depends on them, stay out.
     """
-    with _open_zip(path) as archive:
+    with _open_zip(path) as archive, path.open("rb") as file:
         records = _records(archive)
         digest = hashlib.sha256()
         for name in sorted(records, key=lambda n: n.encode("utf-8")):
             if _is_weight_record(name):
-                _add_record(digest, name, archive.read(records[name]))
+                _add_record(digest, name, _packed_bytes(file, records[name]))
         return digest.hexdigest()
+
+
+def _packed_bytes(file: BinaryIO, info: zipfile.ZipInfo) -> bytes:
+    file.seek(info.header_offset)
+    header = file.read(_LOCAL_HEADER.size)
+    if len(header) < _LOCAL_HEADER.size:
+        raise BundleError(f"{file.name} is truncated")
+    name_size, extra_size = _LOCAL_HEADER.unpack(header)
+    file.seek(name_size + extra_size, os.SEEK_CUR)
+    return file.read(info.compress_size)
+
+
+def pack(source: Path, target: Path, manifest_of: Callable[[str], bytes]) -> None:
+    """Copies a bundle with its tensors deflated where that makes them smaller.
+
+    Args:
+        source: the bundle.
+        target: where the copy appears, once it is whole.
+        manifest_of: the manifest of the copy, given the hash of its weights.
+    """
+    with atomic_output(target) as path:
+        # The manifest holds a hash of what lies beside it: the first copy is to be hashed.
+        _deflate(source, path, {})
+        manifest = manifest_of(weights_sha256(path))
+        _deflate(source, path, {EXTRA + MANIFEST: manifest})
+
+
+def _deflate(source: Path, target: Path, replaced: Mapping[str, bytes]) -> None:
+    with _open_zip(source) as archive, zipfile.ZipFile(target, "w") as packed:
+        for name, info in _records(archive).items():
+            content = replaced.get(name) or archive.read(info)
+            entry = zipfile.ZipInfo(info.filename)
+            if name.startswith(_TENSORS) and _deflates_well(content):
+                entry.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(entry, content, compresslevel=_LEVEL)
+
+
+def _deflates_well(content: bytes) -> bool:
+    deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    size = len(deflater.compress(content)) + len(deflater.flush())
+    return len(content) / _MAX_INFLATION <= size < len(content)
 
 
 def read_extra_file(path: Path, name: str) -> bytes:
@@ -108,11 +157,14 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def _records(archive: zipfile.ZipFile) -> Dict[str, zipfile.ZipInfo]:
-    """Records by name within the archive's top folder; a compressed one is refused."""
+    """Records by name within the archive's top folder; those of tensors alone may be deflated."""
     records: Dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         _, _, name = info.filename.partition("/")
-        if info.compress_type != zipfile.ZIP_STORED:
+        deflated = info.compress_type == zipfile.ZIP_DEFLATED and name.startswith(_TENSORS)
+        if info.compress_type != zipfile.ZIP_STORED and not deflated:
             raise BundleError(f"{archive.filename} holds a compressed record: {info.filename}")
+        if info.file_size > _MAX_INFLATION * info.compress_size:
+            raise BundleError(f"{archive.filename}: {info.filename} inflates far too much")
         records[name] = info
     return records

@@ -11,8 +11,10 @@ from torch import nn
 
 from lexiseg_models.export.archive import (
     MANIFEST,
+    BundleError,
     add_extra_files,
     atomic_output,
+    pack,
     save_records,
     weights_sha256,
 )
@@ -25,6 +27,7 @@ from lexiseg_models.export.contract import (
     manifest_faults,
     tokenizer_merges,
 )
+from lexiseg_models.export.inspection import read_manifest
 from lexiseg_models.export.verify import VerificationError, verify_bundle
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -95,3 +98,20 @@ def write_bundle(
         progress("verifying: eager against exported, two sizes, two vocabularies")
         worst = verify_bundle(module, path, interface, config["clip"]["embedding_dim"])
     return worst
+
+
+def pack_bundle(source: Path, out: Path) -> None:
+    """Writes a copy of a bundle that is smaller: its tensors deflated, and otherwise the same.
+
+    Raises:
+        BundleError: `source` is no sound bundle.
+    """
+    manifest = read_manifest(source)
+    weights = manifest["weights"]
+    if weights_sha256(source) != weights["sha256"]:
+        raise BundleError(f"The weights in {source} are not those that its manifest promises")
+    pack(
+        source,
+        out,
+        lambda sha256: encode_manifest({**manifest, "weights": {**weights, "sha256": sha256}}),
+    )

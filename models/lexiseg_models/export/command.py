@@ -1,4 +1,4 @@
-"""The command line: `export` writes a bundle, `inspect` says what is in one."""
+"""The command line: `export` writes a bundle, `pack` shrinks it, `inspect` says what it holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lexiseg_models.convert.bundle import load_start
 from lexiseg_models.convert.clip import load_text
 from lexiseg_models.convert.tensors import CheckpointError
 from lexiseg_models.export.archive import BundleError
-from lexiseg_models.export.bundle import DTYPES, write_bundle
+from lexiseg_models.export.bundle import DTYPES, pack_bundle, write_bundle
 from lexiseg_models.export.contract import Interface, WeightsInfo, check_manifest
 from lexiseg_models.export.inspection import describe, read_manifest
 from lexiseg_models.export.verify import VerificationError
@@ -43,6 +43,9 @@ _EXAMPLES = """examples:
   a network to tune: the shipped demo, which was trained already, with its loss in the graph:
     python -m lexiseg_models export fc-clip --config demo --random-init \\
         --start models/bundles/demo-fc-clip.pt --trainable --out to-tune.pt
+
+  a smaller file of the same bundle, to pass on:
+    python -m lexiseg_models pack fc-clip-large.pt --out fc-clip-large-packed.pt
 
   what a bundle holds:
     python -m lexiseg_models inspect fc-clip-large.pt
@@ -106,6 +109,16 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=sorted(DTYPES), default="float32", help="stored (default: float32)"
     )
     export.add_argument(
+        "--out", required=True, type=Path, metavar="NAME.pt", help="bundle to write"
+    )
+    packing = commands.add_parser(
+        "pack",
+        help="write a smaller file of the same bundle",
+        description="Deflates the tensors of a bundle: a bfloat16 one loses about a fifth of its "
+        "size, and loads a little slower. What it computes stays the same.",
+    )
+    packing.add_argument("file", type=Path, metavar="FILE")
+    packing.add_argument(
         "--out", required=True, type=Path, metavar="NAME.pt", help="bundle to write"
     )
     inspect = commands.add_parser("inspect", help="say what a bundle holds")
@@ -190,6 +203,14 @@ def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapp
     return {"batch": training.batch_kind(raw), "groups": training.groups(module)}
 
 
+def _pack(args: argparse.Namespace) -> None:
+    if args.out.suffix != ".pt":
+        raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
+    pack_bundle(args.file, args.out)
+    before, after = (path.stat().st_size / 1e6 for path in (args.file, args.out))
+    print(f"wrote {args.out} ({after:.1f} MB; {args.file} has {before:.1f} MB)", file=sys.stderr)
+
+
 def _export(args: argparse.Namespace) -> None:
     if args.random_init == (args.checkpoint is not None):
         raise ConfigError("Expected either --checkpoint or --random-init")
@@ -237,6 +258,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         if args.command == "inspect":
             print(describe(args.file))
+        elif args.command == "pack":
+            _pack(args)
         else:
             _export(args)
     except ConfigError as error:

@@ -177,6 +177,15 @@ TEST("archives that lie about their records are refused") {
   };
   const ScratchFile lawful(make_zip({{"a/data.pkl", content}, {"a/b", content}}));
   EXPECT(Archive::open(lawful.path())->records().size() == 2);
+  const ScratchFile deflated(make_zip({{"a/data/0", content, 8, 400}}));
+  const auto packed = Archive::open(deflated.path());
+  const auto* tensor = packed->find("data/0");
+  EXPECT(tensor != nullptr && tensor->deflated && tensor->size == 400 && tensor->packed == 100);
+  if (tensor != nullptr) EXPECT_CODE(packed->read(*tensor, 1 << 10), "ERR_BUNDLE_READ");
+  refused(make_zip({{"a/data/0", content, 8, 500}}));
+  refused(make_zip({{"a/data/0", content, 0, 400}}));
+  refused(make_zip({{"a/data/0", content, 12, 400}}));
+  refused(make_zip({{"a/data.pkl", content, 8, 400}}));
   refused(make_zip({{"a/bomb", content, 8, 4'000'000'000}}));
   refused(make_zip({{"a/large", content, 0, 4'000'000'000}}));
   refused(make_zip({{"a/twin", content}, {"a/twin", content}}));

@@ -72,7 +72,7 @@ export interface Manifest {
     readonly overlap: number;
     readonly instanceTopK: number;
   };
-  /** Of a bundle that proposes masks. */
+  /** Of a bundle that classifies masks. */
   readonly ensemble?: {
     readonly alpha: number;
     readonly beta: number;
@@ -86,8 +86,9 @@ export interface Manifest {
 }
 
 const TASKS: readonly Task[] = ['semantic', 'panoptic', 'instance'];
-/** Methods that come together: a bundle that proposes masks also classifies them. */
-const MASK_METHODS = ['propose_masks', 'classify_masks'];
+/** What classes are given to: masks of the bundle's own, or those of another. */
+const MASK_SOURCES = ['propose_masks', 'embed_masks'];
+const CLASSIFY_MASKS = 'classify_masks';
 const REQUIRED_PROPOSALS = ['mask_logits', 'network_size', 'valid_size'];
 const REQUIRED_METHODS = ['encode_text'];
 const SAFE_FILE = /^\w[\w.-]*(\/\w[\w.-]*)*$/;
@@ -115,8 +116,13 @@ export function parseManifest(json: string): Manifest {
   }
   checkKeys(manifest, KNOWN_KEYS, 'manifest');
   const methods = including(textList(manifest.methods, 'methods', 64), REQUIRED_METHODS, 'methods');
-  const masks = methods.some((method) => MASK_METHODS.includes(method));
-  if (masks) including(methods, MASK_METHODS, 'methods');
+  const masks = [...MASK_SOURCES, CLASSIFY_MASKS].some((name) => methods.includes(name));
+  if (masks) {
+    including(methods, [CLASSIFY_MASKS], 'methods');
+    if (!MASK_SOURCES.some((name) => methods.includes(name))) {
+      fail('methods', `a list with "${MASK_SOURCES.join('" or "')}"`, methods);
+    }
+  }
   return Object.freeze({
     formatVersion,
     method: text(manifest.method, 'method'),

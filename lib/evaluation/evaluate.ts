@@ -69,7 +69,7 @@ export async function evaluate(
   checkCallback(options.onProgress, 'options.onProgress');
   const { signal, thresholds } = options;
   const usual = { signal, ...(thresholds === undefined ? {} : { thresholds }) };
-  const proposes = segmenter.manifest.methods.includes('propose_masks');
+  const masks = segmenter.manifest.methods.includes('classify_masks');
   const tasks = tasksOf(segmenter, dataset, options.tasks);
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const count = Math.min(limit, dataset.length);
@@ -103,7 +103,7 @@ export async function evaluate(
       next?.catch(() => {});
       const { name, path } = dataset.image(index);
       // Masks are proposed once for all tasks; a bundle that scores places has one task.
-      const proposals = proposes
+      const proposals = masks
         ? await timed('inference', () => segmenter.proposeMasks(path, { signal }))
         : undefined;
       try {

@@ -1,4 +1,4 @@
-/** Images → masks with embeddings → classes, for bundles that propose masks. */
+/** Images → masks with embeddings → classes, for bundles that propose masks or name them. */
 import { expected, LexisegError } from '../errors.js';
 import type { DecodedImage } from '../image.js';
 import { runJob } from '../job.js';
@@ -30,7 +30,13 @@ export class MaskStages {
     images: readonly DecodedImage[],
     signal: AbortSignal | undefined,
   ): Promise<Proposals> {
-    this.#checkMethod('propose_masks', 'The bundle proposes no masks');
+    const names = this.#manifest.methods.includes('embed_masks');
+    this.#checkMethod(
+      'propose_masks',
+      names
+        ? 'The bundle names masks and proposes none: load it with masksFrom (--masks-from)'
+        : 'The bundle proposes no masks',
+    );
     const input = stackImages(images);
     try {
       const tensors = await runJob(signal, (job) => this.#model.proposeMasks(job, input));

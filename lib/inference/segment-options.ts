@@ -134,7 +134,7 @@ function parseThresholds(
 }
 
 function isDense({ methods }: Manifest): boolean {
-  return methods.includes('segment_dense') && !methods.includes('propose_masks');
+  return methods.includes('segment_dense') && !methods.includes('classify_masks');
 }
 
 /** Thresholds of a bundle that proposes masks, as every bundle with a task does. */

@@ -98,7 +98,7 @@ async function scores(bundle, scenes, signal) {
 /** Work and time of one picture, beside the methods that run CLIP's image tower. */
 async function costs(work, gkc) {
   const ovseg = join(work, 'ovseg.pt');
-  const random = ['ovseg', '--config', 'demo_regions', '--random-init'];
+  const random = ['ovseg', '--config', 'demo', '--random-init'];
   if (!existsSync(ovseg)) await exportBundle(random, ovseg);
   const bundles = { gkc, 'fc-clip': CLIP, ovseg };
   const { width, height } = PICTURE;

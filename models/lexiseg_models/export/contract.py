@@ -225,7 +225,7 @@ def manifest_faults(manifest: Any) -> List[str]:
             faults.append(f"Expected {kind.__name__} for {name} but received {value!r}")
     known = {**_FIELDS, **_OPTIONAL_FIELDS}
     faults += [f"Unknown field {name}" for name in manifest if name not in known]
-    if "propose_masks" in (manifest.get("methods") or []):
+    if "classify_masks" in (manifest.get("methods") or []):
         if "thresholds" not in manifest:
             faults.append("Expected thresholds beside masks")
     if faults:

@@ -30,15 +30,13 @@ TASKS = ("semantic",)
 PROPOSALS = Proposals._fields
 
 
-class Ovseg(nn.Module):
-    """Masks with embeddings of their own, and CLIP's embedding of what each mask cuts out."""
+class OvsegRegions(nn.Module):
+    """CLIP's embedding of what each mask of another network cuts out."""
 
     def __init__(
         self,
         *,
         preprocess: Preprocess,
-        backbone: nn.Module,
-        decoders: Tuple[PyramidDecoder, QueryDecoder],
         regions: Tuple[RegionCrops, MaskPrompts, int],
         image_tower: VisionTransformer,
         text_encoder: TextEncoder,
@@ -48,8 +46,6 @@ class Ovseg(nn.Module):
         """Composes parts that `build` made; `regions` ends with how many are embedded at once."""
         super().__init__()
         self.preprocess = preprocess
-        self.backbone = backbone
-        self.pixel_decoder, self.transformer_decoder = decoders
         self.region_crops, self.mask_prompts, self.chunk = regions
         self.image_tower = image_tower
         self.text_encoder = text_encoder
@@ -139,39 +135,13 @@ class Ovseg(nn.Module):
         return embeddings, valid
 
     @torch.jit.export
-    def propose_masks(self, image: Tensor) -> ProposalTuple:
-        """Proposals (see `Proposals`) for uint8 images [B, H, W, 3], RGB."""
-        resized = self.preprocess.resize(image)
-        network_input = self.preprocess.normalise(resized)
-        features: List[Tensor] = self.backbone(network_input)
-        mask_features = self.pixel_decoder(features)
-        normed = self.transformer_decoder.decode(features[3])[-1]
-        mask_logits = self.transformer_decoder.mask_logits(normed, mask_features)
-        own = self.transformer_decoder.class_embeddings(normed).to(torch.float32)
-        padded = [network_input.shape[2], network_input.shape[3]]
-        regions: List[Tensor] = []
-        valid: List[Tensor] = []
-        for b in range(image.shape[0]):
-            embeddings, found = self.embed_proposals(resized[b], mask_logits[b], padded)
-            regions.append(embeddings)
-            valid.append(found)
-        return Proposals(
-            mask_logits,
-            F.normalize(own, dim=2),
-            torch.stack(regions),
-            torch.stack(valid),
-            torch.tensor(padded, dtype=torch.int64),
-            torch.tensor([resized.shape[1], resized.shape[2]], dtype=torch.int64),
-            normed.to(torch.float32),
-        )
-
-    @torch.jit.export
     def embed_masks(
         self, image: Tensor, mask_logits: Tensor, network_size: Tensor, valid_size: Tensor
     ) -> ProposalTuple:
         """Proposals (see `Proposals`) whose masks another network made.
 
-        They have no embedding of their own: zeros, under which all names and void are alike.
+        They have no embedding of their own: zeros, under which all names and void are alike; nor
+        queries: zeros as well.
 
         Args:
             image: uint8 [B, H, W, 3], RGB.
@@ -197,11 +167,6 @@ class Ovseg(nn.Module):
             regions.append(embeddings)
             valid.append(found)
         stacked = torch.stack(regions)
-        queries = torch.zeros(
-            [logits.shape[0], logits.shape[1], self.transformer_decoder.width],
-            dtype=torch.float32,
-            device=logits.device,
-        )
         return Proposals(
             logits,
             torch.zeros_like(stacked),
@@ -209,7 +174,7 @@ class Ovseg(nn.Module):
             torch.stack(valid),
             network_size,
             valid_size,
-            queries,
+            torch.zeros_like(stacked),
         )
 
     @torch.jit.export
@@ -240,28 +205,85 @@ class Ovseg(nn.Module):
         return self.ensemble(in_logits, out_logits, seen, valid)
 
 
+class Ovseg(OvsegRegions):
+    """Masks with embeddings of their own, and CLIP's embedding of what each mask cuts out."""
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        decoders: Tuple[PyramidDecoder, QueryDecoder],
+        **region_parts: Any,
+    ) -> None:
+        """Composes parts that `build` made; `region_parts` are those of the base."""
+        super().__init__(**region_parts)
+        self.backbone = backbone
+        self.pixel_decoder, self.transformer_decoder = decoders
+
+    @torch.jit.export
+    def propose_masks(self, image: Tensor) -> ProposalTuple:
+        """Proposals (see `Proposals`) for uint8 images [B, H, W, 3], RGB."""
+        resized = self.preprocess.resize(image)
+        network_input = self.preprocess.normalise(resized)
+        features: List[Tensor] = self.backbone(network_input)
+        mask_features = self.pixel_decoder(features)
+        normed = self.transformer_decoder.decode(features[3])[-1]
+        mask_logits = self.transformer_decoder.mask_logits(normed, mask_features)
+        own = self.transformer_decoder.class_embeddings(normed).to(torch.float32)
+        padded = [network_input.shape[2], network_input.shape[3]]
+        regions: List[Tensor] = []
+        valid: List[Tensor] = []
+        for b in range(image.shape[0]):
+            embeddings, found = self.embed_proposals(resized[b], mask_logits[b], padded)
+            regions.append(embeddings)
+            valid.append(found)
+        return Proposals(
+            mask_logits,
+            F.normalize(own, dim=2),
+            torch.stack(regions),
+            torch.stack(valid),
+            torch.tensor(padded, dtype=torch.int64),
+            torch.tensor([resized.shape[1], resized.shape[2]], dtype=torch.int64),
+            normed.to(torch.float32),
+        )
+
+
 def keep_float32(config: OvsegConfig) -> Tuple[str, ...]:
     """Names of modules whose weights stay float32 when the rest is cast to bfloat16.
 
     The query stream is short and its signs decide which pixels a mask holds.
     """
+    if config.proposer is None:
+        return ("void_embedding",)
     return ("transformer_decoder", "void_embedding")
+
+
+def methods(config: OvsegConfig) -> Tuple[str, ...]:
+    """What the network of a config exports."""
+    proposes = config.proposer is not None
+    return tuple(name for name in METHODS if proposes or name != "propose_masks")
 
 
 def build_parts(config: OvsegConfig) -> Dict[str, Any]:
     """The parts of the method with fresh weights, by the names of its constructor."""
-    backbone, widths = build_backbone(config.backbone)
-    tower, width = config.image_tower, config.embedding_dim
+    tower, width, proposer = config.image_tower, config.embedding_dim, config.proposer
+    # In this order: what a seed gives must not change.
+    backbone = None if proposer is None else build_backbone(proposer.backbone)
     crops = RegionCrops(config.regions, patch=tower.patch, grid=tower.grid)
     depth = config.regions.prompt_depth if config.regions.prompts else 0
     prompts = MaskPrompts(depth=depth, cells=tower.grid**2, width=tower.width)
+    proposing: Dict[str, Any] = {}
+    if proposer is not None and backbone is not None:
+        network, widths = backbone
+        decoder = proposer.transformer_decoder
+        proposing["backbone"] = network
+        proposing["decoders"] = (
+            PyramidDecoder(proposer.pixel_decoder, in_widths=widths),
+            QueryDecoder(decoder, in_width=widths[3], embedding_dim=width),
+        )
     return {
+        **proposing,
         "preprocess": Preprocess(config.image),
-        "backbone": backbone,
-        "decoders": (
-            PyramidDecoder(config.pixel_decoder, in_widths=widths),
-            QueryDecoder(config.transformer_decoder, in_width=widths[3], embedding_dim=width),
-        ),
         "regions": (crops, prompts, config.regions.chunk),
         "image_tower": VisionTransformer(tower, embedding_dim=width),
         "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
@@ -270,6 +292,6 @@ def build_parts(config: OvsegConfig) -> Dict[str, Any]:
     }
 
 
-def build(config: OvsegConfig) -> Ovseg:
+def build(config: OvsegConfig) -> OvsegRegions:
     """Composes the method with fresh weights, in eval mode."""
-    return Ovseg(**build_parts(config)).eval()
+    return (OvsegRegions if config.proposer is None else Ovseg)(**build_parts(config)).eval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Optional
 
 from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import BackboneConfig, parse_tower
@@ -32,15 +32,26 @@ _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", 
 
 
 @dataclass(frozen=True)
+class ProposerConfig:
+    """Of what proposes masks."""
+
+    backbone: BackboneConfig
+    pixel_decoder: PyramidDecoderConfig
+    transformer_decoder: QueryDecoderConfig
+
+
+@dataclass(frozen=True)
 class OvsegConfig:
-    """Everything that fixes the network; see the files in configs/ovseg."""
+    """Everything that fixes the network; see the files in configs/ovseg.
+
+    Attributes:
+        proposer: None where another bundle's masks are named.
+    """
 
     embedding_dim: int
     image_tower: VisionTransformerConfig
     text_encoder: TextEncoderConfig
-    backbone: BackboneConfig
-    pixel_decoder: PyramidDecoderConfig
-    transformer_decoder: QueryDecoderConfig
+    proposer: Optional[ProposerConfig]
     image: ImageConfig
     regions: RegionConfig
     ensemble: EnsembleConfig
@@ -53,12 +64,6 @@ def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
     width = clip["embedding_dim"]
     if type(width) is not int or width < 1:
         raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    decoder = parse(QueryDecoderConfig, data.get("transformer_decoder"), "transformer_decoder")
-    pixel_decoder = parse(PyramidDecoderConfig, data.get("pixel_decoder"), "pixel_decoder")
-    if pixel_decoder.width != decoder.width:
-        raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
-    if decoder.width % decoder.heads != 0:
-        raise ConfigError(f"Expected transformer_decoder.width to be a multiple of {decoder.heads}")
     regions = parse(RegionConfig, data.get("regions"), "regions")
     if not 0.0 < regions.threshold < 1.0:
         raise ConfigError("Expected a number between 0 and 1 for regions.threshold")
@@ -68,10 +73,22 @@ def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
             clip.get("image_tower"), "clip.image_tower", ("vision-transformer",)
         ),
         text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
-        backbone=parse_tower(data.get("backbone"), "backbone", ("swin", "resnet")),
-        pixel_decoder=pixel_decoder,
-        transformer_decoder=decoder,
+        proposer=_parse_proposer(data),
         image=parse(ImageConfig, data.get("image"), "image"),
         regions=regions,
         ensemble=parse(EnsembleConfig, data.get("ensemble"), "ensemble"),
     )
+
+
+def _parse_proposer(data: Mapping[str, Any]) -> Optional[ProposerConfig]:
+    names = ("backbone", "pixel_decoder", "transformer_decoder")
+    if all(data.get(name) is None for name in names):
+        return None
+    decoder = parse(QueryDecoderConfig, data.get("transformer_decoder"), "transformer_decoder")
+    pixel_decoder = parse(PyramidDecoderConfig, data.get("pixel_decoder"), "pixel_decoder")
+    if pixel_decoder.width != decoder.width:
+        raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
+    if decoder.width % decoder.heads != 0:
+        raise ConfigError(f"Expected transformer_decoder.width to be a multiple of {decoder.heads}")
+    backbone = parse_tower(data.get("backbone"), "backbone", ("swin", "resnet"))
+    return ProposerConfig(backbone, pixel_decoder, decoder)

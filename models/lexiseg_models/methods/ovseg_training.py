@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse
-from lexiseg_models.methods.ovseg import Ovseg, build_parts, parse_config
+from lexiseg_models.methods.ovseg import Ovseg, OvsegRegions, build_parts, parse_config
 from lexiseg_models.objectives.contrastive import Contrastive
 from lexiseg_models.objectives.full_mask_classification import (
     FullMaskClassification,
@@ -28,10 +28,10 @@ _PROPOSAL_PARTS = ("backbone", "pixel_decoder", "transformer_decoder", "void_emb
 
 def _parts(what: str) -> Tuple[Part, ...]:
     """Which groups train for "proposals" or for "regions"."""
-    proposals, regions = what == "proposals", what == "regions"
+    regions = what == "regions"
     groups = [
-        Part("backbone", _PROPOSAL_PARTS[:1], not proposals, 1.0),
-        Part("decoder", _PROPOSAL_PARTS[1:], not proposals, 1.0),
+        Part("backbone", _PROPOSAL_PARTS[:1], False, 1.0),
+        Part("decoder", _PROPOSAL_PARTS[1:], regions, 1.0),
         Part("image_tower", ("image_tower",), not regions, 1.0),
         Part("mask_prompts", ("mask_prompts",), not regions, 1.0),
         Part("text_encoder", ("text_encoder",), True, 1.0),
@@ -72,7 +72,7 @@ class TrainableProposals(Ovseg):
         return self.objective(class_logits, mask_logits, read_segments(batch))
 
 
-class TrainableRegions(Ovseg):
+class TrainableRegions(OvsegRegions):
     """Adapts CLIP to masked crops: the whole image tower, the mask prompts, or both (sec. 3.3)."""
 
     def __init__(self, **parts: Any) -> None:
@@ -114,11 +114,17 @@ def batch_kind(data: Mapping[str, Any]) -> str:
 def build_trainable(data: Mapping[str, Any]) -> Trainable:
     """Composes the method with the objective that the config file names."""
     kind, weights = _objective(data)
-    parts = build_parts(parse_config(data))
+    config = parse_config(data)
+    if (kind == "regions") != (config.proposer is None):
+        raise ConfigError(
+            "Expected null for backbone, pixel_decoder and transformer_decoder where "
+            "objective.kind is regions, and only there"
+        )
+    parts = build_parts(config)
     module: Trainable
     if kind == "proposals":
-        config = parse(FullMaskConfig, weights, "objective")
-        module = TrainableProposals(FullMaskClassification(config), **parts)
+        objective = parse(FullMaskConfig, weights, "objective")
+        module = TrainableProposals(FullMaskClassification(objective), **parts)
     else:
         module = TrainableRegions(**parts)
     return module.eval()

@@ -68,3 +68,33 @@ describe.each(BUNDLES)('%s', (shipped) => {
     for (const name of ABSENT) expect(found).not.toContain(name);
   });
 });
+
+describe('demo-ovseg', () => {
+  const bundle = file('models/bundles/demo-ovseg.pt');
+  const options = { cache: false } as const;
+
+  it('is small, trained, and says that it proposes no masks', async () => {
+    expect(statSync(bundle).size).toBeLessThan(10_000_000);
+    await using segmenter = await Segmenter.load(bundle, options);
+    expect(segmenter.manifest.weights).toMatchObject({ kind: 'trained', licence: 'Apache-2.0' });
+    const alone = segmenter.segment(SCENE, THERE, { task: 'semantic' });
+    await expect(alone).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+    await expect(alone).rejects.toThrow(/masksFrom/);
+  });
+
+  it('names the masks of another bundle', async () => {
+    await using masksFrom = await Segmenter.load(file('models/bundles/demo-fc-clip.pt'), options);
+    await using segmenter = await Segmenter.load(bundle, { ...options, masksFrom });
+    using result = await segmenter.segment(SCENE, [...THERE, ...ABSENT], { task: 'semantic' });
+    const share = Object.fromEntries(
+      result.segments.map(({ className, area }) => [
+        className,
+        area / (result.width * result.height),
+      ]),
+    );
+    expect(share['night sky']).toBeGreaterThan(0.2);
+    expect(share.curtain).toBeGreaterThan(0.35);
+    for (const name of ['pencil', 'luggage', 'mushroom']) expect(share[name]).toBeGreaterThan(0);
+    for (const name of ABSENT) expect(share[name] ?? 0).toBeLessThan(0.1);
+  });
+});

@@ -294,6 +294,19 @@ def test_groups_let_prompts_learn_alone(regions):
     assert "mask_prompts.tokens" not in plain.state_dict()
 
 
+def test_regions_are_adapted_without_what_proposes_them():
+    raw = read_config("ovseg", "tiny_regions")
+    assert "propose_masks" not in ovseg.methods(ovseg.parse_config(raw))
+    assert "propose_masks" in ovseg.methods(ovseg.parse_config(read_config("ovseg", "tiny")))
+    proposals = {**read_config("ovseg", "tiny")["objective"]}
+    for objective, config in ((proposals, "tiny_regions"), ({"kind": "regions"}, "tiny")):
+        with pytest.raises(ConfigError, match="objective.kind is regions, and only there"):
+            wrong = {**read_config("ovseg", config), "objective": objective}
+            ovseg_training.build_trainable(wrong)
+    with pytest.raises(ConfigError, match="pixel_decoder"):
+        ovseg.parse_config({**read_config("ovseg", "tiny"), "pixel_decoder": None})
+
+
 def test_masks_of_another_network_are_cut_from_the_same_places():
     torch.manual_seed(6)
     module = ovseg.build(ovseg.parse_config(read_config("ovseg", "tiny")))

@@ -72,6 +72,7 @@ describe('the tarball', () => {
       `prebuilds/${platform}/build.json`,
       'models/bundles/demo-fc-clip.pt',
       'models/bundles/demo-gkc.pt',
+      'models/bundles/demo-ovseg.pt',
       'README.md',
       'LICENSE',
       'THIRD_PARTY.md',

@@ -31,7 +31,7 @@ const TRAINER = { precision: 'bfloat16', gradientClip: 1 };
 const FINE_TUNING = {
   trainer: { optimizer: { kind: 'adamw', weightDecay: 0.1, betas: [0.9, 0.98], epsilon: 1e-6 } },
   run: {
-    steps: 300,
+    steps: 200,
     learningRate: 2e-4,
     schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
   },
@@ -40,7 +40,7 @@ const PROMPTING = {
   trainer: { optimizer: { kind: 'adamw', weightDecay: 0, betas: [0.9, 0.98], epsilon: 1e-6 } },
   groups: { image_tower: { frozen: true } },
   run: {
-    steps: 200,
+    steps: 120,
     learningRate: 2e-2,
     schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
   },

@@ -15,7 +15,7 @@ const TOWERS = { clip: 'the first tower', short: 'the second' };
 const SEEDS = [1, 2];
 const EMBEDDER_RUN = {
   steps: 400,
-  learningRate: 1e-3,
+  learningRate: 5e-3,
   schedule: { kind: 'cosine', warmUpSteps: 30, final: 0.01 },
 };
 const EMBEDDER_BATCH = 128;

@@ -2,17 +2,22 @@
 
 #include <ATen/Config.h>
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/relu.h>
+#include <ATen/ops/sigmoid.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <vector>
+
+#include "ops/kernels/kernels.h"
 
 namespace lexiseg::ops {
 namespace {
@@ -20,6 +25,8 @@ namespace {
 // About the share of a last-level cache that one block of hidden activations may fill.
 constexpr int64_t kBlockBytes = 3 << 20;
 constexpr int64_t kMinBlockRows = 256;
+// Values that are worth a thread.
+constexpr int64_t kActivationGrain = 1 << 14;
 
 using PointwiseLinear = at::Tensor(const at::Tensor&, const at::Tensor&,
                                    const std::optional<at::Tensor>&, c10::string_view,
@@ -50,28 +57,46 @@ bool runs_on_onednn(const at::Tensor& x, const at::Tensor& weight) {
          at::globalContext().userEnabledMkldnn() && pointwise_linear() != nullptr;
 }
 
+void check_activation(std::string_view activation) {
+  TORCH_CHECK(activation == "gelu" || activation == "quick_gelu" || activation == "relu" ||
+                  activation == "none",
+              "Expected none, relu, gelu or quick_gelu for activation but received ",
+              std::string(activation));
+}
+
 at::Tensor activate(at::Tensor y, std::string_view activation) {
   if (activation == "gelu") return at::gelu(y);
-  if (activation == "relu") return at::relu(y);
-  TORCH_CHECK(activation == "none", "Expected none, relu or gelu for activation but received ",
-              std::string(activation));
-  return y;
+  if (activation == "quick_gelu") return at::mul(y, at::sigmoid(at::mul(y, 1.702)));
+  return activation == "relu" ? at::relu(y) : y;
+}
+
+// y is contiguous, float32 or bfloat16, and nobody else's.
+void quick_gelu_in_place(at::Tensor& y) {
+  const auto& [in_float, in_bfloat16] = kernels().activation;
+  ActivationKernel* kernel = y.scalar_type() == at::kFloat ? in_float : in_bfloat16;
+  auto* values = static_cast<char*>(y.data_ptr());
+  const auto width = static_cast<int64_t>(y.element_size());
+  at::parallel_for(0, y.numel(), kActivationGrain, [&](int64_t begin, int64_t end) {
+    kernel(values + begin * width, end - begin);
+  });
 }
 
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias, std::string_view activation) {
+  check_activation(activation);
   if (wants_gradient({x, weight, bias.value_or(at::Tensor())}) || !runs_on_onednn(x, weight)) {
     return activate(at::linear(x, weight, bias), activation);
   }
-  const bool gelu = activation == "gelu";
-  TORCH_CHECK(gelu || activation == "relu" || activation == "none",
-              "Expected none, relu or gelu for activation but received ", std::string(activation));
-  return pointwise_linear()->call(x.contiguous(), weight, bias,
-                                  c10::string_view(activation.data(), activation.size()),
-                                  c10::List<std::optional<at::Scalar>>(),
-                                  gelu ? std::optional<c10::string_view>("none") : std::nullopt);
+  const bool gelu = activation == "gelu", quick = activation == "quick_gelu";
+  const std::string_view fused = quick ? "none" : activation;
+  auto y = pointwise_linear()->call(x.contiguous(), weight, bias,
+                                    c10::string_view(fused.data(), fused.size()),
+                                    c10::List<std::optional<at::Scalar>>(),
+                                    gelu ? std::optional<c10::string_view>("none") : std::nullopt);
+  if (quick) quick_gelu_in_place(y);
+  return y;
 }
 
 at::Tensor inverted_bottleneck(const at::Tensor& x, const at::Tensor& residual,

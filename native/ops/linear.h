@@ -8,9 +8,9 @@
 
 namespace lexiseg::ops {
 
-// x: float32|bfloat16 [..., C]; weight [N, C]; bias [N]; activation "none", "relu" or "gelu"
-// (exact). Returns [..., N] in x's dtype. Where a gradient is asked for, the ATen composition runs
-// instead.
+// x: float32|bfloat16 [..., C]; weight [N, C]; bias [N]; activation "none", "relu", "gelu" (exact)
+// or "quick_gelu", x * sigmoid(1.702 x). Returns [..., N] in x's dtype. Where a gradient is asked
+// for, the ATen composition runs instead.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias, std::string_view activation);
 

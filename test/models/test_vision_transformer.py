@@ -37,8 +37,22 @@ def test_gives_the_embedding_and_the_tokens_of_open_clip(published, quick):
         pooled, tokens = clip.visual(image)
         class_token, grid = ours(image, 16)
     assert torch.allclose(ours.embed(class_token), F.normalize(pooled, dim=1), atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(ours.embed_images(image), ours.embed(class_token), atol=1e-6)
     # open_clip gives patch tokens after the last norm, as we do.
     assert torch.allclose(grid.flatten(2).transpose(1, 2), tokens, atol=1e-4)
+
+
+def test_the_class_token_alone_teaches_what_it_would_among_all(published):
+    _, ours = pair(published)
+    image, wanted = torch.randn(2, 3, 112, 144), torch.randn(2, 48)
+    gradients = []
+    for embed in (ours.embed_images, lambda image: ours.embed(ours(image, 16)[0])):
+        ours.zero_grad()
+        (embed(image) * wanted).sum().backward()
+        gradients.append({name: p.grad for name, p in ours.named_parameters()})
+    for name, expected in gradients[1].items():
+        assert torch.allclose(gradients[0][name], expected, atol=1e-4), name
 
 
 def test_resizes_positions_as_open_clip_does(published):

@@ -99,8 +99,7 @@ class TransformerClip(_Towers):
 
     def embed_images(self, network_input: Tensor) -> Tensor:
         """Normalised images float32 [B, 3, H, W] to float32 [B, D], unit norm."""
-        class_token, _ = self.image_tower(network_input, self.image_tower.patch)
-        return self.image_tower.embed(class_token)
+        return self.image_tower.embed_images(network_input)
 
     def embed_boxes(self, network_input: Tensor, boxes: Tensor) -> Tensor:
         """Refuses: one class token stands for a whole image, not for each of its boxes."""

@@ -206,8 +206,7 @@ class ClipPacl(Pacl):
     @torch.jit.export
     def encode_image(self, image: Tensor) -> Tensor:
         """uint8 [B, H, W, 3], RGB, to CLIP's own image embeddings float32 [B, D], unit norm."""
-        class_token, _ = self.image_tower(self.preprocess(image)[0], self.image_tower.patch)
-        return self.image_tower.embed(class_token)
+        return self.image_tower.embed_images(self.preprocess(image)[0])
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
         """Patch tokens [B, h, w, W] to embedded patches float32 [B, h, w, D]."""

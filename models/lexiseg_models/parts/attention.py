@@ -64,6 +64,21 @@ class MultiHeadAttention(nn.Module):
         )
         return self.out(self._merge(mixed))
 
+    def attend_first(self, content: Tensor) -> Tensor:
+        """What `attend_within` gives at the first position, [B, width], which sees all.
+
+        Args:
+            content: [B, N, width].
+        """
+        width = self.width
+        query = linear(content[:, :1], self.in_weight[:width], self.in_bias[:width])
+        key_value = linear(content, self.in_weight[width:], self.in_bias[width:])
+        key, value = key_value.chunk(2, dim=2)
+        mixed = F.scaled_dot_product_attention(
+            self._split(query), self._split(key), self._split(value)
+        )
+        return self.out(self._merge(mixed)[:, 0])
+
     def attend_memory(
         self, query: Tensor, key: Tensor, value: Tensor, visible: Optional[Tensor] = None
     ) -> Tensor:

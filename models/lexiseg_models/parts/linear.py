@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lexiseg_models.ops import load_ops
 
-ACTIVATIONS = ("none", "relu", "gelu")
+ACTIVATIONS = ("none", "relu", "gelu", "quick_gelu")
 
 
 def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
@@ -23,7 +23,7 @@ class Linear(nn.Linear):
     def __init__(
         self, in_width: int, width: int, *, bias: bool = True, activation: str = "none"
     ) -> None:
-        """`activation` is one of ACTIVATIONS; "gelu" is the exact one."""
+        """`activation` is one of ACTIVATIONS; "gelu" is the exact one, "quick_gelu" OpenAI's."""
         super().__init__(in_width, width, bias=bias)
         if activation not in ACTIVATIONS:
             raise ValueError(f"Expected one of {ACTIVATIONS} for activation: {activation}")

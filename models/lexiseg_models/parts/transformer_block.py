@@ -52,12 +52,11 @@ class TransformerBlock(nn.Module):
             raise ValueError(
                 f"Expected gelu or quick_gelu for activation but received {activation}"
             )
-        self.quick: bool = activation == "quick_gelu"
         self.causal: bool = causal
         self.norm_attention = nn.LayerNorm(width, eps=norm_eps)
         self.attention = MultiHeadAttention(width=width, heads=heads)
         self.norm_mlp = nn.LayerNorm(width, eps=norm_eps)
-        self.expand = Linear(width, 4 * width, activation="none" if self.quick else "gelu")
+        self.expand = Linear(width, 4 * width, activation=activation)
         self.project = Linear(4 * width, width)
         self.scale_attention: nn.Module = LayerScale(width) if layer_scale else nn.Identity()
         self.scale_mlp: nn.Module = LayerScale(width) if layer_scale else nn.Identity()
@@ -69,8 +68,12 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, L, width] to the same shape."""
         attended = self.attention.attend_within(self.norm_attention(x), self.causal)
-        x = x + self.scale_attention(attended)
-        hidden = self.expand(self.norm_mlp(x))
-        if self.quick:
-            hidden = hidden * torch.sigmoid(1.702 * hidden)
-        return x + self.scale_mlp(self.project(hidden))
+        return self._finish(x + self.scale_attention(attended))
+
+    def first(self, x: Tensor) -> Tensor:
+        """[N, L, width] to what `forward` gives at the first position, [N, width]; not causal."""
+        attended = self.attention.attend_first(self.norm_attention(x))
+        return self._finish(x[:, 0] + self.scale_attention(attended))
+
+    def _finish(self, x: Tensor) -> Tensor:
+        return x + self.scale_mlp(self.project(self.expand(self.norm_mlp(x))))

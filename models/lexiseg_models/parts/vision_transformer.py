@@ -104,15 +104,34 @@ class VisionTransformer(nn.Module):
             raise ValueError("Expected stride to be 1 to the patch size")
         x = patch_map(image, self.patches.weight, None, stride)
         height, width = x.shape[2], x.shape[3]
-        tokens = x.flatten(2).transpose(1, 2)
-        first = self.class_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
-        tokens = torch.cat([first, tokens], dim=1) + self.positions(height, width).to(tokens.dtype)
-        tokens = self.norm_input(tokens)
+        tokens = self._begin(x.flatten(2).transpose(1, 2), self.positions(height, width))
         for block in self.blocks:
             tokens = block(tokens)
         tokens = self.norm(tokens)
         grid = tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
         return tokens[:, 0], grid
+
+    def _begin(self, patches: Tensor, positions: Tensor) -> Tensor:
+        """The class token and the patches [N, L, width], where they are: [N, 1 + L, width]."""
+        first = self.class_token.to(patches.dtype).expand(patches.shape[0], 1, -1)
+        return self.norm_input(torch.cat([first, patches], dim=1) + positions.to(patches.dtype))
+
+    def embed_images(self, image: Tensor) -> Tensor:
+        """Image embeddings; the last block is asked for the class token alone.
+
+        Args:
+            image: normalised [B, 3, H, W]; both sides at least a patch.
+
+        Returns:
+            float32 [B, D], unit norm.
+        """
+        x = patch_map(image, self.patches.weight, None, self.patch)
+        positions = self.positions(x.shape[2], x.shape[3])
+        tokens = self._begin(x.flatten(2).transpose(1, 2), positions)
+        for block in self.blocks[:-1]:
+            # TorchScript calls no module of a slice.
+            tokens = block.forward(tokens)
+        return self.embed(self.norm(self.blocks[-1].first(tokens)))
 
     def embed_regions(self, regions: Tensor, seen: Tensor, prompts: Tensor) -> Tensor:
         """Image embeddings of regions whose blank patches are replaced by learned tokens.
@@ -134,15 +153,13 @@ class VisionTransformer(nn.Module):
         depth = prompts.shape[0]
         if depth > 0:
             tokens = seen * tokens + (1.0 - seen) * prompts[0]
-        first = self.class_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
-        tokens = torch.cat([first, tokens], dim=1) + self.position_embedding.to(tokens.dtype)
-        tokens = self.norm_input(tokens)
-        for i, block in enumerate(self.blocks):
-            tokens = block(tokens)
+        tokens = self._begin(tokens, self.position_embedding)
+        for i, block in enumerate(self.blocks[:-1]):
+            tokens = block.forward(tokens)
             if i + 1 < depth:
                 shown = seen * tokens[:, 1:] + (1.0 - seen) * prompts[i + 1]
                 tokens = torch.cat([tokens[:, :1], shown], dim=1)
-        return self.embed(self.norm(tokens[:, 0]))
+        return self.embed(self.norm(self.blocks[-1].first(tokens)))
 
     def embed(self, class_token: Tensor) -> Tensor:
         """Image embeddings [B, D], unit norm, of class tokens [B, width]."""

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "ops/kernels/activation.h"
 #include "ops/kernels/class_scores.h"
 #include "ops/kernels/deformable.h"
 #include "ops/kernels/mask_pooling.h"
@@ -19,6 +20,7 @@ struct Kernels {
   TileKernels tile;
   ClassScoreKernels class_score;
   PoolingKernels pooling;
+  ActivationKernels activation;
 };
 
 // The best table for this processor. ATEN_CPU_CAPABILITY=avx2|default asks for a lesser one, as it

@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from lexiseg_models.ops import load_ops
 
 load_ops()
-ACTIVATIONS = {"none": lambda y: y, "relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS = {
+    "none": lambda y: y,
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "quick_gelu": lambda y: y * torch.sigmoid(1.702 * y),
+}
 
 
 def _relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
@@ -17,7 +22,7 @@ def _relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
-@pytest.mark.parametrize("shape", [(5, 7), (1, 7), (2, 3, 7), (0, 7)])
+@pytest.mark.parametrize("shape", [(5, 7), (1, 7), (2, 30, 7), (0, 7)])
 def test_linear_equals_the_float64_composition(activation, dtype, tolerance, shape):
     torch.manual_seed(0)
     x, weight, bias = torch.randn(shape), torch.randn(11, 7), torch.randn(11)
@@ -37,18 +42,28 @@ def test_linear_takes_no_bias_and_any_layout():
     assert _relative(actual, F.linear(x.double(), weight.double())) < 1e-5
 
 
-def test_linear_has_gradients():
+@pytest.mark.parametrize("activation", ["gelu", "quick_gelu"])
+def test_linear_has_gradients(activation):
     torch.manual_seed(2)
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda *args: torch.ops.lexiseg.linear(*args, "gelu"), (x, weight, bias)
+        lambda *args: torch.ops.lexiseg.linear(*args, activation), (x, weight, bias)
     )
 
 
+def test_quick_gelu_is_zero_far_down_and_the_identity_far_up():
+    x = torch.tensor([[-1e30], [-200.0], [0.0], [200.0], [1e30], [float("nan")]])
+    for dtype in (torch.float32, torch.bfloat16):
+        one = torch.ones(1, 1, dtype=dtype)
+        y = torch.ops.lexiseg.linear(x.to(dtype), one, None, "quick_gelu").flatten()
+        assert torch.equal(y[:5], x.to(dtype).flatten()[:5].clamp(min=0))
+        assert y[5].isnan()
+
+
 def test_linear_names_an_unknown_activation():
-    with pytest.raises(RuntimeError, match="Expected none, relu or gelu for activation"):
+    with pytest.raises(RuntimeError, match="Expected none, relu, gelu or quick_gelu for activation"):
         torch.ops.lexiseg.linear(torch.randn(2, 3), torch.randn(4, 3), None, "swish")
 
 

@@ -203,9 +203,13 @@ def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapp
     return {"batch": training.batch_kind(raw), "groups": training.groups(module)}
 
 
+def _check_out(out: Path) -> None:
+    if out.suffix != ".pt":
+        raise ConfigError(f"Expected a name ending in .pt for --out but received {out}")
+
+
 def _pack(args: argparse.Namespace) -> None:
-    if args.out.suffix != ".pt":
-        raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
+    _check_out(args.out)
     pack_bundle(args.file, args.out)
     before, after = (path.stat().st_size / 1e6 for path in (args.file, args.out))
     print(f"wrote {args.out} ({after:.1f} MB; {args.file} has {before:.1f} MB)", file=sys.stderr)
@@ -218,8 +222,7 @@ def _export(args: argparse.Namespace) -> None:
         raise ConfigError("Expected --start with --random-init")
     if args.text is not None and (args.clip is not None or not args.random_init):
         raise ConfigError("Expected --text with --random-init, and without --clip")
-    if args.out.suffix != ".pt":
-        raise ConfigError(f"Expected a name ending in .pt for --out but received {args.out}")
+    _check_out(args.out)
     if not 0 <= args.seed < 2**53:
         raise ConfigError(f"Expected 0 to 2^53 - 1 for --seed but received {args.seed}")
     progress = _progress()

@@ -11,6 +11,31 @@ from torch import Tensor, nn
 from lexiseg_models.parts.linear import Linear, linear
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+    """Scaled dot product attention, by the way that is faster where gradients flow back.
+
+    Args:
+        query: [B, heads, N, C].
+        key: [B, heads, S, C].
+        value: [B, heads, S, C].
+        causal: whether a position sees only itself and what precedes it.
+
+    Returns:
+        [B, heads, N, C].
+    """
+    # Up to so many keys the way back through PyTorch's fused attention is slower, in bfloat16 on a
+    # CPU, than through plain products: 145 ms where they take 15 (192 images of 65 tokens).
+    short = 448
+    learns = torch.is_grad_enabled() and query.requires_grad and query.dtype == torch.bfloat16
+    if not learns or query.is_cuda or key.shape[2] > short:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    scores = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+    if causal:
+        later = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(later, -float("inf"))
+    return scores.softmax(dim=3).to(value.dtype) @ value
+
+
 class MultiHeadAttention(nn.Module):
     """Attention whose query, key and value projections are stacked in one matrix."""
 
@@ -46,9 +71,7 @@ class MultiHeadAttention(nn.Module):
         query_key = linear(positioned, self.in_weight[: 2 * width], self.in_bias[: 2 * width])
         value = linear(content, self.in_weight[2 * width :], self.in_bias[2 * width :])
         query, key = query_key.chunk(2, dim=2)
-        mixed = F.scaled_dot_product_attention(
-            self._split(query), self._split(key), self._split(value)
-        )
+        mixed = attend(self._split(query), self._split(key), self._split(value), causal=False)
         return self.out(self._merge(mixed))
 
     def attend_within(self, content: Tensor, causal: bool) -> Tensor:
@@ -59,9 +82,7 @@ class MultiHeadAttention(nn.Module):
             causal: of everything or of the past.
         """
         query, key, value = linear(content, self.in_weight, self.in_bias).chunk(3, dim=2)
-        mixed = F.scaled_dot_product_attention(
-            self._split(query), self._split(key), self._split(value), is_causal=causal
-        )
+        mixed = attend(self._split(query), self._split(key), self._split(value), causal)
         return self.out(self._merge(mixed))
 
     def attend_first(self, content: Tensor) -> Tensor:
@@ -74,9 +95,7 @@ class MultiHeadAttention(nn.Module):
         query = linear(content[:, :1], self.in_weight[:width], self.in_bias[:width])
         key_value = linear(content, self.in_weight[width:], self.in_bias[width:])
         key, value = key_value.chunk(2, dim=2)
-        mixed = F.scaled_dot_product_attention(
-            self._split(query), self._split(key), self._split(value)
-        )
+        mixed = attend(self._split(query), self._split(key), self._split(value), causal=False)
         return self.out(self._merge(mixed)[:, 0])
 
     def attend_memory(

@@ -7,9 +7,10 @@ import torch
 from lexiseg_models.configuration import ConfigError, config_names, read_config
 from lexiseg_models.export.command import main
 from lexiseg_models.methods import clip
+from torch import nn
 
 
-def network(name: str) -> clip.TrainableClip | clip.TrainableTransformerClip:
+def network(name: str) -> nn.Module:
     torch.manual_seed(1)
     return clip.build_trainable(read_config("clip", name))
 
@@ -49,10 +50,33 @@ def test_a_vision_transformer_takes_no_boxes():
         module.losses({**batch(128), "boxes": torch.tensor([[0, 0, 0, 32, 32]])})
 
 
+def test_a_pooled_transformer_reads_each_box_for_itself():
+    module = network("demo_pooled")
+    boxes = torch.tensor([[0, 0, 0, 64, 64], [3, 64, 64, 128, 128], [2, 0, 0, 128, 128]])
+    canvases = module.preprocess.normalise(batch(128)["images"])
+    with torch.no_grad():
+        embedded = module.embed_boxes(canvases, boxes)
+        whole = module.embed_images(canvases)
+        moved = canvases.clone()
+        # What is read changes with the box alone, though all patches are its context.
+        moved[0, :, 64:] = 0
+        context = module.embed_boxes(moved, boxes)
+    torch.testing.assert_close(embedded[2], whole[2])
+    assert not torch.allclose(embedded[0], whole[0], atol=1e-3)
+    assert not torch.equal(context[0], embedded[0])
+    torch.testing.assert_close(context[1:], embedded[1:])
+    losses = module.losses({**batch(128), "token_ids": batch(128)["token_ids"][:3], "boxes": boxes})
+    assert torch.isfinite(losses["image_to_text"])
+    with pytest.raises(ValueError, match="multiples of the patch"):
+        module.embed_boxes(canvases[:, :, :, :124], boxes[:1])
+    with pytest.raises(ValueError, match="inside their canvases"):
+        module.embed_boxes(canvases, boxes + 1)
+
+
 def test_a_backbone_without_a_clip_head_is_refused():
     raw = read_config("clip", "tiny")
     raw["clip"]["image_tower"] = {"kind": "swin"}
-    with pytest.raises(ConfigError, match="convnext or vision-transformer"):
+    with pytest.raises(ConfigError, match="convnext or vision-transformer or pooled-transformer"):
         clip.parse_config(raw)
 
 

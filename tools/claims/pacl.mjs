@@ -10,7 +10,7 @@ import { drawn } from './drawn.mjs';
 import { ABOUT, SIDE, trainOnCaptions, trainTower } from './tower.mjs';
 
 /** Trained once each; the first is shared with other claims. */
-const TOWERS = { clip: 'the first tower', short: 'the second' };
+const TOWERS = { pooled: 'the first tower', short: 'the second' };
 /** Of the embedder. */
 const SEEDS = [1, 2];
 const EMBEDDER_RUN = {

@@ -10,20 +10,47 @@ import { CLIP_DATA, CLIP_TRAINER } from '../demo/recipe.mjs';
 /** Of the images that it sees, pixels. */
 export const SIDE = 64;
 
-const BATCH = 192;
-
-const RUN = {
+/** One crop on each image. */
+const CROPS = {
+  name: 'crops',
   learningRate: 1e-3,
   schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.01 },
+  data: { batchSize: 192, imageSize: SIDE },
+};
+
+/** Many on each: patches learn to tell neighbours and sizes apart. */
+const MOSAICS = {
+  name: 'mosaics',
+  learningRate: 8e-4,
+  schedule: { kind: 'cosine', warmUpSteps: 60, final: 0.003 },
+  data: { batchSize: 174, imageSize: 160, mosaic: { bands: [2, 2, 3, 3, 3, 4, 4, 4, 4] } },
 };
 
 /** Whose text tower the first image tower learns to meet, and which stays as it is. */
 const TEXTS = fileURLToPath(new URL('../../models/bundles/demo-fc-clip.pt', import.meta.url));
 
 const TOWERS = {
-  clip: { seed: 1, texts: TEXTS, steps: 1_500 },
-  /** From other weights, with a text tower of its own. */
-  short: { seed: 7, texts: undefined, steps: 600 },
+  clip: { config: 'demo_vit', seed: 1, texts: TEXTS, phases: [{ ...CROPS, steps: 1_500 }] },
+  /** Whose patches are read by a learned query. */
+  pooled: {
+    config: 'demo_pooled',
+    seed: 1,
+    texts: TEXTS,
+    phases: [
+      { ...CROPS, steps: 900 },
+      { ...MOSAICS, steps: 1_500 },
+    ],
+  },
+  /** The same from other weights, shorter, with a text tower of its own. */
+  short: {
+    config: 'demo_pooled',
+    seed: 7,
+    texts: undefined,
+    phases: [
+      { ...CROPS, steps: 600 },
+      { ...MOSAICS, steps: 600 },
+    ],
+  },
 };
 
 /** What bundles of the claims say of their weights. */
@@ -61,24 +88,34 @@ export async function trainOnCaptions(
  * @param {keyof typeof TOWERS} [name]
  */
 export async function trainTower({ towers, crops, signal }, name = 'clip') {
-  const { seed, texts, steps } = TOWERS[name];
+  const { config, seed, texts, phases } = TOWERS[name];
   mkdirSync(towers, { recursive: true });
   const trained = join(towers, `${name}.pt`);
   if (existsSync(trained)) return trained;
-  const start = join(towers, `${name}-start.pt`);
-  if (!existsSync(start)) {
+  let bundle = join(towers, `${name}-start.pt`);
+  if (!existsSync(bundle)) {
     const random = ['--random-init', '--seed', String(seed)];
     const text = texts === undefined ? [] : ['--text', texts];
-    await exportBundle(['clip', '--config', 'demo_vit', ...random, ...text], start);
+    await exportBundle(['clip', '--config', config, ...random, ...text], bundle);
   }
   const groups = texts === undefined ? {} : { text_encoder: { frozen: true } };
-  const trainer = await Trainer.open(start, { ...CLIP_TRAINER, groups, signal });
-  // Texts that stay as they are have nothing to learn from each other.
-  const data = { ...CLIP_DATA, pairedCaptions: texts === undefined, batchSize: BATCH };
-  const run = { ...RUN, steps };
-  const folder = join(towers, name);
-  await trainOnCaptions(trainer, crops, { name: `tower ${name}`, folder, run, seed, data, signal });
-  await trainer.exportBundle(trained, { trainable: true, ...ABOUT });
-  await trainer.dispose();
+  for (const [i, { name: phase, data, ...run }] of phases.entries()) {
+    const out = i === phases.length - 1 ? trained : join(towers, `${name}-${phase}.pt`);
+    if (!existsSync(out)) {
+      const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, groups, signal });
+      await trainOnCaptions(trainer, crops, {
+        name: `tower ${name}, ${phase}`,
+        folder: join(towers, phases.length === 1 ? name : `${name}-${phase}`),
+        run,
+        seed: seed + i,
+        // Texts that stay as they are have nothing to learn from each other.
+        data: { ...CLIP_DATA, pairedCaptions: texts === undefined, ...data },
+        signal,
+      });
+      await trainer.exportBundle(out, { trainable: true, ...ABOUT });
+      await trainer.dispose();
+    }
+    bundle = out;
+  }
   return trained;
 }

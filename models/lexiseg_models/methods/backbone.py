@@ -10,6 +10,7 @@ from lexiseg_models.configuration import ConfigError, parse
 from lexiseg_models.parts.clip_resnet import ClipResNet, ClipResNetConfig
 from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig
 from lexiseg_models.parts.dino_transformer import DinoTransformerConfig
+from lexiseg_models.parts.pooled_transformer import PooledTransformerConfig
 from lexiseg_models.parts.resnet import ResNet, ResNetConfig
 from lexiseg_models.parts.swin import Swin, SwinConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformerConfig
@@ -21,6 +22,7 @@ _KINDS: Dict[str, Any] = {
     "resnet": ResNetConfig,
     "swin": SwinConfig,
     "vision-transformer": VisionTransformerConfig,
+    "pooled-transformer": PooledTransformerConfig,
     "dino-transformer": DinoTransformerConfig,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Union
+from typing import Any, Dict, List, Mapping, Tuple, Type, Union
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import parse_tower
-from lexiseg_models.objectives.boxes import pool_boxes
+from lexiseg_models.objectives.boxes import cover_boxes, pool_boxes
 from lexiseg_models.objectives.contrastive import Contrastive
 from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
 from lexiseg_models.parts.classifier import CosineClassifier
 from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
+from lexiseg_models.parts.pooled_transformer import PooledTransformer, PooledTransformerConfig
 from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
@@ -30,7 +31,7 @@ PARTS = (
     Part("logit_scale", ("classifier",), frozen=False, learning_rate_multiplier=1.0),
 )
 _SECTIONS = ("clip", "image", "prompt_templates", "training_vocabulary")
-_TOWERS = ("convnext", "vision-transformer")
+_TOWERS = ("convnext", "vision-transformer", "pooled-transformer")
 _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 
 
@@ -39,7 +40,7 @@ class ClipConfig:
     """Everything that fixes the network; see the files in configs/clip."""
 
     embedding_dim: int
-    image_tower: Union[ConvNextConfig, VisionTransformerConfig]
+    image_tower: Union[ConvNextConfig, VisionTransformerConfig, PooledTransformerConfig]
     text_encoder: TextEncoderConfig
     image: ImageConfig
 
@@ -108,6 +109,26 @@ class TransformerClip(_Towers):
         return network_input
 
 
+class PooledClip(_Towers):
+    """Images embedded by what a learned query reads from their patches."""
+
+    def embed_images(self, network_input: Tensor) -> Tensor:
+        """Normalised images float32 [B, 3, H, W] to float32 [B, D], unit norm."""
+        return self.image_tower.embed_images(network_input)
+
+    def embed_boxes(self, network_input: Tensor, boxes: Tensor) -> Tensor:
+        """As `embed_images`, of boxes int64 [N, 5] of the images (`cover_boxes`): [N, D]."""
+        size = (network_input.shape[2], network_input.shape[3])
+        patch: int = self.image_tower.patch
+        # What is left at the right and the bottom is in no patch.
+        grid = (size[0] // patch, size[1] // patch)
+        whole = (grid[0] * patch, grid[1] * patch)
+        if whole != size:
+            raise ValueError("Expected canvases whose sides are multiples of the patch")
+        cover = cover_boxes(boxes, network_input.shape[0], size, grid)
+        return self.image_tower.embed_parts(network_input, boxes[:, 0], cover)
+
+
 class _Losses(nn.Module):
     """What both kinds learn from."""
 
@@ -152,6 +173,10 @@ class TrainableTransformerClip(_Losses, TransformerClip):
     """The method with `losses` beside what it does at inference."""
 
 
+class TrainablePooledClip(_Losses, PooledClip):
+    """The method with `losses` beside what it does at inference."""
+
+
 def parse_config(data: Mapping[str, Any]) -> ClipConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
@@ -181,21 +206,29 @@ def _parts(config: ClipConfig) -> Dict[str, Any]:
     }
     if isinstance(tower, VisionTransformerConfig):
         return {"image_tower": VisionTransformer(tower, embedding_dim=width), **parts}
+    if isinstance(tower, PooledTransformerConfig):
+        return {"image_tower": PooledTransformer(tower, embedding_dim=width), **parts}
     head = PooledRegionHead(tower, embedding_dim=width)
     return {"image_tower": ConvNext(tower), "region_head": head, **parts}
 
 
-def build(config: ClipConfig) -> Union[Clip, TransformerClip]:
+# What embeds images with each kind of tower, and the same with its objective.
+_KINDS: Dict[type, Tuple[Type[_Towers], Type[_Losses]]] = {
+    ConvNextConfig: (Clip, TrainableClip),
+    VisionTransformerConfig: (TransformerClip, TrainableTransformerClip),
+    PooledTransformerConfig: (PooledClip, TrainablePooledClip),
+}
+
+
+def build(config: ClipConfig) -> nn.Module:
     """Composes the method with fresh weights, in eval mode."""
-    parts = _parts(config)
-    return (Clip(**parts) if "region_head" in parts else TransformerClip(**parts)).eval()
+    return _KINDS[type(config.image_tower)][0](**_parts(config)).eval()
 
 
-def build_trainable(data: Mapping[str, Any]) -> Union[TrainableClip, TrainableTransformerClip]:
+def build_trainable(data: Mapping[str, Any]) -> nn.Module:
     """Composes the method with its objective from a config file."""
-    parts = _parts(parse_config(data))
-    kind = TrainableClip if "region_head" in parts else TrainableTransformerClip
-    return kind(**parts).eval()
+    config = parse_config(data)
+    return _KINDS[type(config.image_tower)][1](**_parts(config)).eval()
 
 
 def batch_kind(data: Mapping[str, Any]) -> str:

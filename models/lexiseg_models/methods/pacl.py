@@ -16,6 +16,7 @@ from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
 from lexiseg_models.parts.dense import DenseConfig, PatchGrid
 from lexiseg_models.parts.dino_transformer import DinoTransformer, DinoTransformerConfig
 from lexiseg_models.parts.patch_embedder import PatchEmbedder
+from lexiseg_models.parts.pooled_transformer import PooledTransformer, PooledTransformerConfig
 from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
 from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
@@ -40,7 +41,7 @@ _SECTIONS = (
     "training_vocabulary",
 )
 _CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
-_TOWERS = ("vision-transformer", "dino-transformer")
+_TOWERS = ("vision-transformer", "pooled-transformer", "dino-transformer")
 _EMBEDDERS = ("residual", "projection")
 
 
@@ -60,7 +61,7 @@ class PaclConfig:
     """Everything that fixes the network; see the files in configs/pacl."""
 
     embedding_dim: int
-    image_tower: Union[VisionTransformerConfig, DinoTransformerConfig]
+    image_tower: Union[VisionTransformerConfig, PooledTransformerConfig, DinoTransformerConfig]
     text_encoder: TextEncoderConfig
     image: ImageConfig
     dense: DenseConfig
@@ -249,7 +250,7 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
 
 def methods(config: PaclConfig) -> Tuple[str, ...]:
     """What the network of a config exports: without CLIP's image tower no image embeddings."""
-    clip = isinstance(config.image_tower, VisionTransformerConfig)
+    clip = meets_text(config)
     return tuple(name for name in METHODS if clip or name != "encode_image")
 
 
@@ -261,20 +262,27 @@ def keep_float32(config: PaclConfig) -> Tuple[str, ...]:
     return ("patch_embedder", "classifier")
 
 
+def meets_text(config: PaclConfig) -> bool:
+    """Whether the image tower is CLIP's, so that it embeds whole images too."""
+    return not isinstance(config.image_tower, DinoTransformerConfig)
+
+
+def _build_tower(config: Any, width: int) -> nn.Module:
+    if isinstance(config, DinoTransformerConfig):
+        return DinoTransformer(config)
+    if isinstance(config, PooledTransformerConfig):
+        return PooledTransformer(config, embedding_dim=width)
+    return VisionTransformer(config, embedding_dim=width)
+
+
 def build_parts(config: PaclConfig) -> Dict[str, Any]:
     """The parts of the method with fresh weights, by the names of its constructor."""
     width, tower = config.embedding_dim, config.image_tower
     aligned = config.dense.embedder == "residual"
     embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
-    # After the embedder: what a seed gives must not change.
-    image_tower: nn.Module = (
-        DinoTransformer(tower)
-        if isinstance(tower, DinoTransformerConfig)
-        else VisionTransformer(tower, embedding_dim=width)
-    )
     return {
         "preprocess": Preprocess(config.image),
-        "image_tower": image_tower,
+        "image_tower": _build_tower(tower, width),
         "patch_embedder": embedder,
         "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
         "classifier": CosineClassifier(scale=1.0 / 0.07),
@@ -287,5 +295,4 @@ def build_parts(config: PaclConfig) -> Dict[str, Any]:
 
 def build(config: PaclConfig) -> Pacl:
     """Composes the method with fresh weights, in eval mode."""
-    clip = isinstance(config.image_tower, VisionTransformerConfig)
-    return (ClipPacl if clip else Pacl)(**build_parts(config)).eval()
+    return (ClipPacl if meets_text(config) else Pacl)(**build_parts(config)).eval()

@@ -7,10 +7,9 @@ from typing import Any, Dict, List, Mapping, Union
 import torch
 from torch import Tensor, nn
 
-from lexiseg_models.methods.pacl import ClipPacl, Pacl, build_parts, parse_config
+from lexiseg_models.methods.pacl import ClipPacl, Pacl, build_parts, meets_text, parse_config
 from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
 from lexiseg_models.objectives.patch_alignment import PatchAlignment
-from lexiseg_models.parts.vision_transformer import VisionTransformerConfig
 
 PARTS = (
     Part("image_tower", ("image_tower",), frozen=True, learning_rate_multiplier=0.1),
@@ -60,8 +59,9 @@ Trainable = Union[TrainablePacl, TrainableClipPacl]
 def build_trainable(data: Mapping[str, Any]) -> Trainable:
     """Composes the method with its objective from a config file."""
     config = parse_config(data)
-    clip = isinstance(config.image_tower, VisionTransformerConfig)
-    return (TrainableClipPacl if clip else TrainablePacl)(**build_parts(config)).eval()
+    return (TrainableClipPacl if meets_text(config) else TrainablePacl)(
+        **build_parts(config)
+    ).eval()
 
 
 def batch_kind(data: Mapping[str, Any]) -> str:

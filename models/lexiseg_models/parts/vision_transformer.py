@@ -34,25 +34,42 @@ class VisionTransformerConfig:
     activation: str
 
 
-def grid_positions(table: Tensor, trained: int, height: int, width: int) -> Tensor:
-    """Position embeddings of a grid: [1 + height * width, W], the class token's first.
+def patch_positions(places: Tensor, trained: int, height: int, width: int) -> Tensor:
+    """Position embeddings of the patches of a grid, [height * width, W].
 
     The trained grid is resampled (antialiased bicubic, as open_clip and timm do); the grid it was
     trained on is given as it is.
+
+    Args:
+        places: [trained * trained, W].
+        trained: patches along a side of the images it was trained on.
+        height: of the grid, patches.
+        width: likewise.
+    """
+    if height == trained and width == trained:
+        return places
+    square = places.view(1, trained, trained, -1).permute(0, 3, 1, 2)
+    resized = F.interpolate(
+        square.to(torch.float32), size=[height, width], mode="bicubic", antialias=True
+    )
+    return resized[0].flatten(1).t().to(places.dtype)
+
+
+def grid_positions(table: Tensor, trained: int, height: int, width: int) -> Tensor:
+    """As `patch_positions`, of a table whose first row is the class token's: it stays first.
 
     Args:
         table: [1 + trained * trained, W].
         trained: patches along a side of the images it was trained on.
         height: of the grid, patches.
         width: likewise.
+
+    Returns:
+        [1 + height * width, W].
     """
     if height == trained and width == trained:
         return table
-    places = table[1:].view(1, trained, trained, -1).permute(0, 3, 1, 2)
-    resized = F.interpolate(
-        places.to(torch.float32), size=[height, width], mode="bicubic", antialias=True
-    )
-    return torch.cat([table[:1], resized[0].flatten(1).t().to(table.dtype)])
+    return torch.cat([table[:1], patch_positions(table[1:], trained, height, width)])
 
 
 class VisionTransformer(nn.Module):

@@ -98,3 +98,42 @@ describe('demo-ovseg', () => {
     for (const name of ABSENT) expect(share[name] ?? 0).toBeLessThan(0.1);
   });
 });
+
+describe('demo-pacl', () => {
+  const bundle = file('models/bundles/demo-pacl.pt');
+  let segmenter: Segmenter;
+  let vocabulary: Vocabulary;
+  beforeAll(async () => {
+    segmenter = await Segmenter.load(bundle, { cache: false });
+    vocabulary = await segmenter.createVocabulary([...THERE, ...ABSENT]);
+  });
+  afterAll(async () => {
+    vocabulary.dispose();
+    await segmenter.dispose();
+  });
+
+  it('is small, trained, and asks for words as they are', () => {
+    expect(statSync(bundle).size).toBeLessThan(10_000_000);
+    expect(segmenter.manifest.weights).toMatchObject({ kind: 'trained', licence: 'Apache-2.0' });
+    expect(segmenter.manifest.promptTemplates).toEqual(['{}']);
+  });
+
+  it('finds backgrounds of a drawn scene, which no mask taught it', async () => {
+    using result = await segmenter.segment(SCENE, vocabulary, { task: 'semantic' });
+    const byArea = result.segments.toSorted((a, b) => b.area - a.area);
+    const largest = byArea.slice(0, 2).map(({ className }) => className);
+    expect(largest.toSorted()).toEqual(['curtain', 'night sky']);
+  });
+
+  it('draws where words are, and says how well images fit them', async () => {
+    const maps = await segmenter.heatMaps(SCENE, vocabulary);
+    const [sky] = maps;
+    if (sky === undefined) throw new Error('a map for each word');
+    expect(maps.map(({ text }) => text)).toContain('night sky');
+    const half = Math.floor(sky.values.length / 2);
+    const mean = (part: Float32Array): number => part.reduce((sum, x) => sum + x, 0) / part.length;
+    expect(mean(sky.values.subarray(0, half))).toBeGreaterThan(mean(sky.values.subarray(half)));
+    const [found] = await segmenter.classifyImages([SCENE], vocabulary);
+    expect(ABSENT).not.toContain(found?.best.className);
+  });
+});

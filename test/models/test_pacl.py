@@ -155,3 +155,21 @@ def test_only_the_embedder_and_the_scale_learn(network):
     assert {n.split(".")[0] for n in learning} == {"patch_embedder", "classifier"}
     network.requires_grad_(False)
     network.zero_grad()
+
+
+def test_a_tower_that_a_query_reads_serves_as_clips(image):
+    torch.manual_seed(7)
+    pooled = {"kind": "pooled-transformer"}
+    raw = config()
+    tower = {**raw["clip"]["image_tower"], **pooled}
+    raw["clip"] = {**raw["clip"], "image_tower": tower}
+    module = pacl_training.build_trainable(raw)
+    assert "encode_image" in pacl.methods(pacl.parse_config(raw))
+    text = embeddings(3)
+    with torch.no_grad():
+        whole = module.encode_image(image)
+        read, _ = module.image_tower(module.preprocess(image)[0], 8)
+        expected = F.normalize(read @ module.image_tower.projection, dim=1)
+        torch.testing.assert_close(whole, expected)
+        logits, network_size, _ = module.segment_dense(image, text, torch.tensor([1, 1, 1]))
+    assert logits.shape == (2, 3, 16, 22) and network_size.tolist() == [64, 88]

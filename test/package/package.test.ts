@@ -73,6 +73,7 @@ describe('the tarball', () => {
       'models/bundles/demo-fc-clip.pt',
       'models/bundles/demo-gkc.pt',
       'models/bundles/demo-ovseg.pt',
+      'models/bundles/demo-pacl.pt',
       'README.md',
       'LICENSE',
       'THIRD_PARTY.md',

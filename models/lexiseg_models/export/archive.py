@@ -123,19 +123,30 @@ def pack(source: Path, target: Path, manifest_of: Callable[[str], bytes]) -> Non
 
 
 def _deflate(source: Path, target: Path, replaced: Mapping[str, bytes]) -> None:
+    deflated = []
     with _open_zip(source) as archive, zipfile.ZipFile(target, "w") as packed:
         for name, info in _records(archive).items():
             content = replaced.get(name) or archive.read(info)
             entry = zipfile.ZipInfo(info.filename)
-            if name.startswith(_TENSORS) and _deflates_well(content):
-                entry.compress_type = zipfile.ZIP_DEFLATED
-            packed.writestr(entry, content, compresslevel=_LEVEL)
+            small = _deflated(content) if name.startswith(_TENSORS) else content
+            if not len(content) / _MAX_INFLATION <= len(small) < len(content):
+                packed.writestr(entry, content)
+                continue
+            packed.writestr(entry, small)
+            # `zipfile` deflates by no strategy but its own: what it took as it is has a new header.
+            entry.compress_type, entry.CRC = zipfile.ZIP_DEFLATED, zlib.crc32(content)
+            entry.file_size = len(content)
+            deflated.append(entry)
+    with target.open("r+b") as file:
+        for entry in deflated:
+            file.seek(entry.header_offset)
+            file.write(entry.FileHeader())
 
 
-def _deflates_well(content: bytes) -> bool:
-    deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    size = len(deflater.compress(content)) + len(deflater.flush())
-    return len(content) / _MAX_INFLATION <= size < len(content)
+def _deflated(content: bytes) -> bytes:
+    """Weights repeat no strings of bytes: bytes by how frequent they are, in large blocks."""
+    deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+    return deflater.compress(content) + deflater.flush()
 
 
 def read_extra_file(path: Path, name: str) -> bytes:

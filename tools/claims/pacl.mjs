@@ -34,7 +34,7 @@ export const claim =
   'classifies patches far better; whole images are classified no worse.';
 
 export const metrics = [
-  { key: 'miou', label: 'mIoU, %', digits: 1 },
+  { key: 'miou', label: 'mIoU, %', digits: 2 },
   { key: 'patches', label: 'patch accuracy, %', digits: 1 },
   { key: 'images', label: 'image classification, top-1 %', digits: 1 },
   { key: 'coherence', label: 'coherence of tokens, AUC', digits: 3 },

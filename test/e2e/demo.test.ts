@@ -24,30 +24,38 @@ const THERE = [
 ];
 const ABSENT = ['cat', 'taxi', 'banana', 'snow', 'grass', 'guitar', 'rocket', 'penguin'];
 
-describe.each(BUNDLES)('%s', (shipped) => {
-  const bundle = file(`models/bundles/${shipped}.pt`);
-  let segmenter: Segmenter;
-  let vocabulary: Vocabulary;
+/** A bundle with the words for the scene, there while the tests of the `describe` around it run. */
+function loaded(bundle: string): { segmenter: Segmenter; vocabulary: Vocabulary } {
+  const its = {} as { segmenter: Segmenter; vocabulary: Vocabulary };
   beforeAll(async () => {
-    segmenter = await Segmenter.load(bundle, { cache: false });
-    vocabulary = await segmenter.createVocabulary([...THERE, ...ABSENT]);
+    its.segmenter = await Segmenter.load(bundle, { cache: false });
+    its.vocabulary = await its.segmenter.createVocabulary([...THERE, ...ABSENT]);
   });
   afterAll(async () => {
-    vocabulary.dispose();
-    await segmenter.dispose();
+    its.vocabulary.dispose();
+    await its.segmenter.dispose();
   });
+  return its;
+}
+
+describe.each(BUNDLES)('%s', (shipped) => {
+  const bundle = file(`models/bundles/${shipped}.pt`);
+  const its = loaded(bundle);
 
   it('is small, trained, and says what its weights are', () => {
     expect(statSync(bundle).size).toBeLessThan(20_000_000);
-    expect(segmenter.manifest.weights).toMatchObject({ kind: 'trained', licence: 'Apache-2.0' });
-    const names = segmenter.manifest.trainingClasses.map(({ name }) => name);
+    expect(its.segmenter.manifest.weights).toMatchObject({
+      kind: 'trained',
+      licence: 'Apache-2.0',
+    });
+    const names = its.segmenter.manifest.trainingClasses.map(({ name }) => name);
     expect(names).toContain('mushroom');
     // Its masks were never trained on.
     expect(names).not.toContain('rhinoceros');
   });
 
   it('calls backgrounds and things of a drawn scene by their names', async () => {
-    using result = await segmenter.segment(SCENE, vocabulary, { task: 'semantic' });
+    using result = await its.segmenter.segment(SCENE, its.vocabulary, { task: 'semantic' });
     const shareOf = (name: string): number => {
       const area = result.segments.find(({ className }) => className === name)?.area ?? 0;
       return area / (result.width * result.height);
@@ -62,7 +70,7 @@ describe.each(BUNDLES)('%s', (shipped) => {
   });
 
   it('finds segments of their own', async () => {
-    using result = await segmenter.segment(SCENE, vocabulary);
+    using result = await its.segmenter.segment(SCENE, its.vocabulary);
     const found = result.segments.map(({ className }) => className);
     for (const name of ['night sky', 'curtain', 'pencil']) expect(found).toContain(name);
     for (const name of ABSENT) expect(found).not.toContain(name);
@@ -101,39 +109,33 @@ describe('demo-ovseg', () => {
 
 describe('demo-pacl', () => {
   const bundle = file('models/bundles/demo-pacl.pt');
-  let segmenter: Segmenter;
-  let vocabulary: Vocabulary;
-  beforeAll(async () => {
-    segmenter = await Segmenter.load(bundle, { cache: false });
-    vocabulary = await segmenter.createVocabulary([...THERE, ...ABSENT]);
-  });
-  afterAll(async () => {
-    vocabulary.dispose();
-    await segmenter.dispose();
-  });
+  const its = loaded(bundle);
 
   it('is small, trained, and asks for words as they are', () => {
     expect(statSync(bundle).size).toBeLessThan(10_000_000);
-    expect(segmenter.manifest.weights).toMatchObject({ kind: 'trained', licence: 'Apache-2.0' });
-    expect(segmenter.manifest.promptTemplates).toEqual(['{}']);
+    expect(its.segmenter.manifest.weights).toMatchObject({
+      kind: 'trained',
+      licence: 'Apache-2.0',
+    });
+    expect(its.segmenter.manifest.promptTemplates).toEqual(['{}']);
   });
 
   it('finds backgrounds of a drawn scene, which no mask taught it', async () => {
-    using result = await segmenter.segment(SCENE, vocabulary, { task: 'semantic' });
+    using result = await its.segmenter.segment(SCENE, its.vocabulary, { task: 'semantic' });
     const byArea = result.segments.toSorted((a, b) => b.area - a.area);
     const largest = byArea.slice(0, 2).map(({ className }) => className);
     expect(largest.toSorted()).toEqual(['curtain', 'night sky']);
   });
 
   it('draws where words are, and says how well images fit them', async () => {
-    const maps = await segmenter.heatMaps(SCENE, vocabulary);
+    const maps = await its.segmenter.heatMaps(SCENE, its.vocabulary);
     const [sky] = maps;
     if (sky === undefined) throw new Error('a map for each word');
     expect(maps.map(({ text }) => text)).toContain('night sky');
     const half = Math.floor(sky.values.length / 2);
     const mean = (part: Float32Array): number => part.reduce((sum, x) => sum + x, 0) / part.length;
     expect(mean(sky.values.subarray(0, half))).toBeGreaterThan(mean(sky.values.subarray(half)));
-    const [found] = await segmenter.classifyImages([SCENE], vocabulary);
+    const [found] = await its.segmenter.classifyImages([SCENE], its.vocabulary);
     expect(ABSENT).not.toContain(found?.best.className);
   });
 });

@@ -120,11 +120,10 @@ class PooledClip(_Towers):
         """As `embed_images`, of boxes int64 [N, 5] of the images (`cover_boxes`): [N, D]."""
         size = (network_input.shape[2], network_input.shape[3])
         patch: int = self.image_tower.patch
-        # What is left at the right and the bottom is in no patch.
-        grid = (size[0] // patch, size[1] // patch)
-        whole = (grid[0] * patch, grid[1] * patch)
-        if whole != size:
+        # What is left at the right and the bottom would be in no patch.
+        if size[0] % patch != 0 or size[1] % patch != 0:
             raise ValueError("Expected canvases whose sides are multiples of the patch")
+        grid = (size[0] // patch, size[1] // patch)
         cover = cover_boxes(boxes, network_input.shape[0], size, grid)
         return self.image_tower.embed_parts(network_input, boxes[:, 0], cover)
 

@@ -4,6 +4,7 @@
  *   npm run bench                                 speed at 640×640 and 1024×1024 (minutes, 12 GB of disk)
  *   npm run bench -- speed --sizes 640 --repeats 5
  *   npm run bench -- systems                      the other three systems (minutes, 4 GB of disk)
+ *   npm run bench -- systems --systems pacl,gkc
  *   npm run bench -- classes | event-loop | training | leak | all
  *
  * Options: --network convnext_large_d --sizes 640,1024 --repeats 4 --threads 2 --dtype bfloat16
@@ -33,6 +34,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: '2' },
     dtype: { type: 'string', default: 'bfloat16' },
     calls: { type: 'string', default: '1000' },
+    systems: { type: 'string' },
   },
 });
 const options = {
@@ -42,6 +44,7 @@ const options = {
   threads: Number(values.threads),
   dtype: values.dtype,
   calls: Number(values.calls),
+  systems: values.systems,
 };
 const wanted = positionals.length === 0 ? ['speed'] : positionals;
 const names = wanted.includes('all') ? Object.keys(BENCHES) : wanted;

@@ -1,14 +1,14 @@
 """Make the bundles that the bench of whole systems runs, once: random values, published shapes.
 
-    PYTHONPATH=test python -m bench.prepare_systems SIZE…
+    PYTHONPATH=test python -m bench.prepare_systems --methods pacl,gkc SIZE…
 
 The last line printed is a JSON description.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 
 from PIL import Image
 
@@ -20,11 +20,12 @@ from .prepare import CACHE, exporter_changed
 SYSTEMS = {"pacl": "vit_b_16", "ovseg": "swin_b_vit_l_14", "gkc": "rn101"}
 
 
-def prepare(sizes: list[int]) -> dict[str, dict[str, str]]:
+def prepare(methods: list[str], sizes: list[int]) -> dict[str, dict[str, str]]:
     """Write what is missing; returns where everything is."""
     CACHE.mkdir(parents=True, exist_ok=True)
     bundles = {}
-    for method, config in SYSTEMS.items():
+    for method in methods:
+        config = SYSTEMS[method]
         bundle = CACHE / f"{method}-{config}.pt"
         if not bundle.is_file() or bundle.stat().st_mtime < exporter_changed():
             what = ["export", method, "--config", config, "--random-init", "--seed", "1"]
@@ -41,4 +42,8 @@ def prepare(sizes: list[int]) -> dict[str, dict[str, str]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(prepare([int(size) for size in sys.argv[1:]])))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--methods", type=lambda names: names.split(","), default=list(SYSTEMS))
+    parser.add_argument("sizes", type=int, nargs="+")
+    arguments = parser.parse_args()
+    print(json.dumps(prepare(arguments.methods, arguments.sizes)))

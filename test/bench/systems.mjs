@@ -16,17 +16,21 @@ const DTYPES = ['bfloat16', 'float32'];
 /** Whose time is told as a multiple of which other's. */
 const [SLOW, FAST] = ['ovseg', 'gkc'];
 
-/** @param {{repeats: number, threads: number}} options */
+/** @param {{repeats: number, threads: number, systems: string}} options `systems`: names, or none for all */
 export async function systems(options) {
+  const chosen = options.systems?.split(',') ?? Object.keys(SYSTEMS);
+  const unknown = chosen.filter((name) => !(name in SYSTEMS));
+  if (unknown.length > 0) throw new Error(`--systems takes some of ${Object.keys(SYSTEMS)}`);
   const cache = join(root, '.cache', 'bench');
   mkdirSync(cache, { recursive: true });
   const vocabulary = join(cache, `vocabulary-${CLASSES}.json`);
   writeFileSync(vocabulary, JSON.stringify(adeVocabulary(CLASSES).classes));
-  const sizes = [...new Set(Object.values(SYSTEMS).map(({ size }) => size))];
-  const prepared = askPython('bench.prepare_systems', sizes);
+  const sizes = [...new Set(chosen.map((name) => SYSTEMS[name].size))];
+  const prepared = askPython('bench.prepare_systems', ['--methods', chosen.join(','), ...sizes]);
   const report = {};
   printRow(['system, ms', '', 'bfloat16', 'float32', 'eager float32']);
-  for (const [name, { label, eager, size }] of Object.entries(SYSTEMS)) {
+  for (const name of chosen) {
+    const { label, eager, size } = SYSTEMS[name];
     const engine = (dtype) =>
       new Worker(process.execPath, [
         join(root, 'test/bench/engine.mjs'),
@@ -50,6 +54,7 @@ export async function systems(options) {
     report[name] = await measure(workers, options.repeats);
     print(label, report[name]);
   }
+  if (!(report[SLOW] && report[FAST])) return report;
   report.ratio = report[SLOW].bfloat16.milliseconds / report[FAST].bfloat16.milliseconds;
   console.log(`${FAST} is ${report.ratio.toFixed(1)} times as fast as ${SLOW}, both in bfloat16`);
   return report;

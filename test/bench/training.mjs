@@ -1,9 +1,8 @@
 /** Training steps per second: Node beside an eager PyTorch loop, on one batch and on read pictures. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { drawSet } from '../../tools/demo/draw-data.mjs';
 import { exportBundle } from '../../tools/demo/exporter.mjs';
-import { DEFAULT_SETS } from '../../tools/scenes/icon-set.mjs';
-import { writeCrops } from '../../tools/scenes/write-crops.mjs';
 import { python, root, Worker } from './process.mjs';
 import { median, printRow } from './table.mjs';
 
@@ -22,8 +21,7 @@ export async function training({ repeats, threads }) {
     await exportBundle(['clip', '--config', 'demo', '--random-init', '--seed', '1'], bundle);
   }
   const crops = join(folder, 'crops');
-  const world = { kind: 'crops', seed: 3, icons: DEFAULT_SETS, classes: 'all', plain: 0.3 };
-  await writeCrops(crops, world, CROPS, {});
+  await drawSet(crops, { kind: 'crops', count: CROPS, seed: 3, classes: 'all' });
   const request = join(folder, 'training.json');
   const setting = { batch: BATCH, size: SIZE, threads, crops, bundle };
   writeFileSync(request, JSON.stringify(setting));

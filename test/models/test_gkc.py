@@ -15,7 +15,7 @@ from lexiseg_models.methods import gkc, gkc_training
 from lexiseg_models.objectives.caption_grounding import CaptionGrounding, CaptionGroundingConfig
 from lexiseg_models.objectives.guided_distillation import guided_distillation
 from lexiseg_models.objectives.text_diversification import (
-    diversified_logits,
+    diversified_texts,
     draw_synonyms,
     first_names,
 )
@@ -60,6 +60,7 @@ def test_synonyms_are_drawn_in_proportion_to_what_the_teacher_sees():
         texts,
         counts,
         torch.arange(draws),
+        0.02,
     )
     found = torch.bincount(rows, minlength=5).float() / draws
     assert float(found[:2].sum()) == 0.0
@@ -71,6 +72,7 @@ def test_synonyms_are_drawn_in_proportion_to_what_the_teacher_sees():
         texts,
         counts,
         torch.arange(draws),
+        0.02,
     )
     assert torch.equal(rows, again)
 
@@ -79,7 +81,7 @@ def test_an_unlikely_synonym_is_never_drawn():
     texts = torch.eye(3)
     region = texts[1].expand(500, -1)
     labels = torch.zeros(500, dtype=torch.int64)
-    rows = draw_synonyms(region, labels, texts, torch.tensor([3]), torch.arange(500))
+    rows = draw_synonyms(region, labels, texts, torch.tensor([3]), torch.arange(500), 0.02)
     assert rows.unique().tolist() == [1]
 
 
@@ -92,18 +94,40 @@ def test_where_all_are_alike_the_best_is_taken():
         texts,
         torch.tensor([count]),
         torch.arange(9),
+        0.02,
     )
     assert rows.unique().numel() == 1
 
 
-def test_only_the_own_class_is_meant_by_the_synonym():
-    regions, names, drawn = unit(3, 6, 2), unit(4, 6, 3), unit(3, 6, 4)
-    labels = torch.tensor([2, 0, 2])
-    logits = diversified_logits(regions, names, labels, drawn, torch.tensor(10.0))
-    expected = 10.0 * regions @ names.t()
-    for i, label in enumerate(labels.tolist()):
-        expected[i, label] = 10.0 * float(regions[i] @ drawn[i])
-    torch.testing.assert_close(logits, expected)
+def test_an_image_goes_by_the_synonyms_that_its_segments_drew():
+    # Names of the classes are rows 0, 2 and 5; the first image shows class 1 by two synonyms.
+    synonym_counts = torch.tensor([2, 3, 1])
+    labels, drawn = torch.tensor([1, 0, 1, 1, 1]), torch.tensor([4, 0, 3, 4, 2])
+    texts = diversified_texts(labels, drawn, [4, 0, 1], synonym_counts)
+    assert [rows.tolist() for rows in texts.rows] == [[0, 4, 5, 3], [0, 2, 5], [0, 2, 5]]
+    assert texts.slots.tolist() == [1, 0, 3, 1, 1]
+
+
+def test_the_loss_of_synonyms_equals_a_loop_over_queries(network):
+    dim = network.class_head.projection.weight.shape[0]
+    embeddings = unit(2 * 3, dim, 20).view(2, 3, dim)
+    texts = [unit(4, dim, 21), unit(2, dim, 22)]
+    query, slots = torch.tensor([0, 2, 4]), torch.tensor([3, 0, 1])
+    kept = torch.tensor([True, False, True])
+    with torch.no_grad():
+        found = network.synonym_loss(embeddings, texts, query, slots, kept)
+        void, scale = network.void_embedding()[0], network.classifier.scale()
+        means = {0: 3, 4: 1}
+        total = weights = 0.0
+        for q in (0, 1, 3, 4, 5):
+            image = q // 3
+            rows = torch.cat((texts[image], void[None]))
+            target = means[q] if q in means else len(rows) - 1
+            weight = 1.0 if q in means else network.objective.void_weight
+            logits = scale * (rows @ embeddings.flatten(0, 1)[q])
+            total += weight * -float(logits.log_softmax(0)[target])
+            weights += weight
+    assert float(found) == pytest.approx(total / weights, rel=1e-4)
 
 
 def test_distillation_equals_a_loop_over_pairs():
@@ -195,8 +219,9 @@ def test_the_teacher_and_the_texts_never_learn(network):
     network.requires_grad_(False)
     assert not any(n.startswith(("teacher_tower", "region_head")) for n in learning)
     assert {"synonym", "distillation", "class", "mask", "dice"} <= set(losses)
-    heads = ("auxiliary_projections.0.weight", "distillation.weight", "class_head.prior.weight")
-    assert set(heads) <= learning
+    assert {"auxiliary_projections.0.weight", "class_head.prior.weight"} <= learning
+    layers = len(network.auxiliary_projections)
+    assert {f"distillation.{i}.weight" for i in range(layers + 1)} <= learning
 
 
 def test_without_their_weights_the_additions_cost_nothing():
@@ -241,19 +266,61 @@ def test_images_without_segments_are_no_fault(network):
         assert all(bool(torch.isfinite(value)) for value in losses.values())
 
 
-def test_the_teacher_begins_as_the_clip_that_the_student_begins_with(tmp_path):
-    clip, out = tmp_path / "clip.pt", tmp_path / "gkc.pt"
-    start = ["export", "clip", "--config", "tiny", "--random-init", "--seed", "3"]
-    assert main([*start, "--out", str(clip)]) == 0
-    config = tmp_path / "small.json"
-    tower = read_config("clip", "tiny")["clip"]
-    config.write_text(json.dumps({"extends": "tiny", "clip": tower}))
-    own = ["export", "gkc", "--config", str(config), "--random-init", "--trainable"]
-    assert main([*own, "--clip", str(clip), "--out", str(out)]) == 0
-    given, taken = torch.jit.load(str(clip)).state_dict(), torch.jit.load(str(out)).state_dict()
-    for name, tensor in given.items():
+@pytest.fixture
+def export_tiny(tmp_path):
+    """Exports at random: a CLIP by its seed, or the method with a CLIP's shape of towers."""
+
+    def clip(seed: int) -> str:
+        out = str(tmp_path / f"clip-{seed}.pt")
+        start = ["export", "clip", "--config", "tiny", "--random-init", "--seed", str(seed)]
+        assert main([*start, "--out", out]) == 0
+        return out
+
+    def student(*weights: str) -> str:
+        config, out = tmp_path / "small.json", str(tmp_path / "gkc.pt")
+        tower = read_config("clip", "tiny")["clip"]
+        config.write_text(json.dumps({"extends": "tiny", "clip": tower}))
+        own = ["export", "gkc", "--config", str(config), "--random-init", "--trainable"]
+        assert main([*own, *weights, "--out", out]) == 0
+        return out
+
+    return clip, student
+
+
+def tensors_of(bundle: str) -> dict[str, torch.Tensor]:
+    return torch.jit.load(bundle).state_dict()
+
+
+def test_the_teacher_begins_as_the_clip_that_the_student_begins_with(export_tiny):
+    clip, student = export_tiny
+    given = clip(3)
+    taken = tensors_of(student("--clip", given))
+    for name, tensor in tensors_of(given).items():
         if name.startswith("image_tower."):
             assert torch.equal(taken[name], tensor)
             assert torch.equal(taken[name.replace("image_tower", "teacher_tower")], tensor)
         elif name.startswith(("region_head.", "text_encoder.")):
             assert torch.equal(taken[name], tensor)
+
+
+def test_the_backbone_may_be_another_than_the_teachers(export_tiny):
+    clip, student = export_tiny
+    teacher, other = clip(3), clip(4)
+    taken = tensors_of(student("--clip", teacher, "--tower", other))
+    taught = tensors_of(teacher)
+    own = tensors_of(other)
+    trunk = [name for name in own if name.startswith("image_tower.")]
+    assert any(not torch.equal(own[name], taught[name]) for name in trunk)
+    for name in trunk:
+        assert torch.equal(taken[name], own[name])
+        assert torch.equal(taken[name.replace("image_tower", "teacher_tower")], taught[name])
+    for name in (name for name in taught if name.startswith(("region_head.", "text_encoder."))):
+        assert torch.equal(taken[name], taught[name])
+
+
+def test_a_backbone_of_another_shape_is_refused(export_tiny, tmp_path, capsys):
+    clip, _ = export_tiny
+    own = ["export", "gkc", "--config", "demo", "--random-init", "--tower", clip(3)]
+    assert main([*own, "--out", str(tmp_path / "out.pt")]) == 1
+    said = capsys.readouterr().err
+    assert "misshapen tower: image_tower." in said or "missing   tower: image_tower." in said

@@ -3,8 +3,12 @@ import { join } from 'node:path';
 import { drawSet } from '../demo/draw-data.mjs';
 import { DRAWN } from '../demo/recipe.mjs';
 
-/** The demo's, but fewer crops: small towers see them a few times. */
-const SETS = { ...DRAWN, crops: { ...DRAWN.crops, count: 91_035 } };
+/** The demo's, but as much of each as the short runs here see. */
+const SETS = {
+  ...DRAWN,
+  crops: { ...DRAWN.crops, count: 91_035 },
+  'scenes-crowded': { ...DRAWN['scenes-crowded'], count: 3_000 },
+};
 
 /**
  * @param {string} work folder that gets a folder for each set

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openImageText, Trainer } from '../../dist/index.js';
 import { exportBundle } from './exporter.mjs';
 import { follow } from './follow.mjs';
-import { CLIP_DATA, CLIP_PHASES, CLIP_TRAINER } from './recipe.mjs';
+import { CLIP_DATA, CLIP_PHASES, CLIP_TRAINER, shortened } from './recipe.mjs';
 
 /** Where the bundle of the last phase is, or will be. */
 export const clipBundle = (work) => join(work, `clip-${CLIP_PHASES.at(-1).name}.pt`);
@@ -24,11 +24,13 @@ function folderOf(drawn, crops) {
 }
 
 /**
- * @param {string} work folder for runs and bundles
- * @param {string} drawn folder of the drawn crops
+ * @param {object} run
+ * @param {string} run.work folder of the drawn crops, for runs and bundles
+ * @param {number} run.fraction of the recipe
+ * @param {AbortSignal} [run.signal]
  * @returns {Promise<string>} path of the trained bundle
  */
-export async function trainClip(work, drawn, signal) {
+export async function trainClip({ work, fraction, signal }) {
   let bundle = join(work, 'clip-start.pt');
   if (!existsSync(bundle)) {
     await exportBundle(['clip', '--config', 'demo', '--random-init', '--seed', '1'], bundle);
@@ -37,12 +39,15 @@ export async function trainClip(work, drawn, signal) {
     const next = join(work, `clip-${name}.pt`);
     if (!existsSync(next)) {
       const trainer = await Trainer.open(bundle, { ...CLIP_TRAINER, signal });
-      const data = await openImageText(folderOf(drawn, crops), trainer.tokenizer, {
+      const data = await openImageText(folderOf(work, crops), trainer.tokenizer, {
         ...CLIP_DATA,
         ...size,
       });
       const folder = join(work, `clip-${name}`);
-      await follow(trainer.run(data, { ...run, folder, seed: index, signal }), `clip ${name}`);
+      await follow(
+        trainer.run(data, { ...shortened(run, fraction), folder, seed: index, signal }),
+        `clip ${name}`,
+      );
       signal?.throwIfAborted();
       await trainer.exportBundle(next, {
         trainable: true,

@@ -4,20 +4,22 @@ import { join } from 'node:path';
 import { DEFAULT_SETS } from '../scenes/icon-set.mjs';
 import { writeCrops } from '../scenes/write-crops.mjs';
 import { writeScenes } from '../scenes/write-scenes.mjs';
-import { CROP_SIDE, DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN } from './recipe.mjs';
+import { CROP_SIDE, DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN, shortened } from './recipe.mjs';
 
 /**
- * @param {string} work folder that gets a folder for each set
- * @param {AbortSignal} [signal]
+ * @param {object} run
+ * @param {string} run.work folder that gets a folder for each set
+ * @param {number} run.fraction of the recipe
+ * @param {AbortSignal} [run.signal]
  * @param {string} [icons] one more icon set, for pictures in a style that training never saw
  */
-export async function drawData(work, signal, icons) {
+export async function drawData({ work, fraction, signal }, icons) {
   const further = icons === undefined ? {} : DRAWN_IN_ANOTHER_STYLE;
   const sets = Object.entries({ ...DRAWN, ...further });
   for (const [name, what] of sets) {
     const folder = join(work, name);
     const own = name in further ? { icons: [icons] } : {};
-    await drawSet(folder, { ...what, ...own }, signal);
+    await drawSet(folder, { ...shortened(what, fraction), ...own }, signal);
   }
 }
 

@@ -9,8 +9,14 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 export const PYTHON = process.env.LEXISEG_PYTHON ?? join(root, '.venv', 'bin', 'python');
 
 /** Writes a bundle with its training loss. */
-export function exportBundle(args, out) {
-  const all = ['-m', 'lexiseg_models', 'export', ...args, '--trainable', '--out', out];
+export const exportBundle = (args, out) =>
+  lexisegModels(['export', ...args, '--trainable', '--out', out]);
+
+/** Writes the same bundle in a smaller file. */
+export const packBundle = (bundle, out) => lexisegModels(['pack', bundle, '--out', out]);
+
+function lexisegModels(args) {
+  const all = ['-m', 'lexiseg_models', ...args];
   const env = { ...process.env, PYTHONPATH: join(root, 'models') };
   return new Promise((resolve, reject) => {
     const child = spawn(PYTHON, all, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });

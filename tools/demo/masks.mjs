@@ -5,7 +5,7 @@ import { openDataset, panopticData, Trainer } from '../../dist/index.js';
 import { CLASSES } from '../scenes/classes.mjs';
 import { exportBundle } from './exporter.mjs';
 import { follow } from './follow.mjs';
-import { MASK_DATA, MASK_PHASES, MASK_TRAINER, TUNED } from './recipe.mjs';
+import { MASK_DATA, MASK_PHASES, MASK_TRAINER, shortened, TUNED } from './recipe.mjs';
 
 /** Classes whose masks are trained on, as the trainer and the data both need them. */
 const seenClasses = () =>
@@ -38,19 +38,21 @@ const phaseBundle = (work, { name }) => join(work, `masks-${name}.pt`);
 /** Where the bundle of the last phase is, or will be. */
 export const masksBundle = (work) => phaseBundle(work, MASK_PHASES.at(-1));
 
-/** All phases, from decoders at random. */
-export async function trainMasks(work, clip, signal) {
+/** All phases, from decoders at random; `fraction` of the recipe. */
+export async function trainMasks({ work, fraction, signal }, clip) {
   let start = await startMasks(work, clip);
   for (const { name, ...run } of MASK_PHASES) {
-    await trainMaskRun(work, start, { ...run, name: `masks-${name}` }, signal);
+    const length = shortened(run, fraction);
+    await trainMaskRun(work, start, { ...length, name: `masks-${name}` }, signal);
     start = trainable(phaseBundle(work, { name }));
   }
 }
 
 /** The last phase with the image tower tuned. */
-export function trainTuned(work, signal) {
+export function trainTuned({ work, fraction, signal }) {
   const start = trainable(phaseBundle(work, MASK_PHASES.at(-2)));
-  return trainMaskRun(work, start, { ...TUNED, name: `masks-${TUNED.name}` }, signal);
+  const run = { ...shortened(TUNED, fraction), name: `masks-${TUNED.name}` };
+  return trainMaskRun(work, start, run, signal);
 }
 
 /**

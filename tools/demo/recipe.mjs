@@ -9,6 +9,26 @@ const MORE_STYLES = [
   '@iconify-json/fxemoji',
 ];
 
+/**
+ * A run, or a drawn set, of a share of its length: 1 is the recipe, less a trial of it. What is left is
+ * enough for a batch of each.
+ *
+ * @template {{ steps?: number, count?: number, schedule?: { warmUpSteps: number } }} Part
+ * @param {Part} part
+ * @param {number} fraction over 0, at most 1
+ * @returns {Part}
+ */
+export function shortened(part, fraction) {
+  const of = (number, least) => Math.min(number, Math.max(least, Math.ceil(number * fraction)));
+  const { steps, count, schedule } = part;
+  return {
+    ...part,
+    ...(steps && { steps: of(steps, 4) }),
+    ...(count && { count: of(count, part.kind === 'crops' ? 300 : 8) }),
+    ...(schedule && { schedule: { ...schedule, warmUpSteps: of(schedule.warmUpSteps, 1) } }),
+  };
+}
+
 /** What is drawn: the training data, and pictures with a seed that training never saw. */
 export const DRAWN = {
   crops: { kind: 'crops', count: 145_656, seed: 1, classes: 'all' },

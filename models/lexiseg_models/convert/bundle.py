@@ -10,7 +10,7 @@ from typing import Dict, List, Tuple
 import torch
 from torch import Tensor, nn
 
-from lexiseg_models.convert.tensors import CheckpointError
+from lexiseg_models.convert.tensors import CheckpointError, read_program
 
 
 def is_bundle(path: Path) -> bool:
@@ -27,11 +27,7 @@ def bundle_tensors(path: Path) -> Dict[str, Tensor]:
     Raises:
         CheckpointError: the file is damaged.
     """
-    try:
-        tensors: Dict[str, Tensor] = torch.jit.load(str(path), map_location="cpu").state_dict()
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} is not a whole bundle: {error}") from error
-    return tensors
+    return read_program(path, "bundle")
 
 
 @dataclass(frozen=True)

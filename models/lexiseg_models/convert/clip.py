@@ -96,7 +96,8 @@ _BUNDLE_TEXT_RULES: Tuple[Rule, ...] = (
     (r"(?:out_of_vocabulary_)?classifier\.logit_scale", r"classifier.logit_scale"),
 )
 _BUNDLE_RULES: Tuple[Rule, ...] = (
-    (r"((?:image_tower|region_head)\..+)", r"\1"),
+    (r"(image_tower\..+)", r"\1"),
+    (r"(region_head\..+)", r"\1"),
     *_BUNDLE_TEXT_RULES,
 )
 
@@ -148,12 +149,22 @@ def _read(place: str) -> Tuple[Dict[str, Tensor], bool]:
 _IMAGE_SIDE = ("visual.", "image_tower.", "region_head.")
 
 
-def load_text(module: nn.Module, place: str) -> None:
+def _without_scale(
+    tensors: Dict[str, Tensor], rules: Tuple[Rule, ...]
+) -> Tuple[Dict[str, Tensor], Tuple[Rule, ...]]:
+    return (
+        {name: t for name, t in tensors.items() if name.split(".")[-1] != "logit_scale"},
+        tuple(rule for rule in rules if not rule[0].endswith("logit_scale")),
+    )
+
+
+def load_text(module: nn.Module, place: str, *, with_scale: bool = True) -> None:
     """Fills the text tower and the scale of `module`, and leaves its image tower as it is.
 
     Args:
         module: a method whose image tower is not CLIP's, not on the meta device.
         place: as for `load_clip`.
+        with_scale: as for `load_clip`.
 
     Raises:
         CheckpointError: as `load_clip`.
@@ -161,16 +172,41 @@ def load_text(module: nn.Module, place: str) -> None:
     tensors, bundled = _read(place)
     tensors = {name: t for name, t in tensors.items() if not name.startswith(_IMAGE_SIDE)}
     rules = _BUNDLE_TEXT_RULES if bundled else TEXT_RULES
+    if not with_scale:
+        tensors, rules = _without_scale(tensors, rules)
     found, faults = match_tensors(module, rules, tensors, "CLIP")
     assign_tensors(module, {**module.state_dict(), **found}, faults)
 
 
-def load_clip(module: nn.Module, place: str) -> None:
+def load_trunk(module: nn.Module, place: str) -> None:
+    """Fills the image tower of `module` alone, without what makes one vector of its map.
+
+    Args:
+        module: a method whose image tower is of a CLIP's shape, not on the meta device.
+        place: as for `load_clip`.
+
+    Raises:
+        CheckpointError: as `load_clip`.
+    """
+    tensors, bundled = _read(place)
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name.startswith(_IMAGE_SIDE) and not name.startswith(_POOLS)
+    }
+    rules = _BUNDLE_RULES if bundled else clip_rules(module)
+    trunk = tuple(rule for rule in rules if "image_tower" in rule[0])
+    found, faults = match_tensors(module, trunk, tensors, "tower")
+    assign_tensors(module, {**module.state_dict(), **found}, faults)
+
+
+def load_clip(module: nn.Module, place: str, *, with_scale: bool = True) -> None:
     """Fills CLIP's part of `module` and leaves the rest as it is.
 
     Args:
         module: a method, not on the meta device. One without a region head takes only the trunk.
         place: open_clip's weights (file, folder or cached hub id), or a bundle with a CLIP in it.
+        with_scale: take CLIP's scale of cosines too, where the method has one.
 
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
@@ -178,8 +214,8 @@ def load_clip(module: nn.Module, place: str) -> None:
     tensors, bundled = _read(place)
     if not any(name.startswith("region_head.") for name in module.state_dict()):
         tensors = {name: t for name, t in tensors.items() if not name.startswith(_POOLS)}
-    if bundled and not any(name in module.state_dict() for name in _SCALES):
-        tensors.pop(_SCALES[0], None)
     rules = _BUNDLE_RULES if bundled else clip_rules(module)
+    if not with_scale or not any(name in module.state_dict() for name in _SCALES):
+        tensors, rules = _without_scale(tensors, rules)
     found, faults = match_tensors(module, rules, tensors, "CLIP")
     assign_tensors(module, {**module.state_dict(), **found}, faults)

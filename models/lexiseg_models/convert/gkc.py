@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import nn
 
 from lexiseg_models.convert import clip
@@ -17,7 +19,21 @@ def load_clip(module: nn.Module, place: str) -> None:
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
     """
-    clip.load_clip(module, place)
+    # Its scale of cosines learns from its own start (spec sec. 2).
+    clip.load_clip(module, place, with_scale=False)
     teacher, student = (getattr(module, name, None) for name in ("teacher_tower", "image_tower"))
     if isinstance(teacher, nn.Module) and isinstance(student, nn.Module):
         teacher.load_state_dict(student.state_dict())
+
+
+def load_tower(module: nn.Module, path: Path) -> None:
+    """Gives the network a backbone that is not its teacher's, and leaves the rest as it is.
+
+    Args:
+        module: the method, not on the meta device.
+        path: a bundle of any method, or open_clip's weights, with a tower of the same shape.
+
+    Raises:
+        CheckpointError: one error that lists every missing, surplus or misshapen tensor.
+    """
+    clip.load_trunk(module, str(path))

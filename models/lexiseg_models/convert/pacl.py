@@ -17,7 +17,8 @@ def load_clip(module: nn.Module, place: str) -> None:
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
     """
-    if "image_tower.projection" in module.state_dict():
-        clip.load_clip(module, place)
-    else:
-        clip.load_text(module, place)
+    names = module.state_dict()
+    # An embedder learns with a scale of its own (spec sec. 5); CLIP's own tokens have CLIP's.
+    with_scale = not any(name.startswith("patch_embedder.") for name in names)
+    load = clip.load_clip if "image_tower.projection" in names else clip.load_text
+    load(module, place, with_scale=with_scale)

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
@@ -146,12 +147,35 @@ def _flat(path: Path, content: Mapping[str, Any]) -> TensorDict:
     return tensors
 
 
+def _is_program(path: Path) -> bool:
+    """Whether the file is a TorchScript archive, as OpenAI published its CLIPs."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def read_program(path: Path, what: str = "TorchScript archive") -> TensorDict:
+    """All tensors of a TorchScript archive, by their names in its module.
+
+    Raises:
+        CheckpointError: the file is damaged; `what` says what it should be.
+    """
+    try:
+        tensors: TensorDict = torch.jit.load(str(path), map_location="cpu").state_dict()
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} is not a whole {what}: {error}") from error
+    return tensors
+
+
 def read_tensors(path: Path) -> TensorDict:
-    """Tensors of a weights file, by its ending: .safetensors, else a PyTorch state dict."""
+    """Tensors of a weights file: .safetensors (by its ending), TorchScript or a state dict."""
     if not path.is_file():
         raise CheckpointError(f"{path} is not a file")
     if path.suffix == ".safetensors":
         return read_safetensors(path)
+    if _is_program(path):
+        return read_program(path)
     return _flat(path, read_state_dict(path))
 
 

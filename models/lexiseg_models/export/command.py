@@ -86,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         "--tower",
         type=Path,
         metavar="FILE",
-        help="weights of an image tower that is not CLIP's: DINO's or DINOv2's, as published",
+        help="weights of an image tower that is not CLIP's: for pacl DINO's or DINOv2's, as "
+        "published; for gkc a bundle or CLIP file, whose tower learns from that of --clip",
     )
     export.add_argument(
         "--start",

@@ -39,7 +39,7 @@ class Method:
         load_weights: fills a module from a published checkpoint and CLIP's weights.
         load_clip: fills only CLIP's part of a module.
         licence: of the published weights, without CLIP's.
-        load_tower: fills an image tower that is not CLIP's.
+        load_tower: fills an image tower that is not that of `load_clip`.
     """
 
     composer: ModuleType
@@ -71,6 +71,7 @@ METHODS: Dict[str, Method] = {
         load_weights=None,
         load_clip=gkc_weights.load_clip,
         licence="",
+        load_tower=gkc_weights.load_tower,
     ),
     "ovseg": Method(
         composer=ovseg,

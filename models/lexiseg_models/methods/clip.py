@@ -13,7 +13,12 @@ from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import parse_tower
 from lexiseg_models.objectives.boxes import cover_boxes, pool_boxes
 from lexiseg_models.objectives.contrastive import Contrastive
-from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
+from lexiseg_models.objectives.parameter_groups import (
+    LOG_SCALE_BOUNDS,
+    Part,
+    gains_and_biases,
+    parameter_groups,
+)
 from lexiseg_models.parts.classifier import CosineClassifier
 from lexiseg_models.parts.convnext import ConvNext, ConvNextConfig, PooledRegionHead
 from lexiseg_models.parts.pooled_transformer import PooledTransformer, PooledTransformerConfig
@@ -28,7 +33,7 @@ PROPOSALS = ()
 PARTS = (
     Part("image_tower", ("image_tower", "region_head"), frozen=False, learning_rate_multiplier=1.0),
     Part("text_encoder", ("text_encoder",), frozen=False, learning_rate_multiplier=1.0),
-    Part("logit_scale", ("classifier",), frozen=False, learning_rate_multiplier=1.0),
+    Part("logit_scale", ("classifier",), False, 1.0, LOG_SCALE_BOUNDS),
 )
 _SECTIONS = ("clip", "image", "prompt_templates", "training_vocabulary")
 _TOWERS = ("convnext", "vision-transformer", "pooled-transformer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lexiseg_models.configuration import parse
 from lexiseg_models.methods.fc_clip import FcClip, build_parts, parse_config
@@ -19,7 +19,7 @@ from lexiseg_models.objectives.parameter_groups import (
     norms_and_embeddings,
     parameter_groups,
 )
-from lexiseg_models.parts.classifier import synonym_maximum
+from lexiseg_models.parts.classifier import VoidEmbedding, synonym_maximum
 
 _TOWER = ("image_tower", "region_head", "out_of_vocabulary_classifier")
 _DECODER = (
@@ -82,4 +82,9 @@ def batch_kind(data: Mapping[str, Any]) -> str:
 
 def groups(module: TrainableFcClip) -> List[Dict[str, Any]]:
     """Parameter groups for the manifest."""
-    return parameter_groups(module, PARTS, norms_and_embeddings)
+    return parameter_groups(module, PARTS, _exempt)
+
+
+def _exempt(module: nn.Module, name: str, parameter: Tensor) -> bool:
+    """Norms and embeddings; the published void is one of them."""
+    return isinstance(module, VoidEmbedding) or norms_and_embeddings(module, name, parameter)

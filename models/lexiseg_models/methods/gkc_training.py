@@ -21,13 +21,14 @@ from lexiseg_models.objectives.mask_classification import (
     read_segments,
 )
 from lexiseg_models.objectives.parameter_groups import (
+    LOG_SCALE_BOUNDS,
     Part,
     norms_and_embeddings,
     parameter_groups,
 )
 from lexiseg_models.objectives.sample_points import mix_seeds, uniform_points
 from lexiseg_models.objectives.text_diversification import (
-    diversified_logits,
+    diversified_texts,
     draw_synonyms,
     first_names,
 )
@@ -40,7 +41,6 @@ _DECODER = (
     "pixel_decoder",
     "transformer_decoder",
     "class_head",
-    "classifier",
     "void_embedding",
     "auxiliary_projections",
     "distillation",
@@ -50,6 +50,7 @@ PARTS = (
     Part("text_encoder", ("text_encoder",), frozen=True, learning_rate_multiplier=0.1),
     Part("teacher", ("teacher_tower", "region_head"), frozen=True, learning_rate_multiplier=0.1),
     Part("decoder", _DECODER, frozen=False, learning_rate_multiplier=1.0),
+    Part("logit_scale", ("classifier",), False, 1.0, LOG_SCALE_BOUNDS),
 )
 
 
@@ -60,6 +61,7 @@ class CalibrationConfig:
     Attributes:
         synonym_weight: of the cross entropy with drawn synonyms; 0 draws none.
         distillation_weight: of the text-guided distillation; 0 asks no teacher for it.
+        synonym_floor: a synonym whose share is smaller is never drawn, 0..1.
         region_dropout: share of the matched regions left out of the synonyms' loss, 0..1.
         mean: of the teacher's input, per RGB channel on the 0-255 scale.
         std: likewise.
@@ -67,6 +69,7 @@ class CalibrationConfig:
 
     synonym_weight: float
     distillation_weight: float
+    synonym_floor: float
     region_dropout: float
     mean: Tuple[float, float, float]
     std: Tuple[float, float, float]
@@ -80,14 +83,19 @@ class TrainableGkc(Gkc):
         objectives: Tuple[MaskClassification, CaptionGrounding],
         calibration: CalibrationConfig,
         teacher: Tuple[Preprocess, nn.Module, nn.Module],
-        training_heads: Tuple[nn.ModuleList, nn.Module],
+        training_heads: Tuple[nn.ModuleList, nn.ModuleList],
         **parts: Any,
     ) -> None:
-        """`teacher` is preprocessing, tower and region head; `parts` are those of the method."""
+        """`teacher` is preprocessing, tower and region head; `parts` are those of the method.
+
+        `training_heads` are projections of the priors: into the space of texts for every prediction
+        but the final one, and into that of the teacher for every one.
+        """
         super().__init__(**parts)
         self.objective, self.grounding = objectives
         self.synonym_weight: float = calibration.synonym_weight
         self.distillation_weight: float = calibration.distillation_weight
+        self.synonym_floor: float = calibration.synonym_floor
         self.region_dropout: float = calibration.region_dropout
         self.teacher_preprocess, self.teacher_tower, self.region_head = teacher
         self.auxiliary_projections, self.distillation = training_heads
@@ -153,38 +161,28 @@ class TrainableGkc(Gkc):
         if self.synonym_weight == 0.0 and self.distillation_weight == 0.0:
             return losses
         teachers = self.teacher_regions(batch["images"], segments)
+        students = self.students(priors)
         seeds = self.segment_seeds(segments)
-        drawn = batch["class_embeddings"].index_select(
-            0,
-            draw_synonyms(
-                teachers,
-                segments.labels,
-                batch["class_embeddings"],
-                batch["synonym_counts"],
-                seeds,
-            ),
+        table, names_each = batch["class_embeddings"], batch["synonym_counts"]
+        drawn = draw_synonyms(
+            teachers, segments.labels, table, names_each, seeds, self.synonym_floor
         )
+        diversified = diversified_texts(segments.labels, drawn, segments.counts, names_each)
+        texts = [table.index_select(0, rows) for rows in diversified.rows]
         synonym = torch.zeros([], device=names.device)
         distilled = torch.zeros([], device=names.device)
         for layer in range(len(normed)):
             query, segment = self.objective.match(
                 class_logits[layer], mask_logits[layer], segments, layer
             )
-            labels = segments.labels.index_select(0, segment)
             if self.synonym_weight > 0.0:
-                own = embedded[layer].flatten(0, 1).index_select(0, query)
-                logits = diversified_logits(
-                    own, names, labels, drawn.index_select(0, segment), self.classifier.scale()
-                )
-                void = class_logits[layer][:, :, -1].flatten().index_select(0, query)
-                entropy = F.cross_entropy(
-                    torch.cat((logits, void.unsqueeze(1)), dim=1), labels, reduction="none"
-                )
                 chance = uniform_points(mix_seeds(seeds.index_select(0, segment), layer), 1)
-                kept = (chance[:, 0, 0] >= self.region_dropout).to(entropy.dtype)
-                synonym = synonym + (entropy * kept).sum() / kept.sum().clamp(min=1.0)
+                kept = chance[:, 0, 0] >= self.region_dropout
+                synonym = synonym + self.synonym_loss(
+                    embedded[layer], texts, query, diversified.slots.index_select(0, segment), kept
+                )
             if self.distillation_weight > 0.0:
-                student = self.distillation(priors[layer].flatten(0, 1).index_select(0, query))
+                student = students[layer].flatten(0, 1).index_select(0, query)
                 distilled = distilled + self.distil(
                     F.normalize(student.to(torch.float32), dim=1),
                     teachers,
@@ -195,6 +193,42 @@ class TrainableGkc(Gkc):
         losses["synonym"] = self.synonym_weight * synonym
         losses["distillation"] = self.distillation_weight * distilled
         return losses
+
+    def students(self, priors: List[Tensor]) -> List[Tensor]:
+        """What of every prediction is to be like the teacher's embeddings."""
+        students: List[Tensor] = []
+        for i, projection in enumerate(self.distillation):
+            students.append(projection(priors[i]))
+        return students
+
+    def synonym_loss(
+        self, embeddings: Tensor, texts: List[Tensor], query: Tensor, slots: Tensor, kept: Tensor
+    ) -> Tensor:
+        """Weighted mean cross entropy over all queries, where each image has texts of its own.
+
+        Args:
+            embeddings: of one prediction, [B, Q, D], unit norm.
+            texts: [K + E, D] of each image, unit norm.
+            query: int64 [N], matched queries, as `match` gives them.
+            slots: int64 [N], rows of their image's texts.
+            kept: bool [N]; matched queries that are not teach nothing.
+        """
+        queries = embeddings.shape[1]
+        void = self.void_embedding()
+        total = torch.zeros([], device=embeddings.device)
+        weights = torch.zeros([], device=embeddings.device)
+        for image, rows in enumerate(texts):
+            own = embeddings[image : image + 1]
+            logits = self.classifier(own, torch.cat((rows, void)))[0]
+            here = ((query >= image * queries) & (query < (image + 1) * queries)).nonzero()[:, 0]
+            places = query.index_select(0, here) - image * queries
+            target = torch.full([queries], rows.shape[0], dtype=torch.int64, device=query.device)
+            weight = torch.full([queries], self.objective.void_weight, device=query.device)
+            target = target.index_put([places], slots.index_select(0, here))
+            weight = weight.index_put([places], kept.index_select(0, here).to(weight.dtype))
+            total = total + (F.cross_entropy(logits, target, reduction="none") * weight).sum()
+            weights = weights + weight.sum()
+        return total / torch.ops.lexiseg.mean_over_ranks(weights)
 
     def segment_seeds(self, segments: Segments) -> Tensor:
         """A number of its own for each segment: int64 [M]."""
@@ -276,11 +310,12 @@ def build_trainable(data: Mapping[str, Any]) -> TrainableGkc:
     prior, dim = config.class_head.prior_width, config.embedding_dim
     layers = config.transformer_decoder.layers
     auxiliary = nn.ModuleList(Linear(prior, dim) for _ in range(layers))
+    distillation = nn.ModuleList(Linear(prior, dim) for _ in range(layers + 1))
     module = TrainableGkc(
         (MaskClassification(masks), CaptionGrounding(grounding)),
         calibration,
         _teacher(config, calibration),
-        (auxiliary, Linear(prior, dim)),
+        (auxiliary, distillation),
         **build_parts(config),
     )
     return module.eval()

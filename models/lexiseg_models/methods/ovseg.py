@@ -287,7 +287,7 @@ def build_parts(config: OvsegConfig) -> Dict[str, Any]:
         "regions": (crops, prompts, config.regions.chunk),
         "image_tower": VisionTransformer(tower, embedding_dim=width),
         "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
-        "void_embedding": VoidEmbedding(embedding_dim=width),
+        "void_embedding": VoidEmbedding(embedding_dim=width, std=width**-0.5),
         "ensemble": ProposalEnsemble(config.ensemble),
     }
 

@@ -16,28 +16,32 @@ from lexiseg_models.objectives.full_mask_classification import (
 )
 from lexiseg_models.objectives.mask_classification import read_segments
 from lexiseg_models.objectives.parameter_groups import (
+    LOG_SCALE_BOUNDS,
     Part,
     gains_and_biases,
     norms_and_embeddings,
     parameter_groups,
 )
 from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
+from lexiseg_models.parts.region_crops import MaskPrompts
+from lexiseg_models.parts.resnet import ResNet
 
 _PROPOSAL_PARTS = ("backbone", "pixel_decoder", "transformer_decoder", "void_embedding")
 
 
-def _parts(what: str) -> Tuple[Part, ...]:
-    """Which groups train for "proposals" or for "regions"."""
-    regions = what == "regions"
+def _parts(module: nn.Module) -> Tuple[Part, ...]:
+    """Which groups train for proposals or for regions; a ResNet slower than what stands on it."""
+    regions = isinstance(module, TrainableRegions)
+    slow = isinstance(getattr(module, "backbone", None), ResNet)
     groups = [
-        Part("backbone", _PROPOSAL_PARTS[:1], False, 1.0),
+        Part("backbone", _PROPOSAL_PARTS[:1], False, 0.1 if slow else 1.0),
         Part("decoder", _PROPOSAL_PARTS[1:], regions, 1.0),
         Part("image_tower", ("image_tower",), not regions, 1.0),
         Part("mask_prompts", ("mask_prompts",), not regions, 1.0),
         Part("text_encoder", ("text_encoder",), True, 1.0),
     ]
     if regions:
-        groups.append(Part("logit_scale", ("classifier",), False, 1.0))
+        groups.append(Part("logit_scale", ("classifier",), False, 1.0, LOG_SCALE_BOUNDS))
     return tuple(groups)
 
 
@@ -132,9 +136,14 @@ def build_trainable(data: Mapping[str, Any]) -> Trainable:
 
 def groups(module: nn.Module) -> List[Dict[str, Any]]:
     """Parameter groups for the manifest."""
-    if isinstance(module, TrainableProposals):
-        return parameter_groups(module, _present(module, _parts("proposals")), norms_and_embeddings)
-    return parameter_groups(module, _present(module, _parts("regions")), gains_and_biases)
+    regions = isinstance(module, TrainableRegions)
+    exempt = _regions_exempt if regions else norms_and_embeddings
+    return parameter_groups(module, _present(module, _parts(module)), exempt)
+
+
+def _regions_exempt(module: nn.Module, name: str, parameter: Tensor) -> bool:
+    """CLIP's recipe, and the prompts (spec sec. 4.3)."""
+    return isinstance(module, MaskPrompts) or gains_and_biases(module, name, parameter)
 
 
 def _present(module: nn.Module, parts: Sequence[Part]) -> List[Part]:

@@ -8,18 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from lexiseg_models.methods.pacl import ClipPacl, Pacl, build_parts, meets_text, parse_config
-from lexiseg_models.objectives.parameter_groups import Part, gains_and_biases, parameter_groups
+from lexiseg_models.objectives.parameter_groups import (
+    LOG_SCALE_BOUNDS,
+    Part,
+    gains_and_biases,
+    parameter_groups,
+)
 from lexiseg_models.objectives.patch_alignment import PatchAlignment
 
 PARTS = (
     Part("image_tower", ("image_tower",), frozen=True, learning_rate_multiplier=0.1),
     Part("text_encoder", ("text_encoder",), frozen=True, learning_rate_multiplier=0.1),
-    Part(
-        "patch_embedder",
-        ("patch_embedder", "classifier"),
-        frozen=False,
-        learning_rate_multiplier=1.0,
-    ),
+    Part("patch_embedder", ("patch_embedder",), frozen=False, learning_rate_multiplier=1.0),
+    Part("logit_scale", ("classifier",), False, 1.0, LOG_SCALE_BOUNDS),
 )
 
 

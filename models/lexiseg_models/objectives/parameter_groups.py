@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
 # Whether weight decay leaves a parameter alone: its module, its name within it, itself.
 Exempt = Callable[[nn.Module, str, Tensor], bool]
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)
+# Of the logarithm of a learned scale of cosines: from 1 to a hair under 100, so that a scale at its
+# bound still has a slope where the network cuts it off at 100.
+LOG_SCALE_BOUNDS = (0.0, 4.6051)
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,14 @@ class Part:
         modules: names of submodules or parameters, with all that is under them.
         frozen: it does not train unless a run asks for it.
         learning_rate_multiplier: on the learning rate of the run.
+        bounds: least and most of every number in it, held after each step; None where it is free.
     """
 
     name: str
     modules: Sequence[str]
     frozen: bool
     learning_rate_multiplier: float
+    bounds: Optional[Tuple[float, float]] = None
 
 
 def norms_and_embeddings(module: nn.Module, name: str, parameter: Tensor) -> bool:
@@ -70,6 +75,7 @@ def parameter_groups(
                         "learningRateMultiplier": part.learning_rate_multiplier,
                         "decayed": decayed,
                         "parameters": parameters,
+                        **({} if part.bounds is None else {"bounds": list(part.bounds)}),
                     }
                 )
     return groups

@@ -29,13 +29,16 @@ def compatibility(patches: Tensor, text: Tensor, sharpness: float) -> Tensor:
     """
     # Below this the length of a pooled vector is noise.
     shortest = 1e-6
-    patches = patches.to(torch.float32)
-    products = torch.einsum("btd,nd->bnt", patches, text.to(torch.float32))
+    # Autocast leaves float64 alone: learning needs more of these products than 8 bits.
+    exact = torch.float64 if patches.requires_grad else torch.float32
+    patches, text = patches.to(exact), text.to(exact)
+    products = torch.einsum("btd,nd->bnt", patches, text)
     lengths = torch.linalg.vector_norm(patches, dim=[2]).clamp(min=shortest)
     weights = (sharpness * products / lengths.unsqueeze(1)).softmax(dim=2)
     gram = patches @ patches.transpose(1, 2)
     squared = ((weights @ gram) * weights).sum(dim=2)
-    return (weights * products).sum(dim=2) / squared.clamp(min=shortest**2).sqrt()
+    cosines = (weights * products).sum(dim=2) / squared.clamp(min=shortest**2).sqrt()
+    return cosines.to(torch.float32)
 
 
 class PatchAlignment(nn.Module):

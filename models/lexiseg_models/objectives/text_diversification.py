@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Dict, List, NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -20,11 +22,12 @@ def draw_synonyms(
     class_embeddings: Tensor,
     synonym_counts: Tensor,
     seeds: Tensor,
+    floor: float,
 ) -> Tensor:
     """A synonym for each segment, as probable as a teacher finds it fits what is seen.
 
     The softmax runs over the synonyms of the segment's own class alone: most meanings of a noun
-    are not that of the picture. One that gets less than 2 % is never drawn.
+    are not that of the picture. One whose share is under `floor` is never drawn.
 
     Args:
         regions: the teacher's embeddings of the segments, float32 [M, D], unit norm.
@@ -32,11 +35,11 @@ def draw_synonyms(
         class_embeddings: float32 [S, D], unit norm, the names of a class one after another.
         synonym_counts: int64 [K], summing to S.
         seeds: int64 [M].
+        floor: 0..1.
 
     Returns:
         int64 [M], rows of `class_embeddings`.
     """
-    least = 0.02
     classes = synonym_counts.shape[0]
     owners = torch.repeat_interleave(
         torch.arange(classes, device=labels.device), synonym_counts.to(labels.device)
@@ -44,7 +47,7 @@ def draw_synonyms(
     own = owners.unsqueeze(0) == labels.unsqueeze(1)
     scores = 100.0 * (regions.to(torch.float32) @ class_embeddings.to(torch.float32).t())
     share = scores.masked_fill(~own, -1e30).softmax(1)
-    share = torch.where(share < least, torch.zeros_like(share), share)
+    share = torch.where(share < floor, torch.zeros_like(share), share)
     # Where none passes, nearly all are alike: the best of them.
     best = torch.nn.functional.one_hot(scores.masked_fill(~own, -1e30).argmax(1), share.shape[1])
     share = torch.where(share.sum(1, keepdim=True) > 0.0, share, best.to(share.dtype))
@@ -53,23 +56,54 @@ def draw_synonyms(
     return (limit <= place).sum(1).clamp(max=share.shape[1] - 1)
 
 
-def diversified_logits(
-    embeddings: Tensor, names: Tensor, labels: Tensor, drawn: Tensor, scale: Tensor
-) -> Tensor:
-    """Class logits in which each region's own class is meant by its drawn synonym.
+class DiversifiedTexts(NamedTuple):
+    """The texts that the images of a batch are classified by.
+
+    Attributes:
+        rows: of each image, int64 [K + E], rows of the class embeddings.
+        slots: int64 [M], where in its image's texts each segment's own is.
+    """
+
+    rows: List[Tensor]
+    slots: Tensor
+
+
+def diversified_texts(
+    labels: Tensor, drawn: Tensor, counts: List[int], synonym_counts: Tensor
+) -> DiversifiedTexts:
+    """Puts drawn synonyms in the places of the names of the classes that an image shows.
+
+    A class goes by the synonym that the first of its segments drew; one that another drew is
+    appended, and each segment means its own.
 
     Args:
-        embeddings: of matched regions, float32 [N, D], unit norm.
-        names: float32 [K, D], unit norm.
-        labels: int64 [N].
-        drawn: the synonyms' embeddings, float32 [N, D], unit norm.
-        scale: scalar.
-
-    Returns:
-        float32 [N, K].
+        labels: int64 [M], classes of the segments, image after image.
+        drawn: int64 [M], rows of the class embeddings, from `draw_synonyms`.
+        counts: segments of each image, summing to M.
+        synonym_counts: int64 [K].
     """
-    wide = embeddings.to(torch.float64)
-    logits = wide @ names.to(torch.float64).t()
-    own = (wide * drawn.to(torch.float64)).sum(1, keepdim=True)
-    replaced = logits.scatter(1, labels.unsqueeze(1), own)
-    return scale * replaced.to(torch.float32)
+    names: List[int] = (synonym_counts.cumsum(0) - synonym_counts).tolist()
+    own: List[int] = labels.tolist()
+    rows: List[int] = drawn.tolist()
+    texts: List[Tensor] = []
+    slots: List[int] = []
+    segment = 0
+    for count in counts:
+        image = [row for row in names]
+        shown: Dict[int, int] = {}
+        renamed: Dict[int, bool] = {}
+        for _ in range(count):
+            row, label = rows[segment], own[segment]
+            # Rows belong to one class each, so that a row alone says which slot is meant.
+            if row not in shown:
+                if label in renamed:
+                    shown[row] = len(image)
+                    image.append(row)
+                else:
+                    shown[row] = label
+                    image[label] = row
+                    renamed[label] = True
+            slots.append(shown[row])
+            segment += 1
+        texts.append(torch.tensor(image, dtype=torch.int64, device=labels.device))
+    return DiversifiedTexts(texts, torch.tensor(slots, dtype=torch.int64, device=labels.device))

@@ -67,10 +67,10 @@ class CosineClassifier(nn.Module):
 class VoidEmbedding(nn.Module):
     """A learned class embedding for "none of these"."""
 
-    def __init__(self, *, embedding_dim: int) -> None:
-        """Standard normal before normalisation."""
+    def __init__(self, *, embedding_dim: int, std: float = 1.0) -> None:
+        """Normal with `std`; the longer it is, the slower its direction learns."""
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(1, embedding_dim))
+        self.weight = nn.Parameter(std * torch.randn(1, embedding_dim))
 
     def forward(self) -> Tensor:
         """float32 [1, D], unit norm."""

@@ -11,6 +11,8 @@ export interface ParameterGroup {
   /** Whether weight decay applies. */
   readonly decayed: boolean;
   readonly parameters: readonly string[];
+  /** Least and most of every number in it, held after each step. */
+  readonly bounds?: readonly [least: number, most: number] | undefined;
 }
 
 /** What a bundle with a training loss says about training. */
@@ -43,5 +45,14 @@ function parameterGroup(value: unknown, path: string): ParameterGroup {
     ),
     decayed: booleanOf(fields.decayed, `${path}.decayed`),
     parameters: textList(fields.parameters, `${path}.parameters`, 100_000),
+    ...(fields.bounds !== undefined && { bounds: bounds(fields.bounds, `${path}.bounds`) }),
   };
+}
+
+function bounds(value: unknown, path: string): [least: number, most: number] {
+  const [least, most, ...more] = list(value, path, 2, (one, at) => finite(one, at, -1e30, 1e30));
+  if (least === undefined || most === undefined || more.length > 0 || least > most) {
+    fail(path, 'two numbers, the lesser first', value);
+  }
+  return [least, most];
 }

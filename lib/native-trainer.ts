@@ -26,14 +26,15 @@ export interface NativeTrainer {
   ): Promise<void>;
   sumOverRanks(job: NativeJob, own: NativeTensor): Promise<NativeTensor>;
   /**
-   * Adds the gradients of `scale` × the sum of the losses; `last` before an update.
-   * `ERR_NOT_FINITE` drops them all.
+   * Adds the gradients of `scale` × the sum of the losses; `first` of a step, when what an abandoned
+   * one has left is dropped, and `last` before an update. `ERR_NOT_FINITE` drops them all.
    */
   accumulate(
     job: NativeJob,
     names: readonly string[],
     tensors: readonly NativeTensor[],
     scale: number,
+    first: boolean,
     last: boolean,
   ): Promise<Record<string, number>>;
   /** One step of the optimiser; `gradNorm` is the L2 norm before clipping to `maxNorm` (0: none). */

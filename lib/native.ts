@@ -52,6 +52,8 @@ export interface NativeParameterGroup {
   parameters: readonly string[];
   learningRateMultiplier: number;
   weightDecay: number;
+  /** Least and most of every number, held after each step. */
+  bounds?: readonly [least: number, most: number] | undefined;
 }
 
 /**

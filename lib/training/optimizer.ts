@@ -86,5 +86,6 @@ export function trainedGroups(
         `groups.${group.name}.learningRateMultiplier`,
       ),
       weightDecay: group.decayed ? optimizer.weightDecay : 0,
+      bounds: group.bounds,
     }));
 }

@@ -1,6 +1,6 @@
 /** Trains a bundle: one step after another, checkpoints, and the bundle that comes out. */
 import { expected, LexisegError } from '../errors.js';
-import { callNative, runJob } from '../job.js';
+import { callNative, runJob, throwIfAborted } from '../job.js';
 import type { Manifest } from '../manifest.js';
 import { native } from '../native.js';
 import { type CallOptions, checkOptions, numberIn } from '../options.js';
@@ -89,8 +89,10 @@ export class Trainer implements AsyncDisposable {
         }
       }
       const name = batches.map((one) => one.name).join('; ');
+      // Once it may change the weights it is not cancelled: callers and the addon count alike.
+      throwIfAborted(options.signal);
       const { gradNorm, step } = await this.#naming(name, () =>
-        runJob(options.signal, (job) =>
+        runJob(undefined, (job) =>
           this.#parts.native.update(job, learningRate, this.#parts.options.gradientClip),
         ),
       );
@@ -215,13 +217,20 @@ export class Trainer implements AsyncDisposable {
     const { rank, worldSize } = this.info;
     const places = Array.from({ length: size }, (_, i) => (index * size + i) * worldSize + rank);
     const seeds = Tensor.from(sampleSeeds(options.seed, this.#step, places), [size]);
-    const last = index === count - 1;
+    const [first, last] = [index === 0, index === count - 1];
     const inputs = completeInputs(training.batch, batch, seeds, vocabulary);
     try {
       const handles = Object.entries(inputs).map(([name, tensor]) => Tensor.unwrap(tensor, name));
       return await this.#naming(batch.name, () =>
         runJob(signal, (job) =>
-          this.#parts.native.accumulate(job, Object.keys(inputs), handles, 1 / count, last),
+          this.#parts.native.accumulate(
+            job,
+            Object.keys(inputs),
+            handles,
+            1 / count,
+            first,
+            last,
+          ),
         ),
       );
     } finally {

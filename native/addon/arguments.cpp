@@ -95,7 +95,9 @@ ArrayView view_array(const Napi::Value& value, const std::string& name) {
   view.shared = !plain;
   const auto object = Napi::Value(value.Env(), buffer).As<Napi::Object>();
   if (plain) view.resizable = object.Get("resizable").ToBoolean();
-  view.byte_length = value.As<Napi::TypedArray>().ByteLength();
+  // node-addon-api does not know that width.
+  const bool half = static_cast<int>(view.type) == kFloat16Array;
+  view.byte_length = half ? 2 * view.length : value.As<Napi::TypedArray>().ByteLength();
   return view;
 }
 

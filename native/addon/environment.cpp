@@ -52,9 +52,11 @@ void Environment::stop_at_process_exit() {
 
 Executor& Environment::executor(c10::Device device) {
   if (ledger_->closed) throw Error(code::kDisposed, "The environment is shutting down");
-  auto& executor = executors_[device];
-  if (!executor) executor = std::make_unique<Executor>();
-  return *executor;
+  const auto found = executors_.find(device);
+  if (found != executors_.end()) return *found->second;
+  // Made before it has a place: a thread that cannot be started leaves none.
+  auto made = std::make_unique<Executor>();
+  return *executors_.emplace(device, std::move(made)).first->second;
 }
 
 int Environment::waiting() const {

@@ -155,7 +155,8 @@ Napi::Value TrainerHandle::accumulate(const Napi::CallbackInfo& info) {
     const auto names = arguments.texts(1, "names");
     const auto tensors = arguments.tensors(2, "tensors", pins);
     const double scale = arguments.number(3, "scale");
-    const bool last = arguments.flag(4, "last");
+    const bool first = arguments.flag(4, "first");
+    const bool last = arguments.flag(5, "last");
     if (names.size() != tensors.size()) {
       throw Error(code::kArgument, "Expected as many tensors as names");
     }
@@ -163,8 +164,8 @@ Napi::Value TrainerHandle::accumulate(const Napi::CallbackInfo& info) {
     for (size_t i = 0; i < names.size(); ++i) batch.emplace(names[i], tensors[i]);
     return start_call(
         env, {job, executor(env), trainer->threads(), std::move(pins)},
-        [trainer, batch = std::move(batch), scale, last] {
-          return trainer->accumulate(batch, scale, last);
+        [trainer, batch = std::move(batch), scale, first, last] {
+          return trainer->accumulate(batch, scale, first, last);
         },
         [](Napi::Env inner, const Losses& losses) {
           auto object = Napi::Object::New(inner);
@@ -293,6 +294,20 @@ Napi::Value TrainerHandle::dispose(const Napi::CallbackInfo& info) {
   return promise;
 }
 
+namespace {
+
+std::optional<std::pair<double, double>> bounds_of(const Napi::Value& value,
+                                                   const std::string& name) {
+  if (value.IsUndefined()) return std::nullopt;
+  if (!value.IsArray() || value.As<Napi::Array>().Length() != 2) {
+    throw_expected("two numbers", name, value);
+  }
+  const auto pair = value.As<Napi::Array>();
+  return std::pair{finite_number(pair.Get(0u), name), finite_number(pair.Get(1u), name)};
+}
+
+}  // namespace
+
 Napi::Value open_trainer(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
@@ -314,7 +329,8 @@ Napi::Value open_trainer(const Napi::CallbackInfo& info) {
       request.groups.push_back(
           {text_list(group.Get("parameters"), name + ".parameters"),
            finite_number(group.Get("learningRateMultiplier"), name + ".learningRateMultiplier"),
-           finite_number(group.Get("weightDecay"), name + ".weightDecay")});
+           finite_number(group.Get("weightDecay"), name + ".weightDecay"),
+           bounds_of(group.Get("bounds"), name + ".bounds")});
     }
     request.optimizer.kind = arguments.text(7, "optimizer");
     const auto numbers = arguments.numbers(8, "optimizerNumbers", 4);

@@ -31,8 +31,7 @@ constexpr size_t kLarge = 256 << 10;
 thread_local const std::atomic<bool>* abort_flag = nullptr;
 
 [[noreturn]] void out_of_memory(size_t size) {
-  throw Error(code::kOutOfMemory,
-              "Cannot allocate " + std::to_string(size) + " bytes of host memory");
+  throw Error(code::kOutOfMemory, "Cannot allocate " + std::to_string(size) + " " + kNoHostMemory);
 }
 
 size_t rounded(size_t size) {

@@ -8,6 +8,9 @@
 
 namespace lexiseg {
 
+// In the message of every Error(ERR_OUT_OF_MEMORY) of the allocator.
+inline constexpr const char* kNoHostMemory = "bytes of host memory";
+
 // Makes this the CPU allocator of LibTorch, once per process. Tensors made before stay valid.
 void install_allocator();
 

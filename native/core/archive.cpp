@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "core/error.h"
@@ -76,6 +77,13 @@ bool is_program(std::string_view name) {
          name == ".data/version" || name.starts_with("code/");
 }
 
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
 bool is_tensor(std::string_view name) {
   return name.starts_with("data/") || name.starts_with("constants/");
 }
@@ -131,7 +139,8 @@ Archive::Directory Archive::locate_directory() const {
   for (uint64_t back = kEndSize; back <= tail_size; ++back) {
     const uint64_t at = tail_size - back;
     if (little(tail, at, 4) != kEndSignature) continue;
-    if (little(tail, at + 20, 2) != back - kEndSize) continue;
+    // LibTorch takes the last signature whatever its comment says; another one is not for it.
+    if (little(tail, at + 20, 2) != back - kEndSize) refuse("its end is damaged");
     const uint64_t end_position = file_size_ - back;
     if (const auto large = zip64_directory(end_position)) return *large;
     if (little(tail, at + 4, 2) != 0 || little(tail, at + 6, 2) != 0) refuse("it spans disks");
@@ -209,12 +218,17 @@ void Archive::read_directory() {
     at += kEntrySize + name_size + extra_size + comment_size;
   }
   check_layout(directory.offset);
+  // LibTorch finds records whatever their case.
+  std::set<std::string> names;
+  for (const Record& record : records_) {
+    const std::string lower = lower_case(record.name);
+    if (!names.insert(lower).second) refuse("record " + record.name + " is there twice");
+    if (lower != record.name && is_program(lower)) {
+      refuse("record " + record.name + " is not written as programs are");
+    }
+  }
   std::sort(records_.begin(), records_.end(),
             [](const Record& a, const Record& b) { return a.name < b.name; });
-  const auto twin =
-      std::adjacent_find(records_.begin(), records_.end(),
-                         [](const Record& a, const Record& b) { return a.name == b.name; });
-  if (twin != records_.end()) refuse("record " + twin->name + " is there twice");
 }
 
 void Archive::check_layout(uint64_t directory_offset) const {
@@ -278,6 +292,10 @@ void Archive::check_program() const {
     const std::string bytes = read(record, kMaxProgram);
     if (record.name.ends_with(".py") && !nests_moderately(bytes)) {
       refuse("the code in " + record.name + " is nested too deeply");
+    }
+    // It would run while LibTorch reads the archive, before anything else can be checked.
+    if (record.name.ends_with(".py") && bytes.find("__setstate__") != std::string::npos) {
+      refuse("the code in " + record.name + " runs when it is loaded");
     }
   }
 }

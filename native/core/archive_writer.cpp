@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/atomic_file.h"
 #include "core/error.h"
 
 namespace lexiseg {
@@ -28,9 +29,10 @@ void write_archive(const std::string& source, const std::string& target,
                    const std::map<std::string, std::string>& extra_files) {
   using caffe2::serialize::PyTorchStreamReader;
   using caffe2::serialize::PyTorchStreamWriter;
+  FileSink sink(target);
   try {
     PyTorchStreamReader reader(source);
-    PyTorchStreamWriter writer(target);
+    PyTorchStreamWriter writer([&](const void* data, size_t n) { return sink.write(data, n); });
     writer.setMinVersion(reader.version());
     auto names = reader.getAllRecords();
     std::sort(names.begin(), names.end());
@@ -46,6 +48,7 @@ void write_archive(const std::string& source, const std::string& target,
   } catch (const c10::Error& error) {
     throw Error(code::kOutput, "Cannot write " + target + ": " + error.what_without_backtrace());
   }
+  sink.close();
 }
 
 }  // namespace lexiseg

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -51,6 +52,31 @@ void AtomicFile::commit() {
   temporary_.clear();
   const auto folder = std::filesystem::path(target_).parent_path();
   flush_to_disk(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY);
+}
+
+FileSink::FileSink(std::string path)
+    : path_(std::move(path)), file_(::open(path_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC)) {
+  if (file_ < 0) fail(path_);
+}
+
+FileSink::~FileSink() {
+  if (file_ >= 0) ::close(file_);
+}
+
+size_t FileSink::write(const void* data, size_t n) noexcept {
+  for (size_t done = 0; done < n && failure_ == 0;) {
+    const ssize_t put = ::write(file_, static_cast<const char*>(data) + done, n - done);
+    if (put > 0) done += static_cast<size_t>(put);
+    if (put < 0 && errno != EINTR) failure_ = errno;
+  }
+  return n;
+}
+
+void FileSink::close() {
+  const int closed = ::close(std::exchange(file_, -1));
+  if (failure_ == 0 && closed != 0) failure_ = errno;
+  errno = failure_;
+  if (failure_ != 0) fail(path_);
 }
 
 }  // namespace lexiseg

@@ -193,7 +193,12 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
   try {
     // Freezing deletes what it inlines from its copy, and an interpreter that reports an error
     // would read the deleted functions' names. Inlined here, they are those of `functions_`.
-    for (const std::string& name : names) jit::Inline(*module.get_method(name).graph());
+    for (const std::string& name : names) {
+      auto graph = module.get_method(name).graph();
+      jit::Inline(*graph);
+      // Before freezing, which runs whatever depends on no input.
+      refuse_file_access(*graph, name);
+    }
     const jit::Module frozen = jit::freeze_module(module, names);
     ConstantPool constants;
     for (const std::string& name : names) {
@@ -201,7 +206,6 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
       // In place: a copy would leave the module holding the weights that folding replaced.
       auto graph = method.graph();
       jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
-      refuse_file_access(*graph, name);
       constants.share(*graph);
       network->methods_.emplace(name, new Method{method.function().getSchema(),
                                                  jit::Code(graph, name), frozen._ivalue()});

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "core/allocator.h"
 #include "core/error.h"
 #include "ops/linear_sum_assignment.h"
 
@@ -35,8 +36,11 @@ std::string first_line(const std::string& text) {
 
 // The interpreter turns the errors of operators into texts.
 Error failed(const std::string& method, const std::string& what, const char* failure) {
-  const bool not_finite = what.find(ops::kCostNotFinite) != std::string::npos;
-  return {not_finite ? code::kNotFinite : failure, method + ": " + last_line(what)};
+  const auto says = [&](const char* text) { return what.find(text) != std::string::npos; };
+  const char* code = failure;
+  if (says(ops::kCostNotFinite)) code = code::kNotFinite;
+  if (says(kNoHostMemory) || says("CUDA out of memory")) code = code::kOutOfMemory;
+  return {code, method + ": " + last_line(what)};
 }
 
 }  // namespace
@@ -61,7 +65,8 @@ bool lies_under(const std::string& name, const std::vector<std::string>& prefixe
 }
 
 void refuse_file_access(jit::Graph& graph, const std::string& method) {
-  static const std::unordered_set<std::string> refused{"aten::save", "aten::from_file"};
+  static const std::unordered_set<std::string> refused{"aten::save", "aten::from_file",
+                                                       "prim::fork", "prim::forkClosure"};
   for_each_node(graph.block(), [&](jit::Node* node) {
     const std::string kind = node->kind().toQualString();
     if (refused.contains(kind)) {

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/allocator.h"
 #include "core/archive_writer.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
@@ -127,7 +128,7 @@ void Trainer::adopt(const TrainerRequest& request) {
       trained.emplace(name, value);
       info_.trained_parameters += value.numel();
       const Tensor average = request.ema_decay > 0 ? value.detach().clone() : Tensor();
-      trained_.push_back({name, value, average});
+      trained_.push_back({name, value, average, group.bounds});
       values.push_back(value);
     }
     groups.emplace_back(std::move(values), group_options(request.optimizer, group.weight_decay));
@@ -187,8 +188,9 @@ Losses Trainer::read_losses(const NamedTensors& losses) const {
   return values;
 }
 
-Losses Trainer::accumulate(const NamedTensors& batch, double scale, bool last) {
+Losses Trainer::accumulate(const NamedTensors& batch, double scale, bool first, bool last) {
   const TrainingMode mode;
+  if (first) drop_gradients();
   try {
     NamedTensors inputs;
     for (const auto& [name, tensor] : batch) {
@@ -235,6 +237,8 @@ double Trainer::update(double learning_rate, double max_norm) {
     drop_gradients();
     throw Error(code::kNotFinite, "The norm of the gradients is not finite");
   }
+  // Half a step would be neither the state before nor the one after.
+  const AbortScope whole(nullptr);
   if (max_norm > 0 && norm > max_norm) {
     const double factor = max_norm / (norm + 1e-6);
     for (Parameter& parameter : trained_) {
@@ -245,6 +249,11 @@ double Trainer::update(double learning_rate, double max_norm) {
     optimizer_->param_groups()[i].options().set_lr(learning_rate * multipliers_[i]);
   }
   optimizer_->step();
+  for (Parameter& parameter : trained_) {
+    if (parameter.bounds) {
+      parameter.value.clamp_(parameter.bounds->first, parameter.bounds->second);
+    }
+  }
   ++step_;
   if (ema_decay_ > 0) {
     // A young average would remember the random start for long.

@@ -5,10 +5,13 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 #include <torch/optim/optimizer.h>
+#include <torch/serialize/input-archive.h>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/distributed/gradient_buckets.h"
@@ -21,6 +24,8 @@ struct ParameterGroup {
   std::vector<std::string> parameters;
   double learning_rate_multiplier;
   double weight_decay;
+  // Least and most of every number, held after each step.
+  std::optional<std::pair<double, double>> bounds;
 };
 
 struct OptimizerRequest {
@@ -79,12 +84,14 @@ class Trainer {
   at::Tensor sum_over_ranks(const at::Tensor& own);
 
   // Adds the gradients of scale * (sum of the losses) and gives the losses, in the order of their
-  // names; `last` says that update comes next. A loss that is not finite is ERR_NOT_FINITE, and
-  // all gradients are dropped.
-  Losses accumulate(const NamedTensors& batch, double scale, bool last);
+  // names. A loss that is not finite is ERR_NOT_FINITE, and all gradients are dropped.
+  // first: of a step; gradients that an abandoned one has left are dropped before.
+  // last: update comes next.
+  Losses accumulate(const NamedTensors& batch, double scale, bool first, bool last);
 
   // One step of the optimiser from the gradients gathered so far; gives their L2 norm before
-  // clipping to `max_norm` (0: none). A norm that is not finite is ERR_NOT_FINITE and no step.
+  // clipping to `max_norm` (0: none). A norm that is not finite is ERR_NOT_FINITE and no step. Once
+  // the weights begin to change, nothing cancels it.
   double update(double learning_rate, double max_norm);
 
   at::Tensor encode_text(const at::Tensor& token_ids);
@@ -102,10 +109,13 @@ class Trainer {
     std::string name;
     at::Tensor value;    // a leaf of autograd
     at::Tensor average;  // undefined without a moving average
+    std::optional<std::pair<double, double>> bounds;
   };
 
   Trainer(std::unique_ptr<TrainingProgram> program, TrainerInfo info);
   void adopt(const TrainerRequest& request);
+  // The state of the optimiser becomes the archive's, or stays.
+  void load_optimizer(torch::serialize::InputArchive& archive);
   void drop_gradients();
   Losses read_losses(const NamedTensors& losses) const;
   NamedTensors weights(bool moving_average) const;

@@ -3,8 +3,10 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/serialize/archive.h>
 
+#include "core/allocator.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/program_check.h"
 #include "core/trainer.h"
 
 namespace lexiseg {
@@ -30,7 +32,7 @@ Tensor text_tensor(const std::string& text) {
 }
 
 std::string tensor_text(const Tensor& tensor) {
-  const Tensor bytes = tensor.contiguous();
+  const Tensor bytes = tensor.cpu().contiguous();
   const auto* data = bytes.const_data_ptr<uint8_t>();
   return {data, data + bytes.numel()};
 }
@@ -54,12 +56,27 @@ void Trainer::save(const std::string& path) const {
   optimizer_->save(optimizer);
   archive.write("optimizer", optimizer);
   AtomicFile file(path);
+  FileSink sink(file.path());
   try {
-    archive.save_to(file.path());
+    archive.save_to([&](const void* data, size_t n) { return sink.write(data, n); });
   } catch (const c10::Error& error) {
     throw Error(code::kOutput, "Cannot write " + path + ": " + error.what_without_backtrace());
   }
+  sink.close();
   file.commit();
+}
+
+void Trainer::load_optimizer(serialize::InputArchive& archive) {
+  // What was never saved must not stay either: moments of steps that this state has not seen.
+  auto& state = optimizer_->state();
+  auto before = std::move(state);
+  state.clear();
+  try {
+    optimizer_->load(archive);
+  } catch (...) {
+    state = std::move(before);
+    throw;
+  }
 }
 
 void Trainer::restore(const std::string& path) {
@@ -69,7 +86,11 @@ void Trainer::restore(const std::string& path) {
   for (const Parameter& parameter : trained_) named.emplace_back(parameter.name, parameter.value);
   try {
     serialize::InputArchive archive;
-    archive.load_from(path, c10::Device(c10::kCPU));
+    // Read by recursion, and not by the strict reader: LibTorch deflates what it writes here.
+    run_with_deep_stack([&] {
+      const c10::InferenceMode off_there(false);
+      archive.load_from(path, info_.device);
+    });
     c10::IValue format, step;
     archive.read("format", format);
     archive.read("step", step);
@@ -82,12 +103,18 @@ void Trainer::restore(const std::string& path) {
     }
     std::vector<Tensor> values(trained_.size()), averages(trained_.size());
     for (size_t i = 0; i < trained_.size(); ++i) {
+      const auto sizes = trained_[i].value.sizes();
       archive.read(field("value", i), values[i]);
       if (ema_decay_ > 0) archive.read(field("average", i), averages[i]);
+      if (values[i].sizes() != sizes || (ema_decay_ > 0 && averages[i].sizes() != sizes)) {
+        throw Error(code::kCheckpoint, path + " is damaged: " + trained_[i].name + " does not fit");
+      }
     }
     serialize::InputArchive optimizer;
     archive.read("optimizer", optimizer);
-    optimizer_->load(optimizer);
+    // From here on nothing cancels it: half a state would be none.
+    const AbortScope whole(nullptr);
+    load_optimizer(optimizer);
     for (size_t i = 0; i < trained_.size(); ++i) {
       trained_[i].value.copy_(values[i]);
       if (ema_decay_ > 0) trained_[i].average.copy_(averages[i]);
@@ -100,6 +127,8 @@ void Trainer::restore(const std::string& path) {
   } catch (const c10::Error& error) {
     throw Error(code::kCheckpoint,
                 "Cannot restore " + path + ": " + error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    throw Error(code::kCheckpoint, "Cannot restore " + path + ": " + error.what());
   }
 }
 

@@ -3,12 +3,14 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/serialization/export.h>
 
 #include <functional>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
+#include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/program_check.h"
 #include "core/script_module.h"
@@ -203,7 +205,10 @@ void TrainingProgram::write(const std::string& path, const NamedTensors& weights
         }
       }
     }
-    state_->module.save(path);
+    FileSink sink(path);
+    jit::ExportModule(state_->module,
+                      [&](const void* data, size_t n) { return sink.write(data, n); });
+    sink.close();
   } catch (const c10::Error& error) {
     restore();
     throw Error(code::kOutput,

@@ -12,18 +12,33 @@ std::string describe(const at::Tensor& tensor) {
   return text.str();
 }
 
-void check_tensor(const at::Tensor& tensor, const char* name,
-                  std::initializer_list<at::ScalarType> dtypes, int64_t dim) {
-  const bool fits = tensor.defined() && tensor.layout() == at::kStrided &&
-                    tensor.device().is_cpu() && tensor.dim() == dim &&
-                    std::find(dtypes.begin(), dtypes.end(), tensor.scalar_type()) != dtypes.end();
-  if (fits) return;
-  std::string what = "a CPU tensor of ";
+namespace {
+
+bool is_dense(const at::Tensor& tensor, std::initializer_list<at::ScalarType> dtypes, int64_t dim) {
+  return tensor.defined() && tensor.layout() == at::kStrided && tensor.dim() == dim &&
+         std::find(dtypes.begin(), dtypes.end(), tensor.scalar_type()) != dtypes.end();
+}
+
+void refuse(std::string what, const at::Tensor& tensor, const char* name,
+            std::initializer_list<at::ScalarType> dtypes, int64_t dim) {
   for (const at::ScalarType dtype : dtypes) {
     what += (dtype == *dtypes.begin() ? "" : " or ") + std::string(c10::toString(dtype));
   }
   what += " with " + std::to_string(dim) + " dimensions";
-  LEXISEG_EXPECT(false, what, name, describe(tensor));
+  TORCH_CHECK(false, "Expected ", what, " for ", name, " but received ", describe(tensor));
+}
+
+}  // namespace
+
+void check_dense(const at::Tensor& tensor, const char* name,
+                 std::initializer_list<at::ScalarType> dtypes, int64_t dim) {
+  if (!is_dense(tensor, dtypes, dim)) refuse("a tensor of ", tensor, name, dtypes, dim);
+}
+
+void check_tensor(const at::Tensor& tensor, const char* name,
+                  std::initializer_list<at::ScalarType> dtypes, int64_t dim) {
+  const bool fits = is_dense(tensor, dtypes, dim) && tensor.device().is_cpu();
+  if (!fits) refuse("a CPU tensor of ", tensor, name, dtypes, dim);
 }
 
 void check_sizes(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes) {

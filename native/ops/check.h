@@ -18,7 +18,11 @@ namespace lexiseg::ops {
 // "Float [2, 3] on cpu"
 LEXISEG_OPS_API std::string describe(const at::Tensor& tensor);
 
-// A dense CPU tensor of one of the dtypes, with `dim` dimensions.
+// A dense tensor of one of the dtypes on any device, with `dim` dimensions.
+LEXISEG_OPS_API void check_dense(const at::Tensor& tensor, const char* name,
+                                 std::initializer_list<at::ScalarType> dtypes, int64_t dim);
+
+// The same on the CPU.
 LEXISEG_OPS_API void check_tensor(const at::Tensor& tensor, const char* name,
                                   std::initializer_list<at::ScalarType> dtypes, int64_t dim);
 

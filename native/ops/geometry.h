@@ -30,14 +30,21 @@ inline Geometry checked_geometry(at::IntArrayRef g) {
   return {g[0], g[1], g[2], g[3], g[4], g[5]};
 }
 
-// Planes on a grid as every op takes them: float32 [N, h, w], h and w from 1 to 2^20.
-inline at::Tensor checked_grid(const at::Tensor& planes, const char* name) {
+// Planes on a grid as every op takes them: float32 [N, h, w], h and w from 1 to 2^20; which device
+// they are on is for the op to check.
+inline at::Tensor dense_grid(const at::Tensor& planes, const char* name) {
   constexpr int64_t kMaxSide = int64_t{1} << 20;
-  check_tensor(planes, name, {at::kFloat}, 3);
+  check_dense(planes, name, {at::kFloat}, 3);
   LEXISEG_EXPECT(planes.size(1) >= 1 && planes.size(1) <= kMaxSide && planes.size(2) >= 1 &&
                      planes.size(2) <= kMaxSide,
                  "planes with sides of 1 to 2^20", name, describe(planes));
   return planes.contiguous();
+}
+
+// The same on the CPU.
+inline at::Tensor checked_grid(const at::Tensor& planes, const char* name) {
+  check_tensor(planes, name, {at::kFloat}, 3);
+  return dense_grid(planes, name);
 }
 
 }  // namespace lexiseg::ops

@@ -1,5 +1,5 @@
 /** Files that a user may hand in as a bundle: each is read or refused with a code. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
@@ -128,16 +128,21 @@ describe('a file that is no bundle', () => {
     'compressed-module.pt',
     'nested-code.pt',
     'nested-data.pt',
+    'writes-when-loaded.pt',
   ])('is refused when it is %s', async (name) => {
     await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_READ');
   });
 
-  it.each(['foreign-module.pt', 'wrong-arity.pt', 'writes-file.pt'])(
-    'breaks the contract when it is %s',
-    async (name) => {
-      await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_CONTRACT');
-    },
-  );
+  it.each([
+    'foreign-module.pt',
+    'wrong-arity.pt',
+    'writes-file.pt',
+    'maps-file.pt',
+    'forks-writing.pt',
+  ])('breaks the contract when it is %s', async (name) => {
+    await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_CONTRACT');
+    expect(existsSync('/tmp/lexiseg-written-by-a-bundle')).toBe(false);
+  });
 
   it.each([
     ['stored', tinyBytes],

@@ -6,10 +6,14 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "core/allocator.h"
 #include "core/error.h"
 
 namespace lexiseg {
@@ -46,6 +50,53 @@ c10::intrusive_ptr<c10d::Backend> gloo_group(const c10::intrusive_ptr<c10d::Stor
 std::vector<std::uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
+void stop_if_cancelled() {
+  const std::atomic<bool>* cancelled = current_abort_flag();
+  if (cancelled != nullptr && cancelled->load()) {
+    throw Error(code::kAborted, "The call was cancelled");
+  }
+}
+
+// A connection to the store. It is tried for a moment at a time, since nothing ends one attempt.
+c10::intrusive_ptr<c10d::Store> open_store(const Rendezvous& rendezvous) {
+  constexpr std::chrono::milliseconds kAttempt{2000};
+  const auto latest = std::chrono::steady_clock::now() + rendezvous.timeout;
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(rendezvous.port);
+  options.isServer = rendezvous.serves;
+  options.numWorkers = static_cast<std::size_t>(rendezvous.size);
+  // The processes wait for each other below; a launcher's store has no such count.
+  options.waitWorkers = false;
+  options.timeout = std::min(rendezvous.timeout, kAttempt);
+  while (true) {
+    stop_if_cancelled();
+    try {
+      auto store = c10::make_intrusive<c10d::TCPStore>(rendezvous.host, options);
+      store->setTimeout(rendezvous.timeout);
+      return c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, std::move(store));
+    } catch (const std::exception&) {
+      if (rendezvous.serves || std::chrono::steady_clock::now() > latest) throw;
+    }
+  }
+}
+
+// Returns when all processes are there. Gloo would wait for them too, and not be cancelled.
+void await_all(c10d::Store& store, const Rendezvous& rendezvous) {
+  constexpr std::chrono::milliseconds kLook{50};
+  const auto latest = std::chrono::steady_clock::now() + rendezvous.timeout;
+  const auto place = [](int rank) { return "here/" + std::to_string(rank); };
+  store.set(place(rendezvous.rank), std::vector<std::uint8_t>{1});
+  for (int rank = 0; rank < rendezvous.size; ++rank) {
+    while (!store.check({place(rank)})) {
+      stop_if_cancelled();
+      if (std::chrono::steady_clock::now() > latest) {
+        throw Error(code::kDistributed, "Rank " + std::to_string(rank) + " did not come");
+      }
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+}
+
 // In the place of a GPU's name.
 constexpr const char* kNoGpu = "none";
 
@@ -67,15 +118,8 @@ std::shared_ptr<ProcessGroup> ProcessGroup::join(const Rendezvous& rendezvous, c
 
 ProcessGroup::ProcessGroup(const Rendezvous& rendezvous, c10::Device device)
     : rank_(rendezvous.rank), size_(rendezvous.size) {
-  c10d::TCPStoreOptions options;
-  options.port = static_cast<std::uint16_t>(rendezvous.port);
-  options.isServer = rendezvous.serves;
-  options.numWorkers = static_cast<std::size_t>(rendezvous.size);
-  // The group's own rendezvous waits for everybody; a launcher's store has no such count.
-  options.waitWorkers = false;
-  options.timeout = rendezvous.timeout;
-  auto store = c10::make_intrusive<c10d::TCPStore>(rendezvous.host, options);
-  store_ = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, std::move(store));
+  store_ = open_store(rendezvous);
+  await_all(*store_, rendezvous);
   calls_ = gloo_group(store_, "calls", rendezvous);
   sums_ = gloo_group(store_, "sums", rendezvous);
   join_device_sums(device);

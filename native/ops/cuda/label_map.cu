@@ -151,7 +151,7 @@ std::tuple<at::Tensor, at::Tensor> label_map(const at::Tensor& mask_logits,
   check_device(mask_logits, "mask_logits");
   const DeviceGuard guard(mask_logits.device());
   const Geometry g = checked_geometry(geometry);
-  const auto logits = checked_grid(mask_logits, "mask_logits");
+  const auto logits = dense_grid(mask_logits, "mask_logits");
   check_class_probs(class_probs, logits);
   const auto probs_by_class = class_probs.t().contiguous();
   const int64_t queries = logits.size(0), classes = class_probs.size(1);

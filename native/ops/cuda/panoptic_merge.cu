@@ -177,7 +177,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tenso
   const auto device = a.mask_logits.device();
   const DeviceGuard guard(device);
   const Geometry g = checked_geometry(a.geometry);
-  const auto logits = checked_grid(a.mask_logits, "mask_logits");
+  const auto logits = dense_grid(a.mask_logits, "mask_logits");
   check_arguments(a);
   const auto scores = a.scores.to(device).contiguous(), labels = a.labels.to(device).contiguous();
   const auto taps = DeviceTaps::from_grid_to_output(logits, g);

@@ -124,7 +124,7 @@ void append_chunk(const at::Tensor& logits, const Geometry& g, const DeviceTaps&
 
 Masks masks_of(const InstanceArguments& a, const std::vector<Candidate>& candidates) {
   const Geometry g = checked_geometry(a.geometry);
-  const auto logits = checked_grid(a.mask_logits, "mask_logits");
+  const auto logits = dense_grid(a.mask_logits, "mask_logits");
   const auto taps = DeviceTaps::from_grid_to_output(logits, g);
   const auto chunk =
       static_cast<size_t>(std::clamp<int64_t>(kRleChunkBytes / g.pixels(), 1, kMaxMasksPerChunk));

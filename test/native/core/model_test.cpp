@@ -171,6 +171,9 @@ TEST("files that are no bundles are refused") {
   EXPECT_CODE(load(fixture("nested-data.pt")), "ERR_BUNDLE_READ");
   EXPECT_CODE(load(fixture("wrong-arity.pt")), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(load(fixture("writes-file.pt")), "ERR_BUNDLE_CONTRACT");
+  EXPECT_CODE(load(fixture("maps-file.pt")), "ERR_BUNDLE_CONTRACT");
+  EXPECT_CODE(load(fixture("forks-writing.pt")), "ERR_BUNDLE_CONTRACT");
+  EXPECT_CODE(load(fixture("writes-when-loaded.pt")), "ERR_BUNDLE_READ");
   EXPECT(!std::filesystem::exists("/tmp/lexiseg-written-by-a-bundle"));
 }
 

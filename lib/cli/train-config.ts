@@ -11,6 +11,7 @@ import type {
   TrainerOptions,
 } from '../index.js';
 import { checkOptions } from '../options.js';
+import { shippedVocabularies } from '../text/vocabulary-file.js';
 import { UsageError } from './exit.js';
 
 /** Where segmentation data lies. */
@@ -33,8 +34,11 @@ export interface CaptionSource {
 export interface TrainConfig {
   readonly bundle: string;
   readonly data: MaskSource | (CaptionSource & ImageTextOptions);
-  /** Classes that are trained; default those of the data, less those that it calls unseen. */
-  readonly vocabulary?: readonly ClassInput[];
+  /**
+   * Classes that are trained, or the name or file of a vocabulary of them; default those of the data,
+   * less those that it calls unseen.
+   */
+  readonly vocabulary?: string | readonly ClassInput[];
   readonly trainer?: Omit<TrainerOptions, 'vocabulary' | 'signal'>;
   readonly run: Omit<RunOptions, 'evaluate' | 'folder' | 'signal'>;
   /** Scored while training, by the moving average of the weights where one is kept. */
@@ -72,7 +76,9 @@ export function readTrainConfig(path: string, flags: TrainFlags): TrainConfig {
         keys.includes(key) && typeof one === 'string' ? [key, resolve(base, one)] : [key, one],
       ),
     ) as Part;
-  const config = value as unknown as TrainConfig;
+  const written = value as unknown as TrainConfig;
+  const shipped = shippedVocabularies().includes(written.vocabulary as string);
+  const config = shipped ? written : at(written, 'vocabulary');
   const bundle =
     flags.bundle ?? (config.bundle === undefined ? undefined : resolve(base, config.bundle));
   if (typeof bundle !== 'string')

@@ -2,7 +2,17 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Device, PanopticOptions, Trainer, TrainingData, TrainingEvent } from '../index.js';
+import { classInputs } from '../evaluation/class-inputs.js';
+import type {
+  ClassInput,
+  Device,
+  PanopticOptions,
+  readVocabulary,
+  SegmentationDataset,
+  Trainer,
+  TrainingData,
+  TrainingEvent,
+} from '../index.js';
 import { launched } from '../training/environment.js';
 import { Dashboard } from './dashboard.js';
 import { UsageError } from './exit.js';
@@ -137,16 +147,30 @@ async function openRun(
     throw new UsageError('"data" has neither "captions" nor "dataset" and "folder"');
   }
   const dataset = await openDataset(kind, folder, split);
-  const vocabulary =
-    config.vocabulary ??
-    dataset.classes
-      .filter(({ seen }) => seen !== false)
-      .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
+  const vocabulary = trainedClasses(dataset, config.vocabulary, library.readVocabulary);
   const trainer = await Trainer.open(bundle, { ...options, vocabulary, distributed, signal });
-  const classes = vocabulary.map((one) => (typeof one === 'string' ? one.split('|')[0] : one.name));
+  const classes = vocabulary.map((one) =>
+    (typeof one === 'string' ? one : one.name).replace(/\|.*$/s, '').trim(),
+  );
   const words = captions && (await library.openCaptionWords(captions, trainer.tokenizer));
   const recipe = { ...rest, classes, words } as PanopticOptions;
   return { trainer, data: panopticData(dataset, recipe) };
+}
+
+/** Those asked for; as many as the data set has are its own by other names. */
+function trainedClasses(
+  dataset: SegmentationDataset,
+  wanted: TrainConfig['vocabulary'],
+  read: typeof readVocabulary,
+): readonly ClassInput[] {
+  const given = typeof wanted === 'string' ? read(wanted).classes : wanted;
+  if (given?.length === dataset.classes.length) return classInputs(dataset, given);
+  return (
+    given ??
+    dataset.classes
+      .filter(({ seen }) => seen !== false)
+      .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }))
+  );
 }
 
 /** Exports the weights as they are and scores them, as `lexiseg eval` would. */

@@ -24,7 +24,10 @@ export interface PanopticOptions {
   readonly batchSize: number;
   /** Of every image after scaling, cutting and padding, pixels. */
   readonly imageSize: Size;
-  /** Class names in the order of the trainer's vocabulary; segments of others are left out. */
+  /**
+   * Class names in the order of the trainer's vocabulary; segments of others are left out. As many
+   * names as the data set has, and other ones, are its classes in order: engineered names for plain.
+   */
   readonly classes: readonly string[];
   /** Large-scale jitter: size of the image relative to `imageSize`. Default [0.1, 2]. */
   readonly scale?: readonly [number, number] | undefined;
@@ -84,13 +87,16 @@ export function panopticData(dataset: SegmentationDataset, options: PanopticOpti
   };
 }
 
-/** For each class of the data set its label, or −1. */
+/** For each class of the data set its label, or −1: by its name, or in order where there are as many. */
 function labelsOf(dataset: SegmentationDataset, names: readonly string[]): Int32Array {
   const missing = names.filter((name) => !dataset.classes.some((one) => one.name === name));
   if (missing.length > 0) {
+    const count = dataset.classes.length;
+    if (names.length === count) return Int32Array.from(names, (_, index) => index);
     throw new LexisegError(
       'ERR_VOCABULARY',
-      `${dataset.name} has no class ${missing.slice(0, 5).join(', ')}`,
+      `${dataset.name} has no class ${missing.slice(0, 5).join(', ')}; other names than its own ` +
+        `are taken in its order, and must be ${count}`,
       { details: { missing } },
     );
   }

@@ -5,6 +5,7 @@ import type { ClassInput } from '../text/classes.js';
 
 /**
  * Names for the classes of a data set, in its order: those given, or its own with their synonyms.
+ * What is a thing is for the data set to say where the names do not.
  *
  * @throws LexisegError `ERR_VOCABULARY` for another number of them.
  */
@@ -15,7 +16,12 @@ export function classInputs(
   if (given === undefined) {
     return dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
   }
-  if (given.length === dataset.classes.length) return given;
+  if (given.length === dataset.classes.length) {
+    return given.map((input, index) => {
+      const named = typeof input === 'string' ? { name: input } : input;
+      return { ...named, thing: named.thing ?? dataset.classes[index]?.thing };
+    });
+  }
   throw new LexisegError(
     'ERR_VOCABULARY',
     `The vocabulary has ${given.length} classes, ${dataset.name} has ${dataset.classes.length}`,

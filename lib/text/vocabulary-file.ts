@@ -57,7 +57,10 @@ function classOf(
   path: string,
   names: 'engineered' | 'plain',
 ): ClassDefinition {
-  const { name, synonyms = [], thing } = (item ?? {}) as Partial<Record<string, unknown>>;
+  const fields = (item ?? {}) as Partial<Record<string, unknown>>;
+  const { synonyms = [], thing } = fields;
+  // Where the name that people know is none of the engineered ones, it stands apart.
+  const name = names === 'plain' ? (fields.plain ?? fields.name) : fields.name;
   if (typeof name !== 'string' || name === '') refuse(path, `class ${index} has no name`);
   if (!Array.isArray(synonyms) || !synonyms.every((one) => typeof one === 'string')) {
     refuse(path, `the synonyms of class ${index} are no list of texts`);

@@ -223,14 +223,7 @@ export class Trainer implements AsyncDisposable {
       const handles = Object.entries(inputs).map(([name, tensor]) => Tensor.unwrap(tensor, name));
       return await this.#naming(batch.name, () =>
         runJob(signal, (job) =>
-          this.#parts.native.accumulate(
-            job,
-            Object.keys(inputs),
-            handles,
-            1 / count,
-            first,
-            last,
-          ),
+          this.#parts.native.accumulate(job, Object.keys(inputs), handles, 1 / count, first, last),
         ),
       );
     } finally {

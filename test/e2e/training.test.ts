@@ -137,6 +137,25 @@ describe('Trainer.run', () => {
     return { classes, data: panopticData(dataset, { batchSize, imageSize: SIZE, classes }) };
   };
 
+  it('takes as many other names as the classes of the data, in its order', async () => {
+    const dataset = await openDataset('coco-panoptic', scenes);
+    const own = dataset.classes.map(({ name }) => name);
+    const batchOf = async (classes: readonly string[]) => {
+      const data = panopticData(dataset, { batchSize: 2, imageSize: SIZE, classes });
+      const request = { seed: 3, start: 0, rank: 0, worldSize: 1, signal: undefined };
+      for await (const { inputs } of data.batches(request)) {
+        const labels = [...(inputs.labels?.data ?? [])];
+        for (const tensor of Object.values(inputs)) tensor.dispose();
+        return labels;
+      }
+    };
+    const renamed = own.map((name) => `a ${name}`);
+    expect(await batchOf(renamed)).toEqual(await batchOf(own));
+    expect(() => panopticData(dataset, { batchSize: 2, imageSize: SIZE, classes: ['a'] })).toThrow(
+      new RegExp(`has no class a; other names .* must be ${own.length}`),
+    );
+  });
+
   it('tells what happens, keeps checkpoints, and goes on', async () => {
     const source = await data();
     const place = join(folder, 'run');

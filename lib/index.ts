@@ -46,7 +46,7 @@ export type { ImageInput, RawImage } from './image.js';
 export type { PatchEmbeddings } from './inference/dense.js';
 export type { StageTime } from './inference/pipeline.js';
 export { type Configuration, configure } from './libtorch/configure.js';
-export type { CacheOption, Device, LoadOptions } from './load-options.js';
+export type { CacheOption, Device, Exponents, LoadOptions } from './load-options.js';
 export type { Manifest, TrainingClass, WeightsInfo } from './manifest.js';
 export type { ParameterGroup, TrainingInfo } from './manifest-training.js';
 export { type MiningOptions, type MiningReport, minePairs } from './mining/mine-pairs.js';

@@ -17,6 +17,12 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 /** Whether text embeddings are kept on disk, and where. */
 export type CacheOption = boolean | { readonly dir: string };
 
+/** What is left out stays the bundle's own. */
+export interface Exponents {
+  readonly alpha?: number | undefined;
+  readonly beta?: number | undefined;
+}
+
 export interface LoadOptions extends CallOptions {
   readonly device?: Device | undefined;
   readonly dtype?: 'auto' | 'float32' | 'bfloat16' | undefined;
@@ -28,12 +34,14 @@ export interface LoadOptions extends CallOptions {
    * Exponents of the out-of-vocabulary classifier for seen (alpha) and unseen classes (beta), [0, 1],
    * instead of the bundle's own: 0 uses the in-vocabulary classifier alone, 1 the other alone.
    */
-  readonly ensemble?: { readonly alpha: number; readonly beta: number } | undefined;
+  readonly ensemble?: Exponents | undefined;
   /**
    * Shorter edge of the network input, pixels, instead of the bundle's own; the cap on the longer
    * edge changes with it. Finer and slower above, and objects larger than in training.
    */
   readonly shortestEdge?: number | undefined;
+  /** The cap on the longer edge, pixels, at least the shorter one's. */
+  readonly longestEdge?: number | undefined;
   /** Text embeddings on disk: `true` in the user's cache folder, `false` only in memory. */
   readonly cache?: CacheOption | undefined;
 }
@@ -45,6 +53,7 @@ const LOAD_KEYS = [
   'verify',
   'ensemble',
   'shortestEdge',
+  'longestEdge',
   'cache',
   'masksFrom',
   'signal',
@@ -56,8 +65,9 @@ export interface ParsedLoadOptions {
   readonly dtype: string;
   readonly threads: number;
   readonly verify: boolean;
-  readonly ensemble: readonly [alpha: number, beta: number] | undefined;
+  readonly ensemble: Exponents | undefined;
   readonly shortestEdge: number | undefined;
+  readonly longestEdge: number | undefined;
   readonly cache: CacheOption;
 }
 
@@ -75,19 +85,25 @@ export function parseLoadOptions(options: LoadOptions): ParsedLoadOptions {
     threads: integerIn(options.threads ?? DEFAULTS.threads, 0, LIMITS.threads, 'options.threads'),
     verify: booleanValue(options.verify ?? DEFAULTS.verify, 'options.verify'),
     ensemble: parseEnsemble(options.ensemble),
-    shortestEdge:
-      options.shortestEdge === undefined
-        ? undefined
-        : integerIn(options.shortestEdge, 16, 8_192, 'options.shortestEdge'),
+    ...parseEdges(options),
     cache: options.cache ?? DEFAULTS.cache,
   };
 }
 
-function parseEnsemble(ensemble: LoadOptions['ensemble']): readonly [number, number] | undefined {
+function parseEdges({
+  shortestEdge: shortest,
+  longestEdge: longest,
+}: LoadOptions): Pick<ParsedLoadOptions, 'shortestEdge' | 'longestEdge'> {
+  const edge = (value: number | undefined, least: number, name: string) =>
+    value === undefined ? undefined : integerIn(value, least, 8_192, `options.${name}`);
+  const shortestEdge = edge(shortest, 16, 'shortestEdge');
+  return { shortestEdge, longestEdge: edge(longest, shortestEdge ?? 16, 'longestEdge') };
+}
+
+function parseEnsemble(ensemble: LoadOptions['ensemble']): Exponents | undefined {
   if (ensemble === undefined) return undefined;
   checkOptions(ensemble, ['alpha', 'beta'], 'options.ensemble');
-  return [
-    numberIn(ensemble.alpha, 0, 1, 'options.ensemble.alpha'),
-    numberIn(ensemble.beta, 0, 1, 'options.ensemble.beta'),
-  ];
+  const exponent = (value: number | undefined, name: string) =>
+    value === undefined ? undefined : numberIn(value, 0, 1, `options.ensemble.${name}`);
+  return { alpha: exponent(ensemble.alpha, 'alpha'), beta: exponent(ensemble.beta, 'beta') };
 }

@@ -23,6 +23,9 @@ export interface BundleFlags {
   threads: number;
   verify?: boolean;
   shortestEdge?: number;
+  longestEdge?: number;
+  alpha?: number;
+  beta?: number;
   masksFrom?: string;
   cache: boolean;
 }
@@ -47,6 +50,9 @@ export function addBundleOptions(command: Command): Command {
     )
     .option('--threads <n>', 'threads; 0 takes every processor', wholeNumber, 0)
     .option('--shortest-edge <pixels>', "of the network input (default: the bundle's)", wholeNumber)
+    .option('--longest-edge <pixels>', 'cap on its longer edge (default: in proportion)', wholeNumber)
+    .option('--alpha <x>', "weight of CLIP's own classifier for trained classes, 0 to 1", share)
+    .option('--beta <x>', 'the same for other classes', share)
     .option('--masks-from <bundle>', 'name the masks that another bundle proposes')
     .option('--verify', "compare the weights with the bundle's SHA-256 first")
     .option('--no-cache', 'keep no text embeddings on disk');
@@ -141,11 +147,12 @@ export async function loadBundle(
     warnOfRandomWeights(segmenter.label, progress);
     return segmenter;
   };
-  const { shortestEdge, masksFrom } = flags;
-  if (masksFrom === undefined) return load(path, { shortestEdge });
+  const { shortestEdge, longestEdge, alpha, beta, masksFrom } = flags;
+  const edges = { shortestEdge, longestEdge };
+  if (masksFrom === undefined) return load(path, { ...edges, ensemble: { alpha, beta } });
   // Such masks have no embeddings of their own: CLIP alone says what they show.
-  const ensemble = { alpha: 1, beta: 1 };
-  return load(path, { ensemble, masksFrom: await load(pathOf(masksFrom), { shortestEdge }) });
+  const ensemble = { alpha: alpha ?? 1, beta: beta ?? 1 };
+  return load(path, { ensemble, masksFrom: await load(pathOf(masksFrom), edges) });
 }
 
 /** Loads the bundle and encodes the classes, with progress. */

@@ -7,7 +7,7 @@ import {
   verifyWeights,
 } from '../bundle.js';
 import { callNative, runJob, throwIfAborted } from '../job.js';
-import type { ParsedLoadOptions } from '../load-options.js';
+import type { Exponents, ParsedLoadOptions } from '../load-options.js';
 import type { Manifest } from '../manifest.js';
 import { type NativeJob, native } from '../native.js';
 import type { NativeModel } from '../native-model.js';
@@ -50,7 +50,8 @@ function loadModel(
   job: NativeJob,
   { file, manifest, options }: { file: string; manifest: Manifest; options: ParsedLoadOptions },
 ): Promise<NativeModel> {
-  const { device, dtype, threads, ensemble } = options;
+  const { device, dtype, threads } = options;
+  const ensemble = exponents(options.ensemble, manifest);
   const edges = inputEdges(options, manifest);
   const { keepFloat32 } = manifest;
   return native().loadModel(job, file, device, dtype, threads, keepFloat32, ensemble, edges);
@@ -58,10 +59,21 @@ function loadModel(
 
 /** Shorter and longer edge of the network input, where they are not the bundle's own. */
 function inputEdges(
-  { shortestEdge: wanted }: ParsedLoadOptions,
+  { shortestEdge: shortest, longestEdge: longest }: ParsedLoadOptions,
   { image }: Manifest,
 ): readonly [shortest: number, longest: number] | undefined {
-  if (wanted === undefined) return undefined;
-  const { shortestEdge, longestEdge } = image.sizeRule;
-  return [wanted, Math.max(wanted, Math.round((wanted * longestEdge) / shortestEdge))];
+  if (shortest === undefined && longest === undefined) return undefined;
+  const { sizeRule } = image;
+  const wanted = shortest ?? sizeRule.shortestEdge;
+  const scaled = Math.round((wanted * sizeRule.longestEdge) / sizeRule.shortestEdge);
+  return [wanted, Math.max(wanted, longest ?? scaled)];
+}
+
+/** Of the ensemble, where they are not the bundle's own; one without an ensemble refuses them. */
+function exponents(
+  wanted: Exponents | undefined,
+  { ensemble }: Manifest,
+): readonly [alpha: number, beta: number] | undefined {
+  if (wanted?.alpha === undefined && wanted?.beta === undefined) return undefined;
+  return [wanted.alpha ?? ensemble?.alpha ?? 0, wanted.beta ?? ensemble?.beta ?? 0];
 }

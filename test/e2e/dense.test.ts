@@ -57,8 +57,14 @@ describe('segment', () => {
     // The cap on the longer edge grows as the shorter edge does.
     expect([finer.rows, finer.columns]).toEqual([12, 18]);
     await close.dispose();
+    const capped = await Segmenter.load(TINY_DENSE_BUNDLE, { ...options, longestEdge: 120 });
+    const fewer = await capped.encodePatches(picture);
+    expect([fewer.rows, fewer.columns]).toEqual([10, 15]);
+    await capped.dispose();
     const wrong = Segmenter.load(TINY_DENSE_BUNDLE, { shortestEdge: 3 });
     await expect(wrong).rejects.toThrow('options.shortestEdge');
+    const crossed = Segmenter.load(TINY_DENSE_BUNDLE, { shortestEdge: 96, longestEdge: 95 });
+    await expect(crossed).rejects.toThrow('options.longestEdge');
   });
 
   it('leaves pixels without a class where the network is unsure', async () => {

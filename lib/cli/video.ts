@@ -64,7 +64,7 @@ export function addVideoCommand(program: Command, signal: AbortSignal): void {
     .option('--fps <n>', "frames per second of overlay.mp4 (default: the video's)", frequency)
     .option('--memory <frames>', 'how long a thing out of sight keeps its id', wholeNumber)
     .option('--similarity <cosine>', 'least likeness of a thing to what it was', share)
-    .option('--scene-cut <share>', 'share of new colours that is a cut; 1 for none', share)
+    .option('--scene-cut <share>', 'share of new colours that is a cut, 0 to 1; 1 for none', share)
     .addHelpText('after', HELP)
     .action((input: string, flags: VideoFlags) => followAll(input, flags, signal));
 }
@@ -181,17 +181,19 @@ class VideoFiles {
   /** Ends every file; their paths. */
   async close(): Promise<string[]> {
     const files: string[] = [];
-    if (this.#kinds.has('json')) files.push(await this.#record(''));
-    if (this.#kinds.has('panoptic')) {
-      const content = { annotations: this.#annotations, categories: this.#categories };
-      files.push(await this.#folder.write('panoptic.json', `${JSON.stringify(content)}\n`));
-      files.push(this.#panoptic.path);
+    try {
+      if (this.#kinds.has('json')) files.push(await this.#record(''));
+      if (this.#kinds.has('panoptic')) {
+        const content = { annotations: this.#annotations, categories: this.#categories };
+        files.push(await this.#folder.write('panoptic.json', `${JSON.stringify(content)}\n`));
+        files.push(this.#panoptic.path);
+      }
+    } finally {
+      // ffmpeg waits for more as long as its input is open, and this process for ffmpeg.
+      await this.#movie?.close();
     }
     if (this.#kinds.has('pictures')) files.push(this.#pictures.path);
-    if (this.#movie !== undefined) {
-      await this.#movie.close();
-      files.push(join(this.#folder.path, 'overlay.mp4'));
-    }
+    if (this.#movie !== undefined) files.push(join(this.#folder.path, 'overlay.mp4'));
     return files;
   }
 

@@ -12,6 +12,9 @@ import { type Categories, classOf, insideFolder, readCategories } from './coco-c
 import { readIdMap } from './id-map.js';
 import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
 
+/** Ids that an error names. */
+const MOST_NAMED = 20;
+
 /** Places where the parts of a data set lie below its folder; SPLIT is filled in. */
 const LAYOUTS = [
   { json: 'panoptic.json', maps: 'panoptic', images: 'images' },
@@ -101,6 +104,7 @@ async function readTruth(path: string, record: Entry): Promise<Truth> {
     dataError(path, '', `is ${map.width} × ${map.height}, its image ${width} × ${height}`);
   }
   const known = new Set(segments.map(({ id }) => id));
+  const present = new Set<number>();
   let last = 0;
   for (let at = 0; at < map.ids.length; at++) {
     const id = map.ids[at] as number;
@@ -109,7 +113,13 @@ async function readTruth(path: string, record: Entry): Promise<Truth> {
       const place = `pixel (${at % width}, ${Math.floor(at / width)})`;
       dataError(path, place, `is of segment ${id}, which segments_info does not list`);
     }
+    present.add(id);
     last = id;
+  }
+  const absent = [...known].filter((id) => !present.has(id));
+  if (absent.length > 0) {
+    const ids = absent.slice(0, MOST_NAMED).join(', ');
+    dataError(path, '', `has no pixel of ${ids}, which segments_info lists`);
   }
   return { ...map, segments };
 }

@@ -50,7 +50,7 @@ async function openVoc(
   });
 }
 
-/** 59 classes from 1 in 8-bit maps; 0 is void. */
+/** 59 classes from 0 in 8-bit maps, as FC-CLIP's preparation writes them; 255 is void. */
 export const openContext59: DatasetOpener = (folder, split, onProblem) =>
   openContext(
     folder,
@@ -59,7 +59,7 @@ export const openContext59: DatasetOpener = (folder, split, onProblem) =>
     onProblem,
   );
 
-/** 459 classes from 1 in 16-bit maps. */
+/** 459 classes from 0 in 16-bit maps; 65535 is void. */
 export const openContext459: DatasetOpener = (folder, split, onProblem) =>
   openContext(
     folder,
@@ -87,6 +87,6 @@ async function openContext(
     classes,
     tasks: ['semantic'],
     images: pairedImages(paired, onProblem),
-    segmentOf: classesFrom(1, classes.length),
+    segmentOf: classesFrom(0, classes.length),
   });
 }

@@ -96,11 +96,10 @@ export async function evaluate(
   };
   try {
     // The truth of the next image is read while the network looks at this one.
-    let next: Promise<Truth> | undefined = dataset.truth(0);
+    let next = readAhead(dataset, 0);
     for (let index = 0; index < count; index++) {
-      const reading = next as Promise<Truth>;
-      next = index + 1 < count ? dataset.truth(index + 1) : undefined;
-      next?.catch(() => {});
+      const reading = next;
+      next = index + 1 < count ? readAhead(dataset, index + 1) : reading;
       const { name, path } = dataset.image(index);
       // Masks are proposed once for all tasks; a bundle that scores places has one task.
       const proposals = masks
@@ -132,6 +131,13 @@ export async function evaluate(
   } finally {
     vocabulary.dispose();
   }
+}
+
+function readAhead(dataset: SegmentationDataset, index: number): Promise<Truth> {
+  const reading = dataset.truth(index);
+  // Awaited after the network has seen the image; until then a failure must not count as unhandled.
+  reading.catch(() => {});
+  return reading;
 }
 
 function tasksOf(

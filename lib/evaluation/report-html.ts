@@ -31,7 +31,12 @@ export function reportHtml(
     '<h2>What is taken for what</h2>',
     confusedTable(report),
   ];
-  if (pictures.length > 0) parts.push('<h2>The worst images</h2>', ...pictures.map(figure));
+  if (pictures.length > 0) {
+    // The score of an image is of the panoptic map where there is one; see ImageScore.
+    const scored = report.groups.all.panoptic === undefined ? 'pixels right' : 'PQ';
+    const figures = pictures.map((picture) => figure(picture, scored));
+    parts.push('<h2>The worst images</h2>', ...figures);
+  }
   return htmlPage(title, parts);
 }
 
@@ -104,6 +109,6 @@ function confusedTable({ confused }: EvaluationReport): string {
   return htmlTable(['is', 'was called', 'pixels', 'of the class'], rows);
 }
 
-const figure = ({ image, score, found, truth }: ReportPicture): string =>
+const figure = ({ image, score, found, truth }: ReportPicture, scored: string): string =>
   `<figure><img src="${found}" alt="found"> <img src="${truth}" alt="truth">` +
-  `<figcaption>${escapeXml(image)}: PQ ${percent(score)}; found, truth</figcaption></figure>`;
+  `<figcaption>${escapeXml(image)}: ${scored} ${percent(score)} %; found, truth</figcaption></figure>`;

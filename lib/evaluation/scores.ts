@@ -8,7 +8,7 @@ import { SemanticSegmentation } from '../results/semantic.js';
 import type { VocabularyClass } from '../text/classes.js';
 import { AveragePrecision } from './average-precision.js';
 import type { Background } from './background.js';
-import { boundaryOf, boundaryWidth, maskIou } from './boundary.js';
+import { boundaryIouOf } from './boundary.js';
 import { harmonicMean, scoreGroups } from './class-groups.js';
 import { Confusion } from './confusion.js';
 import { Overlap } from './overlap.js';
@@ -83,14 +83,12 @@ export class Scores {
       score: qualityOfImage(quality),
     });
     if (this.#boundary === undefined) return;
-    const distance = boundaryWidth(truth.width, truth.height);
-    const edge = (ids: Int32Array | Uint32Array, id: number): Uint8Array =>
-      boundaryOf(maskOf(ids, id), truth.width, truth.height, distance);
+    const boundaryIou = boundaryIouOf(map, truth);
     const lesser = matchSegments(overlap, classes, truth.segments, (row, column, iou) => {
       // A pair that fails by its masks fails by the lesser of the two as well.
       if (iou <= 0.5) return iou;
       const id = truth.segments[column]?.id as number;
-      return Math.min(iou, maskIou(edge(map, row), edge(truth.ids, id)));
+      return Math.min(iou, boundaryIou(row, id));
     });
     this.#boundary.add(lesser, classes, truth.segments);
   }
@@ -170,10 +168,4 @@ export class Scores {
 function qualityOfImage({ matches, falsePositives, falseNegatives }: ImageQuality): number {
   const total = matches.length + (falsePositives.length + falseNegatives.length) / 2;
   return total === 0 ? 1 : matches.reduce((sum, { iou }) => sum + iou, 0) / total;
-}
-
-function maskOf(ids: Int32Array | Uint32Array, id: number): Uint8Array {
-  const mask = new Uint8Array(ids.length);
-  for (let at = 0; at < ids.length; at++) if (ids[at] === id) mask[at] = 1;
-  return mask;
 }

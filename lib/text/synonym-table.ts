@@ -1,11 +1,12 @@
 /** Synonyms of class names from WordNet, to be reviewed and then trained with (GKC, sec. 3.1). */
 import { checkOptions, oneOf } from '../options.js';
 import type { WordNet } from './wordnet.js';
+import { WORDNET_ALIASES } from './wordnet-aliases.js';
 
 export interface SynonymOptions {
   /** All meanings of a noun, or the most common alone. Default `all`. */
   readonly senses?: 'all' | 'first' | undefined;
-  /** What to look up instead of a name that WordNet has not, by name. */
+  /** What to look up instead of a name that WordNet has not, by name; COCO's and VIPSeg's have theirs. */
   readonly aliases?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -44,7 +45,8 @@ export function synonymTable(
   const which = oneOf(options.senses ?? 'all', ['all', 'first'], 'options.senses');
   const found = classes.map((given) => {
     const name = cleanClassName(given);
-    const lemma = wordNet.lemma(options.aliases?.[given] ?? options.aliases?.[name] ?? name);
+    const alias = options.aliases?.[given] ?? options.aliases?.[name] ?? WORDNET_ALIASES[name];
+    const lemma = wordNet.lemma(alias ?? name);
     const all = lemma === undefined ? [] : wordNet.senses(lemma);
     const senses = which === 'first' ? all.slice(0, 1) : all;
     const words = senses.flatMap(({ words: own }) => own.map((word) => word.toLowerCase()));

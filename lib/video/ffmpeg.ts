@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { LexisegError } from '../errors.js';
 import type { RawImage } from '../image.js';
+import { throwIfAborted } from '../job.js';
 import { LIMITS } from '../options.js';
 
 /** What is kept of what ffmpeg complains of, characters. */
@@ -14,9 +15,10 @@ const MOST_COMPLAINT = 4_000;
  * ends it.
  *
  * @throws LexisegError `ERR_VIDEO` when ffmpeg is not there or cannot read the file, and after the
- *   last whole frame where the file ends in the midst of one.
+ *   last whole frame where the file ends in the midst of one; `ERR_ABORTED` by the signal.
  */
 export async function* readVideo(path: string, signal?: AbortSignal): AsyncGenerator<RawImage> {
+  throwIfAborted(signal);
   const input = ['-i', localFile(path), '-map', '0:v:0', '-fps_mode', 'passthrough'];
   const output = ['-f', 'image2pipe', '-c:v', 'ppm', '-pix_fmt', 'rgb24', 'pipe:1'];
   const child = start([...input, ...output], ['ignore', 'pipe', 'pipe']);
@@ -26,9 +28,16 @@ export async function* readVideo(path: string, signal?: AbortSignal): AsyncGener
   const stop = (): boolean => child.kill('SIGKILL');
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    yield* picturesOf(child.stdout as Readable, path);
+    for await (const picture of picturesOf(child.stdout as Readable, path)) {
+      throwIfAborted(signal);
+      yield picture;
+    }
     const { status, complaint } = await ended;
     if (status !== 0 || complaint !== '') throw videoError(path, complaint || `status ${status}`);
+  } catch (error) {
+    // A process that was killed leaves half a frame: that is no fault of the file.
+    throwIfAborted(signal);
+    throw error;
   } finally {
     signal?.removeEventListener('abort', stop);
     stop();

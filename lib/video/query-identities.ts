@@ -46,7 +46,7 @@ export class QueryIdentities implements Association {
     });
     for (const [query, index] of slotOf.entries()) {
       const slot = this.#slots[index] as Slot;
-      if (seen.has(slot) || this.#remembers(slot)) continue;
+      if (seen.has(slot) || this.#remembers(slot, this.#frame + 1)) continue;
       slot.identity = undefined;
       slot.embedding = embeddings[query] as Float32Array;
     }
@@ -78,7 +78,7 @@ export class QueryIdentities implements Association {
     const { association, leastSimilarity } = this.#tracking;
     const same =
       association === 'none' ||
-      (this.#remembers(slot) && product(slot.embedding, embedding) >= leastSimilarity);
+      (this.#remembers(slot, this.#frame) && product(slot.embedding, embedding) >= leastSimilarity);
     if (slot.identity === undefined || !same) {
       slot.identity = this.#fresh();
       slot.embedding = embedding;
@@ -89,7 +89,8 @@ export class QueryIdentities implements Association {
     return slot.identity;
   }
 
-  #remembers(slot: Slot): boolean {
-    return slot.identity !== undefined && this.#frame - slot.lastSeen <= this.#tracking.memory;
+  /** Whether a thing that is seen in a frame may be the one that the slot was. */
+  #remembers({ identity, lastSeen }: Slot, frame: number): boolean {
+    return identity !== undefined && frame - lastSeen <= this.#tracking.memory + 1;
   }
 }

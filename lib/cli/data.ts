@@ -24,6 +24,7 @@ Layouts, below <folder>:
   context-59     images/validation, annotations_ctx59/validation
   context-459    images/validation, annotations_ctx459/validation
   cityscapes     leftImg8bit/val, gtFine/val
+  vipseg-frames  imgs, panomasks, val.txt: each frame as an image
 
 Examples:
   lexiseg data check coco --dataset coco-panoptic --split train

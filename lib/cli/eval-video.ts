@@ -3,6 +3,7 @@
 import { videoFacts, videoGroupTable } from '../evaluation/video/report-html.js';
 import type { VideoReport } from '../index.js';
 import { type BundleFlags, loadBundle } from './bundle-option.js';
+import { wordsFor } from './dataset-words.js';
 import { UsageError } from './exit.js';
 import { writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
@@ -34,16 +35,15 @@ export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): P
   const { names } = flags;
   if (names === 'both') throw new UsageError('--names both is for images, not for videos');
   const progress = new ProgressLine({ quiet: flags.json === true });
-  const { evaluateVideo, openVipseg, readVocabulary, videoReportHtml } = await import(
-    '../index.js'
-  );
+  const { evaluateVideo, openVipseg, videoReportHtml } = await import('../index.js');
   progress.step(`reading ${flags.data}`);
   const dataset = await openVipseg(flags.data, flags.split);
-  const vocabulary = flags.vocab && readVocabulary(flags.vocab, names).classes;
+  const words = await wordsFor(dataset, flags.vocab, names);
   const segmenter = await loadBundle(flags, progress, signal);
   try {
     const report = await evaluateVideo(segmenter, dataset, {
-      ...(vocabulary ? { vocabulary } : {}),
+      vocabulary: words.classes,
+      vocabularyName: words.name,
       templates: flags.templates,
       thresholds: thresholdsOf(flags),
       limit: flags.limit,
@@ -63,7 +63,7 @@ export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): P
 
 const summary = (report: VideoReport): string =>
   [
-    `${report.dataset}, ${report.videos} videos, ${report.frames} frames`,
+    `${report.dataset}, ${report.videos} videos, ${report.frames} frames, ${report.vocabulary}`,
     formatTable(...videoGroupTable(report)),
     formatTable(['all together', ''], videoFacts(report)),
   ].join('\n\n');

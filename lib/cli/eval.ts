@@ -1,22 +1,15 @@
 /** `lexiseg eval`: scores of a bundle on a data set, as a table, JSON and HTML. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DATASET_KINDS, type DatasetKind } from '../data/dataset-kinds.js';
-import type {
-  ClassDefinition,
-  EvaluationReport,
-  GroupScores,
-  SegmentationDataset,
-  Task,
-} from '../index.js';
+import type { EvaluationReport, GroupScores, Task } from '../index.js';
 import { addBundleOptions, type BundleFlags, loadBundle, wholeNumber } from './bundle-option.js';
+import { type Naming, wordsFor } from './dataset-words.js';
 import { scoreVideos, VIDEO_DATASET } from './eval-video.js';
 import { writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 import { addThresholdOptions, type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
 const TASKS: readonly Task[] = ['panoptic', 'semantic', 'instance'];
-
-type Naming = 'engineered' | 'plain';
 
 interface EvalFlags extends BundleFlags, ThresholdFlags {
   dataset: DatasetKind | typeof VIDEO_DATASET;
@@ -103,7 +96,9 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   const dataset = await openDataset(kind, flags.data, flags.split);
   const namings: readonly Naming[] =
     flags.names === 'both' ? ['engineered', 'plain'] : [flags.names];
-  const vocabularies = await Promise.all(namings.map((naming) => wordsFor(dataset, flags, naming)));
+  const vocabularies = await Promise.all(
+    namings.map((naming) => wordsFor(dataset, flags.vocab, naming)),
+  );
   const segmenter = await loadBundle(flags, progress, signal);
   try {
     const reports: EvaluationReport[] = [];
@@ -138,24 +133,6 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   } finally {
     await segmenter.dispose();
   }
-}
-
-/** The words for the classes of the data: a vocabulary's, or the data's own. */
-async function wordsFor(
-  dataset: SegmentationDataset,
-  { vocab }: EvalFlags,
-  naming: Naming,
-): Promise<{ name: string; classes: readonly ClassDefinition[] }> {
-  if (vocab !== undefined) {
-    const { readVocabulary } = await import('../index.js');
-    return readVocabulary(vocab, naming);
-  }
-  const classes = dataset.classes.map(({ name, synonyms, thing }) => ({
-    name,
-    thing,
-    ...(naming === 'engineered' ? { synonyms } : {}),
-  }));
-  return { name: `names of ${dataset.name} (${naming} names)`, classes };
 }
 
 /** What the synonyms are worth. */

@@ -10,6 +10,7 @@ export const DATASET_KINDS = [
   'context-59',
   'context-459',
   'cityscapes',
+  'vipseg-frames',
 ] as const;
 
 export type DatasetKind = (typeof DATASET_KINDS)[number];

@@ -9,6 +9,7 @@ import { openCocoPanoptic } from './coco-panoptic.js';
 import { DATASET_KINDS, type DatasetKind } from './dataset-kinds.js';
 import { openContext59, openContext459, openVoc20, openVoc21 } from './pascal.js';
 import type { DatasetOpener, SegmentationDataset } from './segmentation-dataset.js';
+import { openVipsegFrames } from './vipseg.js';
 
 const OPENERS: Readonly<Record<DatasetKind, DatasetOpener>> = {
   'coco-panoptic': openCocoPanoptic,
@@ -20,6 +21,7 @@ const OPENERS: Readonly<Record<DatasetKind, DatasetOpener>> = {
   'context-59': openContext59,
   'context-459': openContext459,
   cityscapes: openCityscapes,
+  'vipseg-frames': openVipsegFrames,
 };
 
 /**

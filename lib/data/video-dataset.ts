@@ -1,5 +1,6 @@
 /** Videos with the truth about every frame. */
-import type { DatasetClass, Truth } from './segmentation-dataset.js';
+import { basename } from 'node:path';
+import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-dataset.js';
 
 export interface TrueVideo {
   readonly name: string;
@@ -19,4 +20,24 @@ export interface VideoDataset {
   readonly name: string;
   readonly classes: readonly DatasetClass[];
   readonly videos: readonly TrueVideo[];
+}
+
+/** All frames of all videos as images: networks that see one at a time learn from them. */
+export function framesOf({ name, classes, videos }: VideoDataset): SegmentationDataset {
+  const frames = videos.flatMap((video) =>
+    Array.from({ length: video.length }, (_, frame) => ({ video, frame })),
+  );
+  const at = (index: number) => frames[index] as (typeof frames)[number];
+  return {
+    name,
+    classes,
+    tasks: ['panoptic', 'semantic', 'instance'],
+    length: frames.length,
+    image: (index) => {
+      const { video, frame } = at(index);
+      const path = video.frame(frame);
+      return { name: `${video.name}/${basename(path)}`, path };
+    },
+    truth: (index) => at(index).video.truth(at(index).frame),
+  };
 }

@@ -6,12 +6,17 @@ import { readVocabulary } from '../text/vocabulary-file.js';
 import { dataError, readJsonList } from './annotation-file.js';
 import { firstFolder } from './folders.js';
 import { readIdMap } from './id-map.js';
-import type { DatasetClass, Truth } from './segmentation-dataset.js';
-import type { TrueVideo, VideoDataset } from './video-dataset.js';
+import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-dataset.js';
+import { framesOf, type TrueVideo, type VideoDataset } from './video-dataset.js';
 
 const CATEGORIES = 'panoVIPSeg_categories.json';
 /** A thing's number is (class + 1) times this and the number of the object. */
 const OBJECTS = 100;
+/** The classes that GKC's split of the 124 never trains on (arXiv 2303.09181, sec. 4). */
+const UNSEEN = new Set([
+  ...['basket', 'box', 'fan', 'printer', 'instrument', 'bathtub', 'blackboard', 'ice'],
+  ...['trash can', 'tyre', 'grandstand', 'pillar'],
+]);
 
 /**
  * Opens `imgs/VIDEO/*.jpg` and `panomasks/VIDEO/*.png` of the videos that SPLIT.txt lists. A map
@@ -32,7 +37,21 @@ export async function openVipseg(
   return { name: basename(folder), classes, videos };
 }
 
+/** The frames of `openVipseg`, as images. */
+export async function openVipsegFrames(
+  folder: string,
+  split: 'train' | 'val',
+): Promise<SegmentationDataset> {
+  return framesOf(await openVipseg(folder, split));
+}
+
 async function readClasses(folder: string): Promise<DatasetClass[]> {
+  const classes = await listedClasses(folder);
+  if (classes.length !== 124) return classes;
+  return classes.map((one) => ({ ...one, seen: !UNSEEN.has(one.name) }));
+}
+
+async function listedClasses(folder: string): Promise<DatasetClass[]> {
   const file = join(folder, CATEGORIES);
   if (!existsSync(file)) {
     return readVocabulary('vipseg_124').classes.map(({ name, synonyms = [], thing = true }) => ({

@@ -99,7 +99,7 @@ export async function evaluate(
     let next = readAhead(dataset, 0);
     for (let index = 0; index < count; index++) {
       const reading = next;
-      next = index + 1 < count ? readAhead(dataset, index + 1) : reading;
+      if (index + 1 < count) next = readAhead(dataset, index + 1);
       const { name, path } = dataset.image(index);
       // Masks are proposed once for all tasks; a bundle that scores places has one task.
       const proposals = masks

@@ -32,9 +32,10 @@ export function reportHtml(
     confusedTable(report),
   ];
   if (pictures.length > 0) {
-    // The score of an image is of the panoptic map where there is one; see ImageScore.
-    const scored = report.groups.all.panoptic === undefined ? 'pixels right' : 'PQ';
-    const figures = pictures.map((picture) => figure(picture, scored));
+    const panoptic = report.groups.all.panoptic !== undefined;
+    const scored = (score: number): string =>
+      panoptic ? `PQ ${percent(score)}` : `${percent(score)} % of pixels right`;
+    const figures = pictures.map((picture) => figure(picture, scored(picture.score)));
     parts.push('<h2>The worst images</h2>', ...figures);
   }
   return htmlPage(title, parts);
@@ -109,6 +110,6 @@ function confusedTable({ confused }: EvaluationReport): string {
   return htmlTable(['is', 'was called', 'pixels', 'of the class'], rows);
 }
 
-const figure = ({ image, score, found, truth }: ReportPicture, scored: string): string =>
+const figure = ({ image, found, truth }: ReportPicture, scored: string): string =>
   `<figure><img src="${found}" alt="found"> <img src="${truth}" alt="truth">` +
-  `<figcaption>${escapeXml(image)}: ${scored} ${percent(score)} %; found, truth</figcaption></figure>`;
+  `<figcaption>${escapeXml(image)}: ${scored}; found, truth</figcaption></figure>`;

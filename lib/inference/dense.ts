@@ -10,6 +10,7 @@ import type { NativeModel } from '../native-model.js';
 import { HeatMap, spread } from '../results/heat-map.js';
 import { type SemanticSegmentation, semanticSegmentation } from '../results/semantic.js';
 import { Vocabulary } from '../vocabulary.js';
+import { float32OnHost } from './host-numbers.js';
 import { stackImages } from './image-batch.js';
 import { readSize } from './network-size.js';
 import type { SegmentPlan } from './segment-options.js';
@@ -208,19 +209,5 @@ export class DenseStages {
     throw new LexisegError('ERR_UNSUPPORTED', `The bundle has no ${method}`, {
       details: { methods },
     });
-  }
-}
-
-/** A copy of a tensor's numbers in JavaScript's own memory. */
-async function float32OnHost(
-  tensor: NativeTensor,
-  signal: AbortSignal | undefined,
-): Promise<Float32Array> {
-  if (tensor.device === 'cpu') return (tensor.data() as Float32Array).slice();
-  const onHost = await runJob(signal, (job) => tensor.to(job, 'cpu', 'float32'));
-  try {
-    return (onHost.data() as Float32Array).slice();
-  } finally {
-    onHost.dispose();
   }
 }

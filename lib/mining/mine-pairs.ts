@@ -4,13 +4,15 @@ import type { ImageText } from '../data/image-text-sample.js';
 import type { SampleSource } from '../data/sample-stream.js';
 import { LexisegError } from '../errors.js';
 import { decodeImage } from '../image.js';
+import { float32OnHost } from '../inference/host-numbers.js';
 import { product } from '../inference/unit-vectors.js';
 import { throwIfAborted } from '../job.js';
 import { checkCallback, checkOptions, numberIn, type Progress } from '../options.js';
 import type { Proposals } from '../proposals.js';
 import type { Segmenter } from '../segmenter.js';
+import { Tensor } from '../tensor.js';
 import { type NounFinder, openNounFinder } from '../text/nouns.js';
-import { maskedCrop } from './masked-crop.js';
+import { type MaskGrid, maskedCrop } from './masked-crop.js';
 import { PairFolder } from './pair-folder.js';
 
 export interface MiningOptions {
@@ -119,46 +121,62 @@ async function pairsOf(
   const { signal } = plan;
   const image = await decodeImage(sample.image, { signal, copy: 'auto' });
   const raw = { data: image.rgb, width: image.width, height: image.height, channels: 3 } as const;
-  const proposals = await segmenter.proposeMasks(raw, { signal });
-  const texts = await segmenter.encodeText(titles, { signal });
-  try {
-    const pairs: MinedPair[] = [];
-    for (const [i, noun] of nouns.entries()) {
-      const best = bestProposal(proposals, texts.data as Float32Array, i);
-      if (best === undefined || best.cosine < plan.leastCosine) continue;
-      const png = await maskedCrop(image, maskOf(proposals, best.query), plan.threshold);
-      if (png !== undefined) pairs.push({ noun, title: titles[i] as string, png });
-    }
-    return pairs;
-  } finally {
-    texts.dispose();
-    proposals.dispose();
+  using proposals = await segmenter.proposeMasks(raw, { signal });
+  using texts = await segmenter.encodeText(titles, { signal });
+  const words = await numbersOf(texts, signal);
+  const found = await regionsOf(proposals, signal);
+  const pairs: MinedPair[] = [];
+  for (const [i, noun] of nouns.entries()) {
+    const best = bestRegion(found, words.subarray(i * found.width, (i + 1) * found.width));
+    if (best === undefined || best.cosine < plan.leastCosine) continue;
+    const png = await maskedCrop(image, found.maskOf(best.query), plan.threshold);
+    if (png !== undefined) pairs.push({ noun, title: titles[i] as string, png });
   }
+  return pairs;
 }
 
-function bestProposal(
-  proposals: Proposals,
-  texts: Float32Array,
-  row: number,
-): { query: number; cosine: number } | undefined {
+const numbersOf = (tensor: Tensor, signal: AbortSignal | undefined): Promise<Float32Array> =>
+  float32OnHost(Tensor.unwrap(tensor, 'tensor'), signal);
+
+/** What was proposed for one image, in JavaScript's own memory. */
+interface Regions {
+  readonly count: number;
+  /** Numbers of an embedding. */
+  readonly width: number;
+  /** float32 [Q, D]. */
+  readonly embeddings: Float32Array;
+  /** Not 0 where the mask has a pixel. */
+  readonly valid: Float32Array;
+  maskOf(query: number): MaskGrid;
+}
+
+async function regionsOf(proposals: Proposals, signal: AbortSignal | undefined): Promise<Regions> {
+  const { maskLogits, networkSize, validSize } = proposals;
   const regions = proposals.tensor(REGIONS);
-  const valid = proposals.tensor('mask_valid').data as Uint8Array;
-  const [, queries = 0, size = 0] = regions.shape;
-  const data = regions.data as Float32Array;
-  const text = texts.subarray(row * size, (row + 1) * size);
+  const [, count = 0, dimension = 0] = regions.shape;
+  const [, , height = 0, width = 0] = maskLogits.shape;
+  const logits = await numbersOf(maskLogits, signal);
+  return {
+    count,
+    width: dimension,
+    embeddings: await numbersOf(regions, signal),
+    valid: await numbersOf(proposals.tensor('mask_valid'), signal),
+    maskOf: (query) => {
+      const values = logits.subarray(query * width * height, (query + 1) * width * height);
+      return { networkSize, validSize, values, width, height };
+    },
+  };
+}
+
+function bestRegion(
+  { count, width, embeddings, valid }: Regions,
+  word: Float32Array,
+): { query: number; cosine: number } | undefined {
   let best: { query: number; cosine: number } | undefined;
-  for (let query = 0; query < queries; query++) {
+  for (let query = 0; query < count; query++) {
     if (valid[query] === 0) continue;
-    const cosine = product(data.subarray(query * size, (query + 1) * size), text);
+    const cosine = product(embeddings.subarray(query * width, (query + 1) * width), word);
     if (best === undefined || cosine > best.cosine) best = { query, cosine };
   }
   return best;
-}
-
-function maskOf(proposals: Proposals, query: number) {
-  const { maskLogits, networkSize, validSize } = proposals;
-  const [, , height = 0, width = 0] = maskLogits.shape;
-  const all = maskLogits.data as Float32Array;
-  const values = all.subarray(query * width * height, (query + 1) * width * height);
-  return { networkSize, validSize, values, width, height };
 }

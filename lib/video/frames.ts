@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { expected, LexisegError } from '../errors.js';
 import type { ImageInput } from '../image.js';
+import { throwIfAborted } from '../job.js';
 import { readVideo } from './ffmpeg.js';
 
 /**
@@ -14,9 +15,10 @@ export type Frames = string | AsyncIterable<ImageInput> | Iterable<ImageInput>;
 const PICTURES = new Set(['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.avif', '.gif']);
 
 /**
- * The frames one after the other.
+ * The frames one after the other. The signal also ends the wait for a frame that never comes.
  *
- * @throws LexisegError `ERR_VIDEO` for a folder without images or a file that is no video.
+ * @throws LexisegError `ERR_VIDEO` for a folder without images or a file that is no video,
+ *   `ERR_ABORTED` by the signal.
  */
 export async function* openFrames(
   frames: Frames,
@@ -32,7 +34,53 @@ export async function* openFrames(
   if (given?.[Symbol.asyncIterator] === undefined && given?.[Symbol.iterator] === undefined) {
     throw expected('a folder, a video file or an iterable of images', 'frames', frames);
   }
-  yield* frames;
+  if (given[Symbol.asyncIterator] === undefined) yield* frames;
+  else yield* untilAborted(frames as AsyncIterable<ImageInput>, signal);
+}
+
+async function* untilAborted<Item>(
+  items: AsyncIterable<Item>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Item> {
+  const iterator = items[Symbol.asyncIterator]();
+  const end = async (): Promise<unknown> => iterator.return?.();
+  let owed = false;
+  let over = false;
+  try {
+    for (;;) {
+      throwIfAborted(signal);
+      owed = true;
+      const { done, value } = await unlessAborted(iterator.next(), signal);
+      owed = false;
+      over = done === true;
+      if (over) return;
+      yield value;
+    }
+  } finally {
+    // An iterator that still owes an item may never answer: it is told, and not waited for.
+    if (owed) end().catch(() => {});
+    else if (!over) await end();
+  }
+}
+
+/** Outcome of some work, or `ERR_ABORTED` when the signal comes first. */
+function unlessAborted<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      try {
+        throwIfAborted(signal);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const settle = (): void => signal.removeEventListener('abort', stop);
+    signal.addEventListener('abort', stop, { once: true });
+    work.finally(settle).then(resolve, reject);
+  });
 }
 
 /** Paths of the images of a folder in order; undefined where the path is a file. */

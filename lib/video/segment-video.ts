@@ -1,12 +1,14 @@
 /** Frames in, panoptic maps with the same ids from frame to frame out. */
 import { LexisegError } from '../errors.js';
 import { type DecodedImage, decodeImage } from '../image.js';
+import { float32OnHost } from '../inference/host-numbers.js';
 import { throwIfAborted } from '../job.js';
 import type { SegmentOptions, Size, Templates, Thresholds } from '../options.js';
 import { checkOptions, DEFAULTS, integerIn, numberIn, oneOf } from '../options.js';
 import { PanopticSegmentation } from '../results/panoptic.js';
 import type { Segment } from '../results/segmentation.js';
 import type { Segmenter } from '../segmenter.js';
+import { Tensor } from '../tensor.js';
 import { type ClassInput, Vocabulary } from '../vocabulary.js';
 import { type Frames, openFrames } from './frames.js';
 import { QueryIdentities } from './query-identities.js';
@@ -22,8 +24,8 @@ export interface VideoOptions {
   readonly templates?: Templates | undefined;
   readonly tracking?: { readonly [Key in keyof Tracking]?: Tracking[Key] | undefined } | undefined;
   /**
-   * A frame begins another scene when this share of its colours is not in the one before, (0, 1];
-   * 1 never does.
+   * A frame begins another scene when this share of its colours or more is not in the one before,
+   * [0, 1]; with 0 every frame does, with 1 none.
    */
   readonly sceneCut?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -63,7 +65,11 @@ export async function* segmentVideo(
   const used = given
     ? vocabulary
     : await segmenter.createVocabulary(vocabulary, { signal, templates });
-  const source = openFrames(frames, signal);
+  const leaving = new AbortController();
+  const source = openFrames(
+    frames,
+    signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal,
+  );
   const look = (): Promise<Look | undefined> => nextLook(segmenter, source, used, options);
   let last = 0;
   const fresh = (): number => ++last;
@@ -74,12 +80,13 @@ export async function* segmentVideo(
   let coming: Promise<Look | undefined> | undefined = look();
   try {
     for (let index = 0; ; index++) {
+      throwIfAborted(signal);
       const now: Look | undefined = await coming;
       coming = undefined;
       if (now === undefined) return;
       coming = look();
       coming.catch(() => {});
-      const cut = before !== undefined && colourChange(before, now.colours) >= sceneCut;
+      const cut = before !== undefined && isCut(before, now.colours, sceneCut);
       before = now.colours;
       if (cut) identities.cut();
       const things = identities.next(thingsOf(now));
@@ -92,6 +99,8 @@ export async function* segmentVideo(
       yield { index, cut, segmentation: now.segmentation };
     }
   } finally {
+    // Whoever leaves does not wait for a frame that the source still owes.
+    leaving.abort();
     const left = await coming?.catch(() => undefined);
     left?.segmentation.dispose();
     await source.return(undefined);
@@ -128,14 +137,23 @@ async function nextLook(
     ...(outputSize === undefined ? {} : { outputSize }),
   };
   const segmentation = await segmenter.segment(proposals, vocabulary, settings);
-  const queries = proposals.tensor('query_embeddings');
-  return {
-    segmentation,
-    queries: (queries.data as Float32Array).slice(),
-    queryCount: proposals.queryCount,
-    colours: colourHistogram(image),
-  };
+  try {
+    const queries = Tensor.unwrap(proposals.tensor('query_embeddings'), 'query_embeddings');
+    return {
+      segmentation,
+      queries: await float32OnHost(queries, signal),
+      queryCount: proposals.queryCount,
+      colours: colourHistogram(image),
+    };
+  } catch (error) {
+    segmentation.dispose();
+    throw error;
+  }
 }
+
+/** Frames without a colour in common change by 1, and 1 is to be no cut. */
+const isCut = (before: Float32Array, now: Float32Array, sceneCut: number): boolean =>
+  sceneCut < 1 && colourChange(before, now) >= sceneCut;
 
 function thingsOf({ segmentation, queries, queryCount }: Look): FrameThings {
   const queryOf = PanopticSegmentation.queriesOf(segmentation);

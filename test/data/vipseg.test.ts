@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openVipseg } from '../../lib/index.js';
+import { openDataset, openVipseg } from '../../lib/index.js';
 import { temporaryFolder } from '../cli/places.js';
 
 let folder: string;
@@ -34,6 +34,17 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('VIPSeg', () => {
+  it('gives its frames as images, of which twelve classes are not trained on', async () => {
+    const dataset = await openDataset('vipseg-frames', folder);
+    expect(dataset.length).toBe(2);
+    expect(dataset.image(1)).toMatchObject({ name: 'street/10.jpg' });
+    const [video] = (await openVipseg(folder)).videos;
+    expect(await dataset.truth(1)).toEqual(await video?.truth(1));
+    const unseen = dataset.classes.filter(({ seen }) => seen === false);
+    expect(unseen.filter(({ thing }) => thing)).toHaveLength(5);
+    expect(unseen).toHaveLength(12);
+  });
+
   it('has 124 classes, and ids that last', async () => {
     const { classes, videos } = await openVipseg(folder);
     expect(classes).toHaveLength(124);

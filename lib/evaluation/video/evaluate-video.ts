@@ -26,6 +26,8 @@ import { countFrame } from './tubes.js';
 export interface VideoEvaluationOptions extends CallOptions {
   /** Names for the classes of the data, in its order; default its own names and synonyms. */
   readonly vocabulary?: readonly ClassInput[] | undefined;
+  /** What the report calls the vocabulary. */
+  readonly vocabularyName?: string | undefined;
   readonly templates?: Templates | undefined;
   readonly thresholds?: VideoOptions['thresholds'];
   readonly tracking?: VideoOptions['tracking'];
@@ -47,11 +49,16 @@ export interface VideoScores {
   readonly miou: number;
 }
 
-export interface VideoReport {
+/** What was scored, and on what. */
+interface VideoFacts {
   readonly bundle: string;
   readonly dataset: string;
+  readonly vocabulary: string;
   readonly videos: number;
   readonly frames: number;
+}
+
+export interface VideoReport extends VideoFacts {
   readonly groups: Readonly<Record<ClassGroup, VideoScores>>;
   /** Harmonic mean of the mIoU of seen and unseen classes. */
   readonly harmonicMiou: number;
@@ -73,6 +80,7 @@ const WINDOWS = [1, 2, 4, 6];
 const CONSISTENCY_WINDOWS = [8, 16];
 const KEYS = [
   'vocabulary',
+  'vocabularyName',
   'templates',
   'thresholds',
   'tracking',
@@ -123,6 +131,7 @@ export async function evaluateVideo(
     return {
       bundle: segmenter.path,
       dataset: dataset.name,
+      vocabulary: options.vocabularyName ?? `names of ${dataset.name}`,
       videos: videos.length,
       frames: total,
       ...scores.report(),
@@ -173,7 +182,7 @@ class Sums {
     for (const sum of [...this.#quality, this.#association, ...this.#consistency]) sum.endVideo();
   }
 
-  report(): Omit<VideoReport, 'bundle' | 'dataset' | 'videos' | 'frames' | 'seconds'> {
+  report(): Omit<VideoReport, keyof VideoFacts | 'seconds'> {
     const groups = scoreGroups(this.#classes, (classes) => this.#group(classes));
     const { quality: associationQuality, switches, tubes } = this.#association;
     const segmentationQuality = this.#confusion.mean([...this.#classes.keys()]).miouUnion;

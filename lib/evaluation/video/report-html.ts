@@ -35,11 +35,11 @@ export function videoFacts(report: VideoReport): string[][] {
 
 /** The page. */
 export function videoReportHtml(report: VideoReport): string {
-  const { dataset, videos, frames, bundle } = report;
+  const { dataset, videos, frames, bundle, vocabulary } = report;
   return htmlPage(`${dataset}: ${videos} videos, ${frames} frames`, [
     `<h2>Groups of classes</h2>`,
     htmlTable(...videoGroupTable(report)),
     '<h2>All together</h2>',
-    htmlTable(['', ''], [['bundle', bundle], ...videoFacts(report)]),
+    htmlTable(['', ''], [['bundle', bundle], ['vocabulary', vocabulary], ...videoFacts(report)]),
   ]);
 }

@@ -16,6 +16,7 @@ import {
 import { captionFile } from './caption-files.js';
 import type { ImageText } from './image-text-sample.js';
 import { boxTensor, layTiles, type Mosaic, paintCanvases } from './mosaic.js';
+import { openNounPrompts, type TextOf } from './noun-prompts.js';
 import { Random } from './random.js';
 import { batchesOf, type Placed, type SampleSource } from './sample-stream.js';
 import { tarShards } from './tar-shards.js';
@@ -33,6 +34,11 @@ export interface ImageTextOptions {
   readonly colorJitter?: ColorJitter | undefined;
   /** Give two captions of each image, so that texts also learn from each other. Default false. */
   readonly pairedCaptions?: boolean | undefined;
+  /**
+   * Learn from the nouns of captions too: instead of a caption one of its nouns in a prompt, each as
+   * probable. Needs the package `compromise`. Default false.
+   */
+  readonly nounPrompts?: boolean | undefined;
   readonly mosaic?: Mosaic | undefined;
 }
 
@@ -43,6 +49,7 @@ const IMAGE_TEXT_KEYS = [
   'flip',
   'colorJitter',
   'pairedCaptions',
+  'nounPrompts',
   'mosaic',
 ];
 
@@ -62,6 +69,7 @@ function parseOptions(options: ImageTextOptions) {
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
     pairedCaptions: booleanValue(options.pairedCaptions ?? false, 'data.pairedCaptions'),
+    nounPrompts: booleanValue(options.nounPrompts ?? false, 'data.nounPrompts'),
     tiles: options.mosaic && layTiles(options.mosaic, imageSize, batchSize),
   };
 }
@@ -82,7 +90,8 @@ export async function openCaptions(path: string): Promise<SampleSource<ImageText
 /**
  * Image–text data of a folder of webdataset shards (`*.tar`), or of a `.jsonl`, `.csv` or `.tsv` file.
  *
- * @throws LexisegError `ERR_DATA` for what cannot be read, with file and line.
+ * @throws LexisegError `ERR_DATA` for what cannot be read, with file and line; `ERR_UNSUPPORTED` for
+ *   `nounPrompts` without the package that finds nouns.
  */
 export async function openImageText(
   path: string,
@@ -91,13 +100,14 @@ export async function openImageText(
 ): Promise<TrainingData> {
   const parsed = parseOptions(options);
   const { batchSize } = parsed;
+  const textOf: TextOf = parsed.nounPrompts ? await openNounPrompts() : (caption) => caption;
   const source = await openCaptions(path);
   const recipe = {
     batchSize,
     ahead: 2 * batchSize,
     prepare: (placed: Placed<ImageText>, seed: number, place: number) => {
       const side = parsed.tiles?.[place]?.side ?? parsed.imageSize;
-      return prepare(placed, seed, tokenizer, { ...parsed, side });
+      return prepare(placed, seed, tokenizer, { ...parsed, side, textOf });
     },
     collate: (samples: readonly Prepared[]) => collate(samples, parsed),
     nameOf: ({ name }: ImageText) => name,
@@ -120,17 +130,18 @@ async function prepare(
   { sample, position }: Placed<ImageText>,
   seed: number,
   tokenizer: ClipTokenizer,
-  options: ReturnType<typeof parseOptions> & { readonly side: number },
+  options: ReturnType<typeof parseOptions> & { readonly side: number; readonly textOf: TextOf },
 ): Promise<Prepared> {
   const random = new Random(seed, position);
   const { side } = options;
   const captions = draw(random, sample.captions, options.pairedCaptions ? 2 : 1);
+  const texts = captions.map((caption) => options.textOf(caption, random));
   const image = await openImage(sample.image, sample.name);
   const size = { width: side, height: side };
   const rgb = await image.pixels(randomResizedCrop(random, image, size, options.crop));
   if (random.chance(options.flip)) mirror(rgb, side, side, 3);
   jitterColors(rgb, random, options.colorJitter);
-  return { rgb, tokens: captions.map((caption) => tokenizer.encode(caption)) };
+  return { rgb, tokens: texts.map((text) => tokenizer.encode(text)) };
 }
 
 /** Different captions at random, or the same again where there are too few. */

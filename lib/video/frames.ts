@@ -44,22 +44,20 @@ async function* untilAborted<Item>(
 ): AsyncGenerator<Item> {
   const iterator = items[Symbol.asyncIterator]();
   const end = async (): Promise<unknown> => iterator.return?.();
-  let owed = false;
-  let over = false;
+  let idle = true;
   try {
     for (;;) {
       throwIfAborted(signal);
-      owed = true;
+      idle = false;
       const { done, value } = await unlessAborted(iterator.next(), signal);
-      owed = false;
-      over = done === true;
-      if (over) return;
+      if (done) return;
+      idle = true;
       yield value;
     }
   } finally {
-    // An iterator that still owes an item may never answer: it is told, and not waited for.
-    if (owed) end().catch(() => {});
-    else if (!over) await end();
+    if (idle) await end();
+    // One that still owes an item may never answer: it is told, and not waited for.
+    else if (signal?.aborted) end().catch(() => {});
   }
 }
 
@@ -79,7 +77,7 @@ function unlessAborted<Result>(
     };
     const settle = (): void => signal.removeEventListener('abort', stop);
     signal.addEventListener('abort', stop, { once: true });
-    work.finally(settle).then(resolve, reject);
+    Promise.resolve(work).finally(settle).then(resolve, reject);
   });
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseClassList, readClassFile } from '../../lib/cli/classes.js';
+import { wordsFor } from '../../lib/cli/dataset-words.js';
 import { exitCodeOf, UsageError } from '../../lib/cli/exit.js';
 import { OutputFolder } from '../../lib/cli/output-folder.js';
 import { formatBytes, formatTable, ProgressLine, plain } from '../../lib/cli/terminal.js';
@@ -16,6 +17,33 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('words for a data set', () => {
+  const dog = { name: 'dog', synonyms: ['puppy'], thing: true };
+
+  it('are its own with their synonyms, or without', async () => {
+    const dataset = { name: 'street', classes: [dog] };
+    expect(await wordsFor(dataset, undefined, 'engineered')).toEqual({
+      name: 'names of street (engineered names)',
+      classes: [dog],
+    });
+    expect(await wordsFor(dataset, undefined, 'plain')).toEqual({
+      name: 'names of street (plain names)',
+      classes: [{ name: 'dog', thing: true }],
+    });
+  });
+
+  it("are a vocabulary's where one is named", async () => {
+    const { name, classes } = await wordsFor(
+      { name: 'any', classes: [] },
+      'pascal_voc_20',
+      'plain',
+    );
+    expect(name).toContain('pascal_voc_20');
+    expect(classes).toHaveLength(20);
+    expect(classes.flatMap(({ synonyms = [] }) => synonyms)).toEqual([]);
+  });
+});
 
 describe('classes on the command line', () => {
   it('are separated by commas and newlines, and keep their synonyms', () => {

@@ -141,6 +141,23 @@ describe('captions in a file', () => {
     await data.close();
   });
 
+  it('may give way to their nouns in prompts, each as probable', async () => {
+    const caption = 'A dog and two cats on a sofa.';
+    const path = await writeJsonl([{ caption }]);
+    const options = { batchSize: 1, nounPrompts: true };
+    const drawn = (await look(path, options, { batches: 200 })).map(({ texts }) => texts[0]);
+    const file = new URL('../../models/vocabularies/templates_imagenet_7.json', import.meta.url);
+    const { templates } = JSON.parse(readFileSync(file, 'utf8')) as { templates: string[] };
+    const prompts = (noun: string) => templates.map((one) => one.replace('{}', noun));
+    const kinds = [[caption], ...['dog', 'cat', 'sofa'].map(prompts)];
+    const shares = kinds.map((texts) => {
+      const tokens = new Set(texts.map((text) => tokenizer.encode(text).join(' ')));
+      return drawn.filter((text) => tokens.has(text as string)).length;
+    });
+    expect(shares.reduce((sum, share) => sum + share, 0)).toBe(200);
+    for (const share of shares) expect(share).toBeGreaterThan(25);
+  });
+
   it('may be laid in bands on canvases', async () => {
     const path = await writeJsonl();
     const options = { batchSize: 8, imageSize: 24, flip: 0, mosaic: { bands: [2, 3, 1] } };

@@ -196,6 +196,19 @@ describe('COCO panoptic', () => {
     const dataset = await openDataset('coco-panoptic', root);
     expect((await errorOf(dataset.truth(0))).message).toMatch(/pixel \(3, 0\) is of segment 6/);
   });
+
+  it('refuses a segment of the JSON that is nowhere in the map', async () => {
+    const json = structuredClone(PANOPTIC);
+    for (const id of [6, 90_000]) {
+      json.annotations[0]?.segments_info.push({ id, category_id: 9 } as never);
+    }
+    await panoptic(json);
+    const dataset = await openDataset('coco-panoptic', root);
+    const error = await errorOf(dataset.truth(0));
+    expect(error.code).toBe('ERR_DATA');
+    expect(error.message).toMatch(/a\.png: has no pixel of 6, 90000, which segments_info lists/);
+    expect((await checkDataset('coco-panoptic', root)).problems).toEqual([error.message]);
+  });
 });
 
 describe('checkDataset', () => {

@@ -1,5 +1,5 @@
 /** Videos with the tiny bundle (random weights): ids, order, back-pressure, and what may go wrong. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -78,6 +78,28 @@ describe('segmentVideo', () => {
     expect(last?.things.some((id) => first?.things.includes(id))).toBe(false);
   });
 
+  it.each([
+    [0, [false, true, true]],
+    [0.99, [false, false, true]],
+    [1, [false, false, false]],
+  ])(
+    'cuts where %d of the colours are new: at 0 everywhere, at 1 nowhere',
+    async (sceneCut, cuts) => {
+      const plain = (background: string): Promise<Buffer> =>
+        sharp({ create: { width: 96, height: 64, channels: 3, background } })
+          .png()
+          .toBuffer();
+      const [black, white] = await Promise.all([plain('#000'), plain('#fff')]);
+      const found: boolean[] = [];
+      const frames = [black, black, white];
+      for await (const frame of segmentVideo(segmenter, frames, vocabulary, { sceneCut })) {
+        found.push(frame.cut);
+        frame.segmentation.dispose();
+      }
+      expect(found).toEqual(cuts);
+    },
+  );
+
   it('takes frames of changing size, and makes the source wait for the caller', async () => {
     let taken = 0;
     async function* source(): AsyncGenerator<Buffer> {
@@ -99,6 +121,62 @@ describe('segmentVideo', () => {
     }
     expect(widths).toEqual([108, 116, 124, 132]);
     expect(segmenter.memoryStats().running).toBe(0);
+  });
+
+  /** One frame, then none ever; `ended` is whether it was told that nobody waits. */
+  function stalled(): { frames: AsyncIterable<Buffer>; ended: () => boolean } {
+    let [given, ended] = [false, false];
+    const next = async (): Promise<IteratorResult<Buffer>> => {
+      if (given) return new Promise(() => {});
+      given = true;
+      return { done: false, value: picture };
+    };
+    const close = async (): Promise<IteratorResult<Buffer>> => {
+      ended = true;
+      return new Promise(() => {});
+    };
+    const frames = { [Symbol.asyncIterator]: () => ({ next, return: close }) };
+    return { frames, ended: () => ended };
+  }
+
+  it('may be left while the source gives nothing more', async () => {
+    const { frames, ended } = stalled();
+    let count = 0;
+    for await (const { segmentation } of segmentVideo(segmenter, frames, vocabulary)) {
+      segmentation.dispose();
+      count++;
+      break;
+    }
+    expect({ count, ended: ended() }).toEqual({ count: 1, ended: true });
+  }, 10_000);
+
+  it('is cancelled while the source gives nothing more', async () => {
+    const { frames, ended } = stalled();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const found = segmentVideo(segmenter, frames, vocabulary, { signal });
+    const { value } = await found.next();
+    value?.segmentation.dispose();
+    setTimeout(() => controller.abort(), 50);
+    await expect(found.next()).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(ended()).toBe(true);
+  }, 10_000);
+
+  it('ends a source that waits for it in order, and only once', async () => {
+    const seen: string[] = [];
+    async function* source(): AsyncGenerator<Buffer> {
+      try {
+        for (;;) yield picture;
+      } finally {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        seen.push('ended');
+      }
+    }
+    for await (const { index, segmentation } of segmentVideo(segmenter, source(), vocabulary)) {
+      segmentation.dispose();
+      if (index === 1) break;
+    }
+    expect(seen).toEqual(['ended']);
   });
 
   it('ends with an error of the source, after the frames before it', async () => {
@@ -180,6 +258,17 @@ describe('lexiseg video', () => {
     expect(readFileSync(join(out, 'overlay.mp4')).length).toBeGreaterThan(500);
   }, 60_000);
 
+  it('ends when one of its files cannot be written, and keeps the video', async () => {
+    const out = join(folder, 'in-the-way');
+    mkdirSync(join(out, 'panoptic.json'), { recursive: true });
+    const words = ['-c', 'cat', '-b', TINY_BUNDLE, '--no-cache', '--write', 'panoptic,overlay'];
+    const run = ['video', join(folder, 'in.mp4'), ...words, '-o', out];
+    const { status, stderr } = await lexiseg(run);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/panoptic\.json was not written.*ERR_OUTPUT/);
+    expect(readFileSync(join(out, 'overlay.mp4')).length).toBeGreaterThan(500);
+  }, 60_000);
+
   it('says that ffmpeg is missing where it is', async () => {
     const words = ['-c', 'cat', '-b', TINY_BUNDLE, '--no-cache', '--write', 'json'];
     const file = join(folder, 'in.mp4');
@@ -219,7 +308,7 @@ describe('moving scenes', () => {
       }
     }
     const report = await evaluateVideo(segmenter, dataset, { thresholds, limit: 1 });
-    expect(report).toMatchObject({ videos: 1, frames: 5 });
+    expect(report).toMatchObject({ videos: 1, frames: 5, vocabulary: 'names of videos' });
     expect(report.groups.all?.meanVpq).toBeGreaterThanOrEqual(0);
     expect(Object.keys(report.groups.all?.vpq ?? {})).toEqual(['1', '2', '4', '6']);
     expect(report.consistency['8']).toBeNaN();
@@ -228,7 +317,20 @@ describe('moving scenes', () => {
     const { status, stdout } = await lexiseg([...args, '--limit', '1', '--no-cache']);
     expect(status).toBe(0);
     expect(stdout).toContain('STQ');
+    expect(stdout).toContain('names of videos (engineered names)');
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('mVC 8');
+    const plain = await lexiseg([
+      ...args,
+      '--limit',
+      '1',
+      '--no-cache',
+      '--names',
+      'plain',
+      '--json',
+    ]);
+    expect(JSON.parse(plain.stdout).vocabulary).toBe('names of videos (plain names)');
+    const page = readFileSync(join(out, 'report.html'), 'utf8');
+    expect(page).toContain('names of videos (plain names)');
     for (const extra of [['--task', 'semantic'], ['--boundary'], ['--names', 'both']]) {
       const refused = await lexiseg([...args, ...extra]);
       expect(refused.status).toBe(2);

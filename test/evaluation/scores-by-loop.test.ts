@@ -1,7 +1,12 @@
 /** Scores over pixels and boundaries, against loops that follow the definitions. */
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../lib/data/random.js';
-import { boundaryOf, boundaryWidth, maskIou } from '../../lib/evaluation/boundary.js';
+import {
+  boundaryIouOf,
+  boundaryOf,
+  boundaryWidth,
+  maskIou,
+} from '../../lib/evaluation/boundary.js';
 import { Confusion } from '../../lib/evaluation/confusion.js';
 import type { Truth } from '../../lib/index.js';
 import { randomTruth } from './random-truth.js';
@@ -113,6 +118,32 @@ describe('boundaries', () => {
   it('are 2 % of the diagonal wide, and at least 1', () => {
     expect(boundaryWidth(640, 480)).toBe(16);
     expect(boundaryWidth(10, 10)).toBe(1);
+  });
+
+  it('are rounded as the authors do, a half to even', () => {
+    expect(boundaryWidth(500, 375)).toBe(12);
+    expect(boundaryWidth(405, 540)).toBe(14);
+    expect(boundaryWidth(501, 376)).toBe(13);
+  });
+
+  it.each([
+    ['0', 0],
+    ['of an id that is no segment', 9],
+  ])('leave void (%s) out of the union', (_, void_) => {
+    const side = 100;
+    const column = (at: number): number => at % side;
+    const ids = Uint32Array.from({ length: side * side }, (_, at) => (column(at) < 50 ? 7 : void_));
+    const truth = {
+      width: side,
+      height: side,
+      ids,
+      segments: [{ id: 7, classIndex: 0, crowd: false }],
+    };
+    const found = Int32Array.from(ids, (_, at) => (column(at) < 60 ? 1 : 0));
+    // As bowenc0221/boundary-iou-api counts: what is found in void leaves the union.
+    expect(boundaryIouOf(found, truth)(1, 7)).toBeCloseTo(582 / 864, 12);
+    const all = { ...truth, segments: [...truth.segments, { ...truth.segments[0], id: void_ }] };
+    expect(boundaryIouOf(found, all as Truth)(1, 7)).toBeCloseTo(582 / 1206, 12);
   });
 
   it('of masks without a pixel have an IoU of 0', () => {

@@ -109,7 +109,11 @@ describe('a video file', () => {
     const frames = readVideo(video, controller.signal);
     await frames.next();
     controller.abort();
-    const [count] = await failure(frames).catch(() => [0]);
+    const [count, error] = await failure(frames);
     expect(count).toBeLessThan(FRAMES);
+    expect(error).toMatchObject({ code: 'ERR_ABORTED' });
+    const [none, before] = await failure(readVideo(video, controller.signal));
+    expect(none).toBe(0);
+    expect(before).toMatchObject({ code: 'ERR_ABORTED' });
   });
 });

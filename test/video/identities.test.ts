@@ -65,6 +65,18 @@ describe.each(['queries', 'regions'] as const)('identities by %s', (kind) => {
     expect([a, b]).not.toContain(again);
   });
 
+  it.each([0, 1, 2])('outlast an absence of %i frames and no longer', (memory) => {
+    const identities = open(kind, { memory });
+    const [a, b] = identities.next(frame([0, 1], 0));
+    let t = 1;
+    for (; t <= memory; t++) identities.next(frame([1, 5], t, [1]));
+    expect(identities.next(frame([0, 1], t++))).toEqual([a, b]);
+    for (const end = t + memory; t <= end; t++) identities.next(frame([1, 5], t, [1]));
+    const [again, still] = identities.next(frame([0, 1], t));
+    expect(still).toBe(b);
+    expect([a, b]).not.toContain(again);
+  });
+
   it('are new for a thing in the place of another', () => {
     const identities = open(kind);
     const [a, b] = identities.next(frame([0, 1], 0));

@@ -1,5 +1,7 @@
 """Patch-aligned contrastive learning: the compatibility function and its loss."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -70,6 +72,21 @@ def test_the_loss_is_symmetric_cross_entropy(inputs):
     objective = PatchAlignment(10.0)
     losses = objective(patches, text[:B], torch.tensor(20.0))
     logits = 20.0 * direct(patches, text[:B], 10.0)
+    target = torch.arange(B)
+    assert losses["image_to_text"] == pytest.approx(
+        0.5 * float(F.cross_entropy(logits, target)), abs=1e-4
+    )
+    assert losses["text_to_image"] == pytest.approx(
+        0.5 * float(F.cross_entropy(logits.t(), target)), abs=1e-4
+    )
+
+
+def test_a_text_that_two_images_share_is_wrong_for_neither(inputs):
+    patches, text = inputs
+    shared = torch.cat((text[:1], text[1 : B - 1], text[:1]))
+    losses = PatchAlignment(10.0)(patches, shared, torch.tensor(20.0))
+    logits = 20.0 * direct(patches, shared, 10.0)
+    logits[0, B - 1] = logits[B - 1, 0] = -math.inf
     target = torch.arange(B)
     assert losses["image_to_text"] == pytest.approx(
         0.5 * float(F.cross_entropy(logits, target)), abs=1e-4

@@ -41,6 +41,15 @@ def compatibility(patches: Tensor, text: Tensor, sharpness: float) -> Tensor:
     return cosines.to(torch.float32)
 
 
+def _said_by_another(texts: Tensor) -> Tensor:
+    """Bool [N, N]: two pairs have one text, which is no wrong one for either image."""
+    alike = 1.0 - 1e-6
+    # Autocast leaves float64 alone.
+    exact = texts.detach().to(torch.float64)
+    same = exact @ exact.t() > alike
+    return same & ~torch.eye(same.shape[0], dtype=torch.bool, device=same.device)
+
+
 class PatchAlignment(nn.Module):
     """InfoNCE in both directions over the compatibility of all images with all texts."""
 
@@ -53,7 +62,7 @@ class PatchAlignment(nn.Module):
         self.sharpness: float = sharpness
 
     def forward(self, patches: Tensor, text: Tensor, scale: Tensor) -> Dict[str, Tensor]:
-        """Losses; each pair's own partner is right and all others are wrong.
+        """Losses; each pair's own partner is right, and all others are wrong that say something else.
 
         Args:
             patches: embedded patches [B, T, D] of this rank.
@@ -66,6 +75,7 @@ class PatchAlignment(nn.Module):
         texts = torch.ops.lexiseg.gather_ranks(text)
         rows = compatibility(patches, texts, self.sharpness)
         logits = scale * torch.ops.lexiseg.gather_ranks(rows)
+        logits = logits.masked_fill(_said_by_another(texts), -1e30)
         target = torch.arange(logits.shape[0], device=logits.device)
         return {
             "image_to_text": 0.5 * F.cross_entropy(logits, target),

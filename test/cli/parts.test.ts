@@ -39,7 +39,7 @@ describe('words for a data set', () => {
       'pascal_voc_20',
       'plain',
     );
-    expect(name).toContain('pascal_voc_20');
+    expect(name).toBe('Pascal VOC, 20 classes (plain names)');
     expect(classes).toHaveLength(20);
     expect(classes.flatMap(({ synonyms = [] }) => synonyms)).toEqual([]);
   });

@@ -62,7 +62,7 @@ class PatchAlignment(nn.Module):
         self.sharpness: float = sharpness
 
     def forward(self, patches: Tensor, text: Tensor, scale: Tensor) -> Dict[str, Tensor]:
-        """Losses; each pair's own partner is right, and all others are wrong that say something else.
+        """Losses; each pair's own partner is right, and others that say something else are wrong.
 
         Args:
             patches: embedded patches [B, T, D] of this rank.

@@ -50,7 +50,11 @@ export function addBundleOptions(command: Command): Command {
     )
     .option('--threads <n>', 'threads; 0 takes every processor', wholeNumber, 0)
     .option('--shortest-edge <pixels>', "of the network input (default: the bundle's)", wholeNumber)
-    .option('--longest-edge <pixels>', 'cap on its longer edge (default: in proportion)', wholeNumber)
+    .option(
+      '--longest-edge <pixels>',
+      'cap on its longer edge (default: in proportion)',
+      wholeNumber,
+    )
     .option('--alpha <x>', "weight of CLIP's own classifier for trained classes, 0 to 1", share)
     .option('--beta <x>', 'the same for other classes', share)
     .option('--masks-from <bundle>', 'name the masks that another bundle proposes')

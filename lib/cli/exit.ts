@@ -52,17 +52,25 @@ export function printError(error: unknown): void {
   }
 }
 
-/** Aborts a signal at the first Ctrl-C (or SIGTERM); a second one ends the process at once. */
+/** A Ctrl-C may come twice, from the terminal and from whoever started this process. */
+const ECHO_MS = 1_000;
+
+/**
+ * Aborts a signal at the first Ctrl-C (or SIGTERM, or the end of the terminal); another one, a second
+ * later or more, ends the process at once.
+ */
 export function interruptible(): { signal: AbortSignal; interrupted: () => boolean } {
   const controller = new AbortController();
-  let hits = 0;
+  let first: number | undefined;
   const stop = (): void => {
-    hits++;
-    if (hits > 1) process.exit(EXIT.interrupted);
+    if (first !== undefined) {
+      if (performance.now() - first > ECHO_MS) process.exit(EXIT.interrupted);
+      return;
+    }
+    first = performance.now();
     process.stderr.write('\nlexiseg: stopping…\n');
     controller.abort();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  return { signal: controller.signal, interrupted: () => hits > 0 };
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  return { signal: controller.signal, interrupted: () => first !== undefined };
 }

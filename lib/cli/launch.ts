@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { wholeNumber } from './bundle-option.js';
-import { UsageError } from './exit.js';
+import { EXIT, UsageError } from './exit.js';
 
 interface LaunchFlags {
   nproc: number;
@@ -17,7 +17,8 @@ interface LaunchFlags {
 const HELP = `
 Each process gets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT, and
 trains on its share of every batch. When one of them fails the others are stopped; with --restarts
-all begin again, from the latest checkpoint.
+all begin again, from the latest checkpoint. Ctrl-C stops all of them after a checkpoint, a second
+Ctrl-C at once.
 
 What stands behind -- is a lexiseg command, or a script of your own that ends in .js or .mjs and
 opens its trainer with { distributed: true }.
@@ -26,8 +27,8 @@ Examples:
   lexiseg launch --nproc 2 -- train fine-tune.json --out runs/two
   lexiseg launch --nproc 4 --nodes 2 --node-rank 0 --master 10.0.0.1:29500 -- train.mjs`;
 
-/** Between asking a process to stop and making it stop. */
-const GRACE_MS = 10_000;
+/** Between asking a process to stop and making it stop: after Ctrl-C it ends its step and saves. */
+const GRACE_MS = { interrupted: 60_000, failed: 10_000 };
 
 export function addLaunchCommand(program: Command, signal: AbortSignal): void {
   program
@@ -66,7 +67,7 @@ async function launch(command: string[], flags: LaunchFlags, signal: AbortSignal
       LOCAL_RANK: String(i),
     }));
     const status = await runAll(command, environments, signal);
-    process.exitCode = status;
+    process.exitCode = status !== 0 && signal.aborted ? EXIT.interrupted : status;
     if (status === 0 || signal.aborted || attempt >= flags.restarts) return;
     process.stderr.write(`lexiseg: restart ${attempt + 1} of ${flags.restarts}\n`);
   }
@@ -96,19 +97,21 @@ async function runAll(
   environments: readonly Record<string, string>[],
   signal: AbortSignal,
 ): Promise<number> {
+  if (signal.aborted) return EXIT.interrupted;
   const script = /\.m?js$/.test(command[0] ?? '');
   const main = script ? [] : [fileURLToPath(new URL('./main.js', import.meta.url))];
   const children = environments.map((environment) =>
     spawn(process.execPath, [...process.execArgv, ...main, ...command], {
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'inherit', 'inherit'],
+      // A Ctrl-C of the terminal would reach them too, beside the signal that is passed on.
+      detached: true,
     }),
   );
+  const control = new Control(children);
+  const interrupt = (): void => control.stop(GRACE_MS.interrupted);
+  signal.addEventListener('abort', interrupt, { once: true });
   let first: number | undefined;
-  const stopOthers = (): void => {
-    for (const child of children) stop(child);
-  };
-  signal.addEventListener('abort', stopOthers, { once: true });
   await Promise.all(
     children.map(async (child, i) => {
       const status = await statusOf(child);
@@ -117,10 +120,11 @@ async function runAll(
       if (!signal.aborted) {
         process.stderr.write(`lexiseg: process ${environments[i]?.RANK} ended with ${status}\n`);
       }
-      stopOthers();
+      control.stop(GRACE_MS.failed);
     }),
   );
-  signal.removeEventListener('abort', stopOthers);
+  signal.removeEventListener('abort', interrupt);
+  control.close();
   return first ?? 0;
 }
 
@@ -131,8 +135,46 @@ function statusOf(child: ChildProcess): Promise<number> {
   });
 }
 
-function stop(child: ChildProcess): void {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref();
+/** Ends processes that the terminal cannot: with this one, or asked first. */
+class Control {
+  readonly #children: readonly ChildProcess[];
+  #deadline: NodeJS.Timeout | undefined;
+
+  constructor(children: readonly ChildProcess[]) {
+    this.#children = children;
+    process.on('exit', this.#kill);
+    process.on('SIGQUIT', this.#quit);
+    process.on('SIGWINCH', this.#resize);
+  }
+
+  /** Asks once, since a process that is asked again leaves without a checkpoint. */
+  stop(graceMs: number): void {
+    if (this.#deadline !== undefined) return;
+    this.#deadline = setTimeout(this.#kill, graceMs);
+    for (const child of this.#children) child.kill('SIGTERM');
+  }
+
+  close(): void {
+    clearTimeout(this.#deadline);
+    process.off('exit', this.#kill);
+    process.off('SIGQUIT', this.#quit);
+    process.off('SIGWINCH', this.#resize);
+  }
+
+  readonly #kill = (): void => {
+    for (const { pid, exitCode, signalCode } of this.#children) {
+      if (pid === undefined || exitCode !== null || signalCode !== null) continue;
+      try {
+        process.kill(-pid, 'SIGKILL');
+      } catch {
+        // It ended in between.
+      }
+    }
+  };
+
+  readonly #quit = (): void => process.exit(EXIT.interrupted);
+
+  readonly #resize = (): void => {
+    for (const child of this.#children) child.kill('SIGWINCH');
+  };
 }

@@ -2,9 +2,9 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { classInputs } from '../evaluation/class-inputs.js';
+import { classLabels } from '../data/class-labels.js';
 import type {
-  ClassInput,
+  ClassDefinition,
   Device,
   PanopticOptions,
   readVocabulary,
@@ -15,7 +15,7 @@ import type {
 } from '../index.js';
 import { launched } from '../training/environment.js';
 import { Dashboard } from './dashboard.js';
-import { UsageError } from './exit.js';
+import { EXIT, UsageError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
 import { print } from './terminal.js';
 import {
@@ -115,7 +115,10 @@ async function train(
         process.stderr.write(`wrote ${bundle}\n`);
       }
     }
-    if (reason === 'cancelled') process.stderr.write('the same command goes on from here\n');
+    if (reason === 'cancelled') {
+      process.stderr.write('the same command goes on from here\n');
+      process.exitCode = EXIT.interrupted;
+    }
   } finally {
     log?.close();
     await data.close();
@@ -135,8 +138,8 @@ async function openRun(
 ): Promise<{ trainer: Trainer; data: TrainingData }> {
   const library = await import('../index.js');
   const { openDataset, openImageText, panopticData, Trainer } = library;
-  const distributed = launched();
   const { bundle, data, trainer: options } = config;
+  const distributed = launched() ? (options?.distributed ?? true) : false;
   if ('captions' in data) {
     const { captions, ...rest } = data;
     const trainer = await Trainer.open(bundle, { ...options, distributed, signal });
@@ -149,29 +152,34 @@ async function openRun(
   const dataset = await openDataset(kind, folder, split);
   const vocabulary = trainedClasses(dataset, config.vocabulary, library.readVocabulary);
   const trainer = await Trainer.open(bundle, { ...options, vocabulary, distributed, signal });
-  const classes = vocabulary.map((one) =>
-    (typeof one === 'string' ? one : one.name).replace(/\|.*$/s, '').trim(),
-  );
+  const classes = vocabulary.map(firstName);
   const words = captions && (await library.openCaptionWords(captions, trainer.tokenizer));
   const recipe = { ...rest, classes, words } as PanopticOptions;
   return { trainer, data: panopticData(dataset, recipe) };
 }
 
-/** Those asked for; as many as the data set has are its own by other names. */
+/** Those asked for, or the data set's own; what is a thing is for the data to say where they do not. */
 function trainedClasses(
   dataset: SegmentationDataset,
   wanted: TrainConfig['vocabulary'],
   read: typeof readVocabulary,
-): readonly ClassInput[] {
-  const given = typeof wanted === 'string' ? read(wanted).classes : wanted;
-  if (given?.length === dataset.classes.length) return classInputs(dataset, given);
-  return (
-    given ??
-    dataset.classes
+): readonly ClassDefinition[] {
+  if (wanted === undefined) {
+    return dataset.classes
       .filter(({ seen }) => seen !== false)
-      .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }))
+      .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
+  }
+  const given = (typeof wanted === 'string' ? read(wanted).classes : wanted).map((one) =>
+    typeof one === 'string' ? { name: one } : one,
   );
+  const labels = classLabels(dataset, given.map(firstName));
+  return given.map((one, label) => {
+    const thing = dataset.classes[labels.indexOf(label)]?.thing;
+    return { ...one, thing: one.thing ?? thing };
+  });
 }
+
+const firstName = ({ name }: ClassDefinition): string => name.replace(/\|.*$/s, '').trim();
 
 /** Exports the weights as they are and scores them, as `lexiseg eval` would. */
 function scorer(

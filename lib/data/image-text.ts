@@ -1,5 +1,6 @@
 /** Batches of images with captions, for contrastive training. */
 import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { LexisegError } from '../errors.js';
 import { booleanValue, checkOptions, integerIn, numberIn, rangeIn } from '../options.js';
 import type { Tensor } from '../tensor.js';
@@ -99,7 +100,7 @@ export async function openImageText(
   options: ImageTextOptions,
 ): Promise<TrainingData> {
   const parsed = parseOptions(options);
-  const { batchSize } = parsed;
+  const { batchSize, tiles: _, ...settings } = parsed;
   const textOf: TextOf = parsed.nounPrompts ? await openNounPrompts() : (caption) => caption;
   const source = await openCaptions(path);
   const recipe = {
@@ -115,6 +116,7 @@ export async function openImageText(
   return {
     batchSize,
     samplesPerEpoch: source.size,
+    identity: { name: basename(path), ...settings, mosaic: options.mosaic },
     batches: (request) => batchesOf(source, recipe, request),
     close: async () => {},
   };

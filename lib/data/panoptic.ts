@@ -12,6 +12,7 @@ import {
   parseColorJitter,
 } from './augment.js';
 import type { CaptionWords } from './caption-words.js';
+import { classLabels } from './class-labels.js';
 import { Random } from './random.js';
 import { resampleIds } from './resample.js';
 import { batchesOf, indexedSource, type Placed } from './sample-stream.js';
@@ -68,7 +69,7 @@ function parseOptions(options: PanopticOptions) {
  */
 export function panopticData(dataset: SegmentationDataset, options: PanopticOptions): TrainingData {
   const parsed = parseOptions(options);
-  const labels = labelsOf(dataset, options.classes);
+  const labels = classLabels(dataset, options.classes);
   if (parsed.words !== undefined) checkCaptioned(dataset, parsed.words);
   const recipe = {
     batchSize: parsed.batchSize,
@@ -82,25 +83,18 @@ export function panopticData(dataset: SegmentationDataset, options: PanopticOpti
   return {
     batchSize: parsed.batchSize,
     samplesPerEpoch: dataset.length,
+    identity: identityOf(dataset, options.classes, parsed),
     batches: (request) => batchesOf(source, recipe, request),
     close: async () => {},
   };
 }
 
-/** For each class of the data set its label, or −1: by its name, or in order where there are as many. */
-function labelsOf(dataset: SegmentationDataset, names: readonly string[]): Int32Array {
-  const missing = names.filter((name) => !dataset.classes.some((one) => one.name === name));
-  if (missing.length > 0) {
-    const count = dataset.classes.length;
-    if (names.length === count) return Int32Array.from(names, (_, index) => index);
-    throw new LexisegError(
-      'ERR_VOCABULARY',
-      `${dataset.name} has no class ${missing.slice(0, 5).join(', ')}; other names than its own ` +
-        `are taken in its order, and must be ${count}`,
-      { details: { missing } },
-    );
-  }
-  return Int32Array.from(dataset.classes, ({ name }) => names.indexOf(name));
+function identityOf(
+  { name }: SegmentationDataset,
+  classes: readonly string[],
+  { imageSize, scale, flip, colorJitter, words }: ReturnType<typeof parseOptions>,
+): Readonly<Record<string, unknown>> {
+  return { name, classes, imageSize, scale, flip, colorJitter, words: words !== undefined };
 }
 
 function checkCaptioned(dataset: SegmentationDataset, words: CaptionWords): void {

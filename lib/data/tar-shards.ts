@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import { LexisegError } from '../errors.js';
+import { throwIfAborted } from '../job.js';
 import { LIMITS } from '../options.js';
 import { IMAGE_EXTENSIONS, type ImageText } from './image-text-sample.js';
 import { Random } from './random.js';
@@ -97,7 +98,8 @@ async function* readShard(
       parts[extension.toLowerCase()] = Buffer.concat(chunks);
     }
   } catch (cause) {
-    if (cause instanceof LexisegError || signal?.aborted) throw cause;
+    throwIfAborted(signal);
+    if (cause instanceof LexisegError) throw cause;
     const { size } = await stat(path);
     throw new LexisegError(
       'ERR_DATA',

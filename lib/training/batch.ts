@@ -29,6 +29,8 @@ export interface TrainingData {
   readonly batchSize: number;
   /** Images of one pass over the data, all ranks together. */
   readonly samplesPerEpoch: number;
+  /** What else a continued run must find unchanged, as plain data by the names of options. */
+  readonly identity?: Readonly<Record<string, unknown>> | undefined;
   batches(request: BatchRequest): AsyncIterable<TrainingBatch>;
   /** Ends worker threads and closes files. Idempotent. */
   close(): Promise<void>;

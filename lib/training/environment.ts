@@ -4,7 +4,10 @@ import { expected, LexisegError } from '../errors.js';
 import { checkOptions, numberIn } from '../options.js';
 
 export interface DistributedOptions {
-  /** Seconds to wait for the others, in joining and in every step. Default 1800. */
+  /**
+   * Seconds to wait for the others, in joining and in every step. Default 1800. An evaluation may take
+   * longer.
+   */
   readonly timeout?: number | undefined;
 }
 
@@ -25,6 +28,8 @@ export interface Rank {
 }
 
 const USUAL_TIMEOUT = 1800;
+/** Seconds. */
+export const SHORTEST_TIMEOUT = 1;
 
 /** Whether a launcher has set the variables. */
 export function launched(environment: NodeJS.ProcessEnv = process.env): boolean {
@@ -48,7 +53,12 @@ export function parseDistributed(
     checkOptions(option, ['timeout'], 'options.distributed');
   }
   const given = option === true ? undefined : option.timeout;
-  const timeout = numberIn(given ?? USUAL_TIMEOUT, 1, 6e5, 'options.distributed.timeout');
+  const timeout = numberIn(
+    given ?? USUAL_TIMEOUT,
+    SHORTEST_TIMEOUT,
+    6e5,
+    'options.distributed.timeout',
+  );
   const worldSize = wholeNumber(environment, 'WORLD_SIZE', 1);
   const rank = wholeNumber(environment, 'RANK', 0, worldSize - 1);
   const usualHost = worldSize === 1 ? '127.0.0.1' : undefined;
@@ -91,9 +101,10 @@ function refuse(name: string, value: string | undefined): never {
   );
 }
 
-/** The device of a process when several share a machine: one GPU each. */
+/** The device of a process when several share a machine: one GPU each, chosen or named. */
 export function deviceOfRank(device: string, rank: Rank | undefined): string {
-  return rank !== undefined && device === 'cuda' ? `cuda:${rank.localRank}` : device;
+  const shared = device === 'cuda' || device === 'auto';
+  return rank !== undefined && shared ? `${device}:${rank.localRank}` : device;
 }
 
 /** Threads of a process when several share a machine and nobody said how many. */

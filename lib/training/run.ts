@@ -1,10 +1,13 @@
 /** A whole run of training over data: schedule, log, checkpoints, evaluation, and going on. */
-import { copyFileSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
 import { LexisegError } from '../errors.js';
 import type { TrainingBatch, TrainingData } from './batch.js';
+import { SHORTEST_TIMEOUT } from './environment.js';
 import type { StepEvent, TrainingEvent } from './event.js';
 import { Pace } from './pace.js';
-import { RunFolder } from './run-folder.js';
+import { RunFolder, type RunIdentity } from './run-folder.js';
 import { type ParsedRunOptions, parseRunOptions, type RunOptions } from './run-options.js';
 import { learningRateSchedule } from './schedule.js';
 import type { Trainer } from './trainer.js';
@@ -31,6 +34,7 @@ export async function* runTraining(
     worldSize,
     batchSize: data.batchSize,
     samplesPerEpoch: data.samplesPerEpoch,
+    ...dataIdentity(data, parsed.folder),
   };
   const folder =
     parsed.folder === undefined ? undefined : new RunFolder(parsed.folder, identity, rank === 0);
@@ -70,7 +74,8 @@ export async function* runTraining(
   let saved = trainer.stepCount;
   const wantsToStop = (): Promise<boolean> => anyRank(trainer, signal?.aborted === true);
   try {
-    while (trainer.stepCount < steps) {
+    if (await anyRank(trainer, rank === 0 && watch.exhausted)) reason = 'early-stop';
+    while (reason === 'steps' && trainer.stepCount < steps) {
       if (await wantsToStop()) {
         reason = 'cancelled';
         break;
@@ -90,8 +95,8 @@ export async function* runTraining(
       };
       if (result.step % parsed.logEvery === 0 || result.step === steps) yield tell(event);
       const due = watch.due(result.step);
-      if (due && rank === 0) {
-        const metrics = await watch.evaluate(trainer);
+      const metrics = due ? await onFirstRank(trainer, () => watch.evaluate(trainer)) : undefined;
+      if (metrics !== undefined) {
         const best = watch.note(metrics);
         if (best && keeps) await saveBest(trainer, folder);
         yield tell({ type: 'evaluation', step: result.step, metrics, best });
@@ -107,7 +112,7 @@ export async function* runTraining(
       }
     }
   } catch (error) {
-    if (!(error instanceof LexisegError && error.code === 'ERR_ABORTED')) throw error;
+    if (!isAbort(error)) throw error;
     reason = 'cancelled';
   } finally {
     await batches.return?.();
@@ -120,6 +125,63 @@ export async function* runTraining(
 async function anyRank(trainer: Trainer, own: boolean): Promise<boolean> {
   const [count = 0] = await trainer.sumOverRanks([own ? 1 : 0]);
   return count > 0;
+}
+
+const isAbort = (error: unknown): boolean =>
+  error instanceof LexisegError && error.code === 'ERR_ABORTED';
+
+/** What the first process tells those that wait for it; they add nothing to it. */
+const WORD = { working: 0, done: 1, cancelled: 2, failed: 3 };
+
+/**
+ * Does work on the first process alone and gives its result there. The others wait for as long as it
+ * takes: they hear from it more often than the limit on a silent process asks.
+ */
+async function onFirstRank<Result>(
+  trainer: Trainer,
+  work: () => Promise<Result>,
+): Promise<Result | undefined> {
+  const { rank, worldSize } = trainer.info;
+  if (worldSize === 1) return work();
+  if (rank > 0) return hearFirstRank(trainer);
+  const running = work();
+  const outcome = running.then(
+    () => WORD.done,
+    (error: unknown) => (isAbort(error) ? WORD.cancelled : WORD.failed),
+  );
+  for (;;) {
+    const pause = after(500 * SHORTEST_TIMEOUT, WORD.working, { ref: false });
+    const word = await Promise.race([outcome, pause]);
+    await trainer.sumOverRanks([word]);
+    if (word !== WORD.working) return running;
+  }
+}
+
+async function hearFirstRank(trainer: Trainer): Promise<undefined> {
+  let word = WORD.working;
+  while (word === WORD.working) [word = WORD.failed] = await trainer.sumOverRanks([0]);
+  if (word === WORD.done) return;
+  throw word === WORD.cancelled
+    ? new LexisegError('ERR_ABORTED', 'The call was cancelled')
+    : new LexisegError('ERR_DISTRIBUTED', 'The evaluation on rank 0 has failed');
+}
+
+/** What must be equal about the data, less for a run that was begun before folders noted it. */
+function dataIdentity(data: TrainingData, folder: string | undefined): RunIdentity {
+  const own = Object.entries(data.identity ?? {}).map(([key, value]) => [`data.${key}`, value]);
+  return folder !== undefined && notesNoData(folder) ? {} : Object.fromEntries(own);
+}
+
+function notesNoData(folder: string): boolean {
+  const path = join(folder, 'run.json');
+  if (!existsSync(path)) return false;
+  try {
+    const noted: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return !Object.keys(noted ?? {}).some((key) => key.startsWith('data.'));
+  } catch {
+    // Opening the folder says what is wrong with the file.
+    return false;
+  }
 }
 
 /** Restores the latest checkpoint and gives the events before it. */

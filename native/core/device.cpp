@@ -5,6 +5,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -31,6 +32,16 @@ std::string cuda_name(int index) {
 int cuda_count() { return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// n of "PREFIX:n", 0 of "PREFIX" alone, and -1 of anything else.
+int number_after(const std::string& name, const std::string& prefix) {
+  if (name == prefix) return 0;
+  if (!name.starts_with(prefix + ":")) return -1;
+  int number = 0;
+  const char* end = name.data() + name.size();
+  const auto parsed = std::from_chars(name.data() + prefix.size() + 1, end, number);
+  return parsed.ec == std::errc() && parsed.ptr == end && number >= 0 ? number : -1;
+}
 
 std::string cpu_description() {
   std::string text = std::to_string(available_threads()) + " threads";
@@ -69,17 +80,12 @@ std::vector<DeviceDescription> list_devices() {
 ChosenDevice choose_device(const std::string& name) {
   if (name == "cpu") return {c10::Device(c10::kCPU), "cpu was asked for"};
   const std::string missing = cuda_unavailable_reason();
-  if (name == "auto") {
-    if (missing.empty()) return {c10::Device(c10::kCUDA, 0), "auto: " + cuda_name(0) + " is there"};
-    return {c10::Device(c10::kCPU), "auto: " + missing};
-  }
-  int index = 0;
-  if (name.starts_with("cuda:")) {
-    const char* end = name.data() + name.size();
-    const auto parsed = std::from_chars(name.data() + 5, end, index);
-    if (parsed.ec != std::errc() || parsed.ptr != end || index < 0) index = -1;
-  } else if (name != "cuda") {
-    index = -1;
+  const int index = std::max(number_after(name, "cuda"), number_after(name, "auto"));
+  if (name.starts_with("auto") && index >= 0) {
+    if (!missing.empty()) return {c10::Device(c10::kCPU), "auto: " + missing};
+    const int own = index % cuda_count();
+    return {c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(own)),
+            "auto: " + cuda_name(own) + " is there"};
   }
   if (index < 0) {
     throw Error(code::kArgument,

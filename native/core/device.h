@@ -31,7 +31,8 @@ std::vector<DeviceDescription> list_devices();
 // Empty when CUDA can be used, else the reason why it cannot.
 std::string cuda_unavailable_reason();
 
-// name: "cpu", "cuda", "cuda:n" or "auto"; throws Error(ERR_DEVICE) when that device is not there.
+// name: "cpu", "cuda", "cuda:n" or "auto"; "auto:n" is auto for the n-th of several processes on a
+// machine, which share the GPUs out. Throws Error(ERR_DEVICE) when that device is not there.
 ChosenDevice choose_device(const std::string& name);
 
 // The caching allocator of each CUDA device in use.

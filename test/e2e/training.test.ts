@@ -151,6 +151,9 @@ describe('Trainer.run', () => {
     };
     const renamed = own.map((name) => `a ${name}`);
     expect(await batchOf(renamed)).toEqual(await batchOf(own));
+    // Some of its own names in another order: a misspelt one is no reason to relabel them all.
+    const misspelt = [...own].reverse().map((name, i) => (i === 3 ? `${name}x` : name));
+    await expect(batchOf(misspelt)).rejects.toThrow(/has no class/);
     expect(() => panopticData(dataset, { batchSize: 2, imageSize: SIZE, classes: ['a'] })).toThrow(
       new RegExp(`has no class a; other names .* must be ${own.length}`),
     );

@@ -250,7 +250,8 @@ def test_words_of_captions_reach_the_regions_and_not_the_texts():
     assert float(losses["grounding"].detach()) > 0.0
     assert "class_head" in learning and "text_encoder" not in learning
     del batch["word_ids"], batch["word_counts"]
-    assert "grounding" not in module.losses(batch)
+    # Other processes may have words: the loss is there, and nothing.
+    assert float(module.losses(batch)["grounding"].detach()) == 0.0
 
 
 def test_images_without_segments_are_no_fault(network):

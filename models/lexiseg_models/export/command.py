@@ -86,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         "--tower",
         type=Path,
         metavar="FILE",
-        help="weights of an image tower that is not CLIP's: for pacl DINO's or DINOv2's, as "
-        "published; for gkc a bundle or CLIP file, whose tower learns from that of --clip",
+        help="weights of another image tower than CLIP's: DINO's or DINOv2's as published, or for "
+        "a network that has CLIP as its teacher, a bundle or a CLIP of the same shape",
     )
     export.add_argument(
         "--start",

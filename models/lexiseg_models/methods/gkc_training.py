@@ -13,7 +13,7 @@ from lexiseg_models.configuration import ConfigError, parse
 from lexiseg_models.methods.backbone import build_backbone
 from lexiseg_models.methods.gkc import Gkc, GkcConfig, build_parts, parse_config
 from lexiseg_models.objectives.caption_grounding import CaptionGrounding, CaptionGroundingConfig
-from lexiseg_models.objectives.guided_distillation import guided_distillation
+from lexiseg_models.objectives.guided_distillation import distillation_by_image
 from lexiseg_models.objectives.mask_classification import (
     MaskClassification,
     MaskClassificationConfig,
@@ -28,6 +28,7 @@ from lexiseg_models.objectives.parameter_groups import (
 )
 from lexiseg_models.objectives.sample_points import mix_seeds, uniform_points
 from lexiseg_models.objectives.text_diversification import (
+    diversified_loss,
     diversified_texts,
     draw_synonyms,
     first_names,
@@ -153,11 +154,14 @@ class TrainableGkc(Gkc):
             class_logits.append(self.class_logits(embedding, names, each))
             mask_logits.append(self.transformer_decoder.full_mask_logits(queries, decoded[0]))
         losses: Dict[str, Tensor] = self.objective(class_logits, mask_logits, segments)
-        if self.grounding.weight > 0.0 and "word_ids" in batch:
+        if self.grounding.weight > 0.0:
             regions = self.grounding.choose(embedded[-1], class_logits[-1][:, :, -1])
-            words = self.text_encoder(batch["word_ids"]).detach()
-            counts = batch["word_counts"]
-            losses["grounding"] = self.grounding(regions, words, counts, self.classifier.scale())
+            # There also without words: all ranks add up the same losses.
+            losses["grounding"] = regions.sum() * 0.0
+            if "word_ids" in batch:
+                words = self.text_encoder(batch["word_ids"]).detach()
+                counts, scale = batch["word_counts"], self.classifier.scale()
+                losses["grounding"] = self.grounding(regions, words, counts, scale)
         if self.synonym_weight == 0.0 and self.distillation_weight == 0.0:
             return losses
         teachers = self.teacher_regions(batch["images"], segments)
@@ -183,12 +187,13 @@ class TrainableGkc(Gkc):
                 )
             if self.distillation_weight > 0.0:
                 student = students[layer].flatten(0, 1).index_select(0, query)
-                distilled = distilled + self.distil(
-                    F.normalize(student.to(torch.float32), dim=1),
+                student = F.normalize(student.to(torch.float32), dim=1)
+                distilled = distilled + distillation_by_image(
+                    student,
                     teachers,
-                    names,
+                    names.index_select(0, segments.labels),
                     segment,
-                    segments,
+                    segments.counts,
                 )
         losses["synonym"] = self.synonym_weight * synonym
         losses["distillation"] = self.distillation_weight * distilled
@@ -213,22 +218,12 @@ class TrainableGkc(Gkc):
             slots: int64 [N], rows of their image's texts.
             kept: bool [N]; matched queries that are not teach nothing.
         """
-        queries = embeddings.shape[1]
         void = self.void_embedding()
-        total = torch.zeros([], device=embeddings.device)
-        weights = torch.zeros([], device=embeddings.device)
+        logits: List[Tensor] = []
         for image, rows in enumerate(texts):
             own = embeddings[image : image + 1]
-            logits = self.classifier(own, torch.cat((rows, void)))[0]
-            here = ((query >= image * queries) & (query < (image + 1) * queries)).nonzero()[:, 0]
-            places = query.index_select(0, here) - image * queries
-            target = torch.full([queries], rows.shape[0], dtype=torch.int64, device=query.device)
-            weight = torch.full([queries], self.objective.void_weight, device=query.device)
-            target = target.index_put([places], slots.index_select(0, here))
-            weight = weight.index_put([places], kept.index_select(0, here).to(weight.dtype))
-            total = total + (F.cross_entropy(logits, target, reduction="none") * weight).sum()
-            weights = weights + weight.sum()
-        return total / torch.ops.lexiseg.mean_over_ranks(weights)
+            logits.append(self.classifier(own, torch.cat((rows, void)))[0])
+        return diversified_loss(logits, query, slots, kept, self.objective.void_weight)
 
     def segment_seeds(self, segments: Segments) -> Tensor:
         """A number of its own for each segment: int64 [M]."""
@@ -237,37 +232,6 @@ class TrainableGkc(Gkc):
             order = torch.arange(count, device=segments.seeds.device)
             seeds.append(mix_seeds(segments.seeds[image : image + 1], 101) + order)
         return torch.cat(seeds)
-
-    def distil(
-        self,
-        students: Tensor,
-        teachers: Tensor,
-        names: Tensor,
-        segment: Tensor,
-        segments: Segments,
-    ) -> Tensor:
-        """Text-guided distillation, a mean over the images that have segments.
-
-        Args:
-            students: [N, D], unit norm, of matched queries.
-            teachers: [M, D], unit norm, of segments.
-            names: [K, D], unit norm.
-            segment: int64 [N], rising, the segment of each student.
-            segments: the truth.
-        """
-        total = torch.zeros([], device=students.device)
-        images, start = 0, 0
-        for count in segments.counts:
-            here = ((segment >= start) & (segment < start + count)).nonzero()[:, 0]
-            if here.shape[0] > 0:
-                own = segment.index_select(0, here)
-                texts = names.index_select(0, segments.labels.index_select(0, own))
-                total = total + guided_distillation(
-                    students.index_select(0, here), teachers.index_select(0, own), texts
-                )
-                images += 1
-            start += count
-        return total / max(images, 1)
 
 
 def _objective(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import List
+
 import torch
 from torch import Tensor
 
@@ -32,3 +34,34 @@ def guided_distillation(students: Tensor, teachers: Tensor, names: Tensor) -> Te
     wanted = distances(names, names).detach()
     given = distances(students, teachers.detach())
     return (given - wanted).abs().sum() / max(students.shape[0], 1)
+
+
+def distillation_by_image(
+    students: Tensor, teachers: Tensor, names: Tensor, segment: Tensor, counts: List[int]
+) -> Tensor:
+    """The mean of `guided_distillation` over the images that have regions.
+
+    Args:
+        students: [N, D], unit norm, of matched queries.
+        teachers: [M, D], unit norm, of segments.
+        names: [M, D], unit norm, of the segments' classes.
+        segment: int64 [N], rising, the segment of each student.
+        counts: segments of each image, summing to M.
+
+    Returns:
+        Scalar.
+    """
+    total = torch.zeros([], device=students.device)
+    images, start = 0, 0
+    for count in counts:
+        here = ((segment >= start) & (segment < start + count)).nonzero()[:, 0]
+        if here.shape[0] > 0:
+            own = segment.index_select(0, here)
+            total = total + guided_distillation(
+                students.index_select(0, here),
+                teachers.index_select(0, own),
+                names.index_select(0, own),
+            )
+            images += 1
+        start += count
+    return total / max(images, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lexiseg_models.objectives.sample_points import uniform_points
@@ -107,3 +108,35 @@ def diversified_texts(
             segment += 1
         texts.append(torch.tensor(image, dtype=torch.int64, device=labels.device))
     return DiversifiedTexts(texts, torch.tensor(slots, dtype=torch.int64, device=labels.device))
+
+
+def diversified_loss(
+    logits: List[Tensor], query: Tensor, slots: Tensor, kept: Tensor, void_weight: float
+) -> Tensor:
+    """Weighted mean cross entropy over all queries, where each image has texts of its own.
+
+    Args:
+        logits: of each image's queries, [Q, T + 1], void last.
+        query: int64 [N], matched queries, counted through the batch as b * Q + q.
+        slots: int64 [N], which of its image's texts each means.
+        kept: bool [N]; matched queries that are not teach nothing.
+        void_weight: of a query that nothing matched.
+
+    Returns:
+        Scalar.
+    """
+    total = torch.zeros([], device=query.device)
+    weights = torch.zeros([], device=query.device)
+    start = 0
+    for own in logits:
+        queries, void = own.shape[0], own.shape[1] - 1
+        here = ((query >= start) & (query < start + queries)).nonzero()[:, 0]
+        places = query.index_select(0, here) - start
+        target = torch.full([queries], void, dtype=torch.int64, device=query.device)
+        weight = torch.full([queries], void_weight, device=query.device)
+        target = target.index_put([places], slots.index_select(0, here))
+        weight = weight.index_put([places], kept.index_select(0, here).to(weight.dtype))
+        total = total + (F.cross_entropy(own, target, reduction="none") * weight).sum()
+        weights = weights + weight.sum()
+        start += queries
+    return total / torch.ops.lexiseg.mean_over_ranks(weights)

@@ -119,7 +119,10 @@ async function pairsOf(
   if (nouns.length === 0) return [];
   const titles = nouns.map((noun) => plan.template.replace('{}', noun));
   const { signal } = plan;
-  const image = await decodeImage(sample.image, { signal, copy: 'auto' });
+  const image = await decodeImage(sample.image, { signal, copy: 'auto' }).catch((cause) => {
+    if (!(cause instanceof LexisegError) || cause.code !== 'ERR_IMAGE_READ') throw cause;
+    throw new LexisegError(cause.code, `${sample.name}: ${cause.message}`, { cause });
+  });
   const raw = { data: image.rgb, width: image.width, height: image.height, channels: 3 } as const;
   using proposals = await segmenter.proposeMasks(raw, { signal });
   using texts = await segmenter.encodeText(titles, { signal });

@@ -133,6 +133,11 @@ describe('minePairs', () => {
     writeFileSync(other, '{"image": "0.png", "caption": "a dog"}');
     const another = minePairs(segmenter, await openCaptions(other), join(folder, 'all'));
     await expect(another).rejects.toMatchObject({ code: 'ERR_OUTPUT' });
+    writeFileSync(join(folder, 'broken.png'), 'no picture');
+    const broken = join(folder, 'broken.jsonl');
+    writeFileSync(broken, '{"image": "broken.png", "caption": "a dog"}');
+    const unreadable = minePairs(segmenter, await openCaptions(broken), join(folder, 'unreadable'));
+    await expect(unreadable).rejects.toThrow(/broken\.jsonl:1 broken\.png: Cannot decode/);
     writeFileSync(join(folder, 'all', 'state.json'), '{"images": "many"}');
     await expect(mined({}, join(folder, 'all'))).rejects.toThrow(/state\.json is none of this/);
   });

@@ -63,6 +63,8 @@ async function probe(signal?: AbortSignal): Promise<StageReport[]> {
     child.on('error', reject);
     child.on('close', (status, killer) => settle(killer ?? `exit status ${status}`));
   });
+  // It may fail while lines are still read; the wait below tells of it.
+  ended.catch(() => {});
   const stages: StageReport[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
     const report = parseReport(line);

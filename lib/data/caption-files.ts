@@ -75,7 +75,8 @@ function sampleOf(path: string, folder: string, { line, fields }: Row): ImageTex
   const { image, caption, captions } = fields;
   if (typeof image !== 'string' || image === '') fail(path, line, 'no path in "image"');
   const found = Array.isArray(captions) ? captions : [caption];
-  if (!found.every((item) => typeof item === 'string' && item.trim() !== '')) {
+  const isText = (item: unknown): boolean => typeof item === 'string' && item.trim() !== '';
+  if (found.length === 0 || !found.every(isText)) {
     fail(path, line, 'no text in "caption" or "captions"');
   }
   const file = isAbsolute(image as string) ? (image as string) : join(folder, image as string);

@@ -1,6 +1,7 @@
 /** COCO instances: a JSON file of objects with polygons or run lengths, and images. */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { LIMITS, type Size } from '../options.js';
 import {
   dataError,
   type Fields,
@@ -68,12 +69,7 @@ function readImages(file: Fields, onProblem: OnProblem | undefined): Map<number,
   const read = (image: Fields): void => {
     const id = image.count('id');
     if (images.has(id)) image.fail('id', 'is there twice', id);
-    images.set(id, {
-      file: insideFolder(image, 'file_name'),
-      width: image.count('width'),
-      height: image.count('height'),
-      annotations: [],
-    });
+    images.set(id, { file: insideFolder(image, 'file_name'), ...sizeOf(image), annotations: [] });
   };
   readRecords(file.list('images'), read, onProblem);
   const place = (annotation: Fields): void => {
@@ -83,6 +79,18 @@ function readImages(file: Fields, onProblem: OnProblem | undefined): Map<number,
   };
   readRecords(file.list('annotations'), place, onProblem);
   return images;
+}
+
+function sizeOf(image: Fields): Size {
+  const width = image.count('width');
+  const height = image.count('height');
+  const { imageSide, imagePixels } = LIMITS;
+  if (width > imageSide) image.fail('width', `is above ${imageSide}`, width);
+  if (height > imageSide) image.fail('height', `is above ${imageSide}`, height);
+  if (width * height > imagePixels) {
+    image.fail('width', `times height is above ${imagePixels} pixels`, width * height);
+  }
+  return { width, height };
 }
 
 function readTruth({ width, height, annotations }: ImageRecord, categories: Categories): Truth {

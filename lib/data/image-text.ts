@@ -1,5 +1,6 @@
 /** Batches of images with captions, for contrastive training. */
 import { stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { LexisegError } from '../errors.js';
 import { booleanValue, checkOptions, integerIn, numberIn, rangeIn } from '../options.js';
@@ -19,7 +20,7 @@ import type { ImageText } from './image-text-sample.js';
 import { boxTensor, layTiles, type Mosaic, paintCanvases } from './mosaic.js';
 import { openNounPrompts, type TextOf } from './noun-prompts.js';
 import { Random } from './random.js';
-import { batchesOf, type Placed, type SampleSource } from './sample-stream.js';
+import { atMost, batchesOf, type Placed, type SampleSource } from './sample-stream.js';
 import { tarShards } from './tar-shards.js';
 import { tokenRows } from './token-rows.js';
 import { openImage } from './window-pixels.js';
@@ -122,6 +123,12 @@ export async function openImageText(
   };
 }
 
+/**
+ * Of all that is prepared ahead, few images are open: a decoded photograph takes a hundred times the
+ * memory of its crop. Two for each core, so that the next is there when one is done.
+ */
+const whileOpen = atMost(2 * availableParallelism());
+
 interface Prepared {
   readonly rgb: Uint8Array;
   /** One or two captions. */
@@ -138,9 +145,11 @@ async function prepare(
   const { side } = options;
   const captions = draw(random, sample.captions, options.pairedCaptions ? 2 : 1);
   const texts = captions.map((caption) => options.textOf(caption, random));
-  const image = await openImage(sample.image, sample.name);
   const size = { width: side, height: side };
-  const rgb = await image.pixels(randomResizedCrop(random, image, size, options.crop));
+  const rgb = await whileOpen(async () => {
+    const image = await openImage(sample.image, sample.name);
+    return image.pixels(randomResizedCrop(random, image, size, options.crop));
+  });
   if (random.chance(options.flip)) mirror(rgb, side, side, 3);
   jitterColors(rgb, random, options.colorJitter);
   return { rgb, tokens: texts.map((text) => tokenizer.encode(text)) };

@@ -10,9 +10,11 @@ import {
   largeScaleJitter,
   mirror,
   parseColorJitter,
+  type Window,
 } from './augment.js';
 import type { CaptionWords } from './caption-words.js';
 import { classLabels } from './class-labels.js';
+import { patchesOf } from './coco-mask.js';
 import { Random } from './random.js';
 import { resampleIds } from './resample.js';
 import { batchesOf, indexedSource, type Placed } from './sample-stream.js';
@@ -131,13 +133,12 @@ async function prepare(
   const window = largeScaleJitter(random, image, options.imageSize, options.scale);
   const { outWidth, outHeight } = window;
   const part = await image.pixels(window);
-  const ids = resampleIds(truth.ids, truth.width, window, new Uint32Array(outWidth * outHeight));
   jitterColors(part, random, options.colorJitter);
   const rgb = new Uint8Array(width * height * 3).fill(PADDING);
   for (let y = 0; y < outHeight; y++) {
     rgb.set(part.subarray(y * outWidth * 3, (y + 1) * outWidth * 3), y * width * 3);
   }
-  const found = masksOf(ids, outWidth, truth, labels, options.imageSize);
+  const found = masksOf(truth, window, labels, options.imageSize);
   if (random.chance(options.flip)) {
     mirror(rgb, width, height, 3);
     mirror(found.masks, width, found.masks.length / width, 1);
@@ -146,14 +147,35 @@ async function prepare(
   return { rgb, ...found, words: options.words?.draw(path, random) ?? [] };
 }
 
-/** A mask and a label for each segment that is seen and trained on. */
-function masksOf(
-  ids: Uint32Array,
-  idsWidth: number,
-  truth: Truth,
-  labels: Int32Array,
-  size: Size,
-): { masks: Uint8Array; labels: number[] } {
+interface Masks {
+  readonly masks: Uint8Array;
+  readonly labels: readonly number[];
+}
+
+/** A mask and a label for each segment or whole object that is seen and trained on. */
+function masksOf(truth: Truth, window: Window, labels: Int32Array, size: Size): Masks {
+  const { objects } = truth;
+  if (objects === undefined) return masksOfSegments(truth, window, labels, size);
+  const shown = objects
+    .filter(({ classIndex, crowd }) => !crowd && (labels[classIndex] as number) >= 0)
+    .map((object) => ({ object, patches: patchesOf(object.runs, truth, window) }))
+    .filter(({ patches }) => patches.length > 0);
+  const area = size.width * size.height;
+  const masks = new Uint8Array(shown.length * area);
+  for (const [index, { patches }] of shown.entries()) {
+    for (const { left, top, right, bottom } of patches) {
+      for (let y = top; y < bottom; y++) {
+        const row = index * area + y * size.width;
+        for (let at = row + left; at < row + right; at++) masks[at] = 1;
+      }
+    }
+  }
+  return { masks, labels: shown.map(({ object }) => labels[object.classIndex] as number) };
+}
+
+function masksOfSegments(truth: Truth, window: Window, labels: Int32Array, size: Size): Masks {
+  const { outWidth, outHeight } = window;
+  const ids = resampleIds(truth.ids, truth.width, window, new Uint32Array(outWidth * outHeight));
   const present = new Set(ids);
   const chosen = truth.segments.filter(
     ({ id, classIndex, crowd }) => !crowd && present.has(id) && (labels[classIndex] as number) >= 0,
@@ -170,7 +192,7 @@ function masksOf(
       last = id;
     }
     if (offset === undefined) continue;
-    masks[offset + Math.floor(at / idsWidth) * size.width + (at % idsWidth)] = 1;
+    masks[offset + Math.floor(at / outWidth) * size.width + (at % outWidth)] = 1;
   }
   return { masks, labels: chosen.map(({ classIndex }) => labels[classIndex] as number) };
 }

@@ -101,6 +101,23 @@ const listed = (names: readonly string[]): string =>
     ? names.join(', ')
     : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
 
+/** Has up to `most` of what it is given run at one time; the rest wait in their order. */
+export function atMost(most: number): <Out>(work: () => Promise<Out>) => Promise<Out> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running < most) running++;
+    else await new Promise<void>((go) => waiting.push(go));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  };
+}
+
 /** Results in order, with up to `window` being worked on. */
 export async function* mapAhead<In, Out>(
   items: AsyncIterable<In>,

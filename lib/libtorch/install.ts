@@ -63,7 +63,9 @@ export async function installLibTorch(
     async () => {
       const present = findEntry(name);
       if (present && !options.force) return { entry: present, installed: false };
-      const work = await mkdtemp(join(cache, '.new-'));
+      const work = await mkdtemp(join(cache, '.new-')).catch((cause: Error) => {
+        throw new LexisegError('ERR_CACHE', `${cache} takes no files: ${cause.message}`, { cause });
+      });
       try {
         const record = await build(options, work, step);
         const folder = join(cache, name);
@@ -149,7 +151,11 @@ async function gather(
     });
   }
   if (kind.isDirectory()) {
-    await copyFolder(path, entry, options, step);
+    await copyFolder(path, entry, options, step).catch((cause: Error) => {
+      if (cause instanceof LexisegError || options.signal?.aborted) throw cause;
+      const text = `${path} could not be copied: ${cause.message}`;
+      throw new LexisegError('ERR_LIBTORCH_INSTALL', text, { cause });
+    });
     return { source: path, sha256: null };
   }
   const sha256 = await verify(path, options, step);

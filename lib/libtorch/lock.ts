@@ -1,10 +1,13 @@
 /** One writer per cache entry across processes; a lock left by a dead process is taken over. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LexisegError } from '../errors.js';
 
 const WAIT_MILLISECONDS = 30 * 60_000;
+const NAMELESS_MILLISECONDS = 10_000;
+/** Locks of this process. */
+const held = new Set<string>();
 
 /**
  * Runs an action while holding a lock file, which is removed whatever happens.
@@ -16,13 +19,13 @@ export async function withLock<T>(
   action: () => Promise<T>,
   options: { signal?: AbortSignal | undefined; onWait?: (pid: number) => void } = {},
 ): Promise<T> {
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   const deadline = Date.now() + WAIT_MILLISECONDS;
   let told = false;
   while (!(await take(file))) {
     options.signal?.throwIfAborted();
     const holder = await holderOf(file);
-    if (holder !== null && !isAlive(holder)) {
+    if (holder === null ? await isAbandoned(file) : !isAlive(holder, file)) {
       await rm(file, { force: true });
       continue;
     }
@@ -35,11 +38,19 @@ export async function withLock<T>(
     told ||= holder !== null;
     await sleep(250, undefined, options.signal ? { signal: options.signal } : {});
   }
+  held.add(file);
   try {
     return await action();
   } finally {
+    held.delete(file);
     await rm(file, { force: true });
   }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
+    throw new LexisegError('ERR_CACHE', `${folder} cannot be made: ${cause.message}`, { cause });
+  });
 }
 
 async function take(file: string): Promise<boolean> {
@@ -58,7 +69,15 @@ async function holderOf(file: string): Promise<number | null> {
   return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
 }
 
-function isAlive(pid: number): boolean {
+/** A lock without a name: its process ended before it wrote one. */
+async function isAbandoned(file: string): Promise<boolean> {
+  const found = await stat(file).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > NAMELESS_MILLISECONDS;
+}
+
+/** Whether the holder of a lock still runs. In containers a new process often has a dead one's number. */
+function isAlive(pid: number, file: string): boolean {
+  if (pid === process.pid) return held.has(file);
   try {
     process.kill(pid, 0);
     return true;

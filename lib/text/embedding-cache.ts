@@ -1,9 +1,9 @@
 /** Class embeddings in memory and on disk, by weights, dtype, templates and text. */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { expected, LexisegError } from '../errors.js';
+import { cacheFolder } from '../libtorch/cache.js';
 import type { CacheOption } from '../load-options.js';
 import { LIMITS } from '../options.js';
 
@@ -134,12 +134,10 @@ export function embeddingKey(
   return hash.digest('hex');
 }
 
-/** `lexiseg/text-embeddings` in the user's cache folder; null for a user without a home. */
+/** `text-embeddings` in the cache folder; null for a user without a home. */
 function defaultFolder(): string | null {
-  const xdg = process.env.XDG_CACHE_HOME;
   try {
-    const base = xdg?.startsWith('/') ? xdg : join(homedir(), '.cache');
-    return join(base, 'lexiseg', 'text-embeddings');
+    return join(cacheFolder(), 'text-embeddings');
   } catch {
     return null;
   }

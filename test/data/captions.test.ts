@@ -221,6 +221,12 @@ describe('captions in a file', () => {
       /c\.jsonl:2:/,
     ],
     ['a caption that is missing', 'c.jsonl', '{"image":"0.png"}\n', /c\.jsonl:1: no text/],
+    [
+      'captions that are none',
+      'c.jsonl',
+      '{"image":"0.png","captions":[]}\n',
+      /c\.jsonl:1: no text/,
+    ],
     ['an image that is missing', 'c.jsonl', '\n{"caption":"a"}\n', /c\.jsonl:2: no path/],
     ['a path that leads out', 'c.jsonl', '{"image":"../a.png","caption":"a"}', /is outside/],
     ['an empty file', 'c.jsonl', '\n', /there is no caption/],
@@ -239,6 +245,25 @@ describe('captions in a file', () => {
   });
 });
 
+describe('what a run must find unchanged', () => {
+  it('is every setting of the captions, and none of the functions', async () => {
+    const path = await writeJsonl();
+    const mosaic = { bands: [1, 2] };
+    const options = { batchSize: 2, imageSize: 16, flip: 0, mosaic };
+    const { identity } = await openImageText(path, tokenizer, options);
+    expect(JSON.parse(JSON.stringify(identity))).toEqual({
+      name: 'captions.jsonl',
+      imageSize: 16,
+      crop: { area: [0.6, 1], aspect: [3 / 4, 4 / 3] },
+      flip: 0,
+      colorJitter: { brightness: 0, contrast: 0, saturation: 0, hue: 0 },
+      pairedCaptions: false,
+      nounPrompts: false,
+      mosaic,
+    });
+  });
+});
+
 describe('captions in tar shards', () => {
   it('are read shard by shard', async () => {
     await writeShard('0.tar', SHADES.slice(0, 2));
@@ -251,6 +276,19 @@ describe('captions in tar shards', () => {
         .flatMap(({ shades }) => shades)
         .sort((a, b) => a - b),
     ).toEqual(SHADES.slice(0, 4));
+  });
+
+  it('stop being read when the run is aborted', async () => {
+    await writeShard('0.tar', SHADES);
+    const data = await openImageText(root, tokenizer, { batchSize: 1, imageSize: 16 });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const reading = async () => {
+      for await (const _ of data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1, signal })) {
+        controller.abort();
+      }
+    };
+    await expect(reading()).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 
   it('refuse a shard that was cut short, and a folder without one', async () => {

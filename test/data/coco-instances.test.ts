@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { polygonRuns } from '../../lib/data/coco-polygon.js';
-import { openDataset } from '../../lib/index.js';
+import type { SegmentationDataset, Truth } from '../../lib/data/segmentation-dataset.js';
+import { checkDataset, openDataset, panopticData, type Tensor } from '../../lib/index.js';
 import { native } from '../../lib/native.js';
 import { temporaryFolder, writeFiles } from '../cli/places.js';
 
@@ -19,9 +20,11 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const SQUARE = [1, 1, 5, 1, 5, 4, 1, 4];
 
-function write(annotations: object[]): void {
+const IMAGE = { id: 3, file_name: 'a.jpg', width: 8, height: 5 };
+
+function write(annotations: object[], images: object[] = [IMAGE]): void {
   const json = {
-    images: [{ id: 3, file_name: 'a.jpg', width: 8, height: 5 }],
+    images,
     categories: [
       { id: 1, name: 'cat' },
       { id: 2, name: 'dog' },
@@ -45,7 +48,7 @@ describe('masks of COCO instances', () => {
   it('reads a polygon, and corners outside the image', async () => {
     write([{ segmentation: [SQUARE] }]);
     expect(await drawn()).toEqual(EXPECTED);
-    write([{ segmentation: [[-9, -9, 99, -9, 99, 99, -9, 99]] }]);
+    write([{ segmentation: [[-8, -5, 16, -5, 16, 10, -8, 10]] }]);
     expect(new Set((await drawn()).join(''))).toEqual(new Set(['1']));
   });
 
@@ -82,6 +85,16 @@ describe('masks of COCO instances', () => {
     ['two corners', [[0, 0, 1, 1]], /segmentation\[0\] is no polygon/],
     ['a figure that is none', [[0, 0, 1, 1, 'x', 2]], /segmentation\[0\] is no polygon/],
     ['no polygon', [], /has no polygon/],
+    [
+      'a corner far outside the image',
+      [SQUARE, [0, 0, 16, 0, 16, 11]],
+      /json:\d+:\d+: annotations\[0\]\.segmentation\[1\]\[5\] is more than a side of the image out/,
+    ],
+    [
+      'an edge that could fill the memory',
+      [Array.from({ length: 1_000_000 }, (_, i) => (i % 4 === 0 ? 16 : 0))],
+      /segmentation\[0\] has an edge above 4000000 pixels \(8000000\)/,
+    ],
     ['another size', { size: [8, 5], counts: [40] }, /segmentation\.size is not that of the image/],
     ['too few pixels', { size: [5, 8], counts: [3, 3] }, /covers 6 of 40 pixels/],
     ['runs below zero', { size: [5, 8], counts: [50, -10] }, /is no list of lengths/],
@@ -105,5 +118,97 @@ describe('polygonRuns', () => {
       expect(runs.reduce((sum, run) => sum + run, 0)).toBe(31 * 23);
       expect(runs.subarray(1).every((run) => run > 0)).toBe(true);
     }
+  });
+});
+
+describe('checkDataset', () => {
+  it('lists images of a size that no image has, and goes on', async () => {
+    const sizes = [
+      { width: 1_000_000, height: 1_000_000 },
+      { width: 20_000, height: 20_000 },
+    ];
+    const images = sizes.map((size, i) => ({ ...IMAGE, id: i, ...size }));
+    write([{ segmentation: [SQUARE] }], [...images, IMAGE]);
+    const { problems, images: count } = await checkDataset('coco-instance', root);
+    expect(problems).toEqual([
+      expect.stringMatching(/images\[0\]\.width is above 65535 \(1000000\)/),
+      expect.stringMatching(
+        /images\[1\]\.width times height is above 100000000 pixels \(400000000\)/,
+      ),
+    ]);
+    expect(count).toBe(1);
+  });
+});
+
+describe('training on COCO instances', () => {
+  const SIDE = 40;
+  const SIZE = { width: SIDE, height: SIDE };
+  const square = (left: number, top: number, side: number): number[] => {
+    const [right, bottom] = [left + side, top + side];
+    return [left, top, right, top, right, bottom, left, bottom];
+  };
+
+  async function dataset(annotations: object[]): Promise<SegmentationDataset> {
+    const create = { ...SIZE, channels: 3 as const, background: 'white' };
+    await sharp({ create }).toFile(join(root, 'images', 'b.png'));
+    write(annotations, [{ ...SIZE, id: 3, file_name: 'b.png' }]);
+    return openDataset('coco-instance', root);
+  }
+
+  /** Masks, as lists of 0 and 1, and labels of a batch of one image for each seed. */
+  async function trainedOn(data: SegmentationDataset, seeds: number, options = {}) {
+    const classes = data.classes.map(({ name }) => name);
+    const source = panopticData(data, { batchSize: 1, imageSize: SIZE, classes, ...options });
+    const seen: { labels: number[]; masks: string[] }[] = [];
+    for (let seed = 0; seed < seeds; seed++) {
+      for await (const { inputs } of source.batches({ start: 0, seed, rank: 0, worldSize: 1 })) {
+        const { labels, masks } = inputs as Record<'labels' | 'masks', Tensor>;
+        const numbers = [...labels.data].map(Number);
+        const area = SIDE * SIDE;
+        const of = (i: number) =>
+          (masks.data as Uint8Array).slice(i * area, (i + 1) * area).join('');
+        seen.push({ labels: numbers, masks: numbers.map((_, i) => of(i)) });
+        for (const tensor of Object.values(inputs)) tensor.dispose();
+        break;
+      }
+    }
+    return seen;
+  }
+
+  const filled = (left: number, top: number, side: number): string =>
+    Array.from({ length: SIDE * SIDE }, (_, at) => {
+      const [x, y] = [at % SIDE, Math.floor(at / SIDE)];
+      return x >= left && x < left + side && y >= top && y < top + side ? 1 : 0;
+    }).join('');
+
+  it('keeps objects whole where others overlap, cover or crowd them', async () => {
+    const data = await dataset([
+      { segmentation: [square(4, 6, 20)] },
+      { segmentation: [square(16, 10, 12)], category_id: 2 },
+      { segmentation: [square(6, 8, 3)], area: 999 },
+      { segmentation: [square(14, 8, 15)], iscrowd: 1, area: 1 },
+    ]);
+    const [seen] = await trainedOn(data, 1, { scale: [1, 1], flip: 0 });
+    expect(seen?.labels).toEqual([0, 1, 0]);
+    expect(seen?.masks).toEqual([filled(4, 6, 20), filled(16, 10, 12), filled(6, 8, 3)]);
+  });
+
+  it('cuts, scales and mirrors them as it does the map of ids', async () => {
+    const data = await dataset([
+      { segmentation: [square(2, 3, 17)] },
+      { segmentation: [[21, 2, 38, 9, 30, 37, 24.5, 20]], category_id: 2 },
+      { segmentation: [square(5, 25, 1)] },
+    ]);
+    const flat: SegmentationDataset = {
+      ...data,
+      truth: async (index): Promise<Truth> => ({
+        ...(await data.truth(index)),
+        objects: undefined,
+      }),
+    };
+    const seen = await trainedOn(data, 60);
+    expect(seen).toEqual(await trainedOn(flat, 60));
+    const counts = new Set(seen.map(({ labels }) => labels.length));
+    expect([...counts].sort()).toEqual(expect.arrayContaining([2, 3]));
   });
 });

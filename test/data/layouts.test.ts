@@ -169,6 +169,11 @@ describe('COCO panoptic', () => {
       (json) => ({ ...json, categories: [...json.categories, json.categories[0]] }),
       /categories\[2\]\.id is there twice/,
     ],
+    [
+      'an image twice',
+      (json) => ({ ...json, images: [...json.images, { ...json.images[0], file_name: 'b.jpg' }] }),
+      /panoptic\.json:\d+:\d+: images\[1\]\.id is there twice \(1\)/,
+    ],
   ];
   it.each(broken)('refuses %s and says where', async (_, change, message) => {
     await panoptic(change(structuredClone(PANOPTIC)));
@@ -230,6 +235,18 @@ describe('checkDataset', () => {
       { name: 'cat', images: 1 },
       { name: 'sky', images: 1 },
     ]);
+  });
+
+  it('lists records of images that are wrong, and goes on', async () => {
+    const json = structuredClone(PANOPTIC);
+    json.images.push({ ...json.images[0], id: -2 } as never, { ...json.images[0] } as never);
+    await panoptic(json);
+    const { problems, images, segments } = await checkDataset('coco-panoptic', root);
+    expect(problems).toEqual([
+      expect.stringMatching(/images\[1\]\.id is no whole number of 0 or more \(-2\)/),
+      expect.stringMatching(/images\[2\]\.id is there twice \(1\)/),
+    ]);
+    expect({ images, segments }).toEqual({ images: 1, segments: 2 });
   });
 
   it('finds an image that is cut short, and one of another size than its truth', async () => {

@@ -193,6 +193,25 @@ describe('Trainer.run', () => {
     expect(page).toContain('class_auxiliary');
   });
 
+  it('refuses other settings of the data in the same folder, by name', async () => {
+    const dataset = await openDataset('coco-panoptic', scenes);
+    const classes = dataset.classes.map(({ name }) => name);
+    await using trainer = await Trainer.open(TINY_BUNDLE, { vocabulary: classes, threads: 1 });
+    const begin = async (more: object) => {
+      const data = panopticData(dataset, { batchSize: 1, imageSize: SIZE, classes, ...more });
+      const options = { steps: 1, learningRate: 1e-4, folder: join(folder, 'settings') };
+      for await (const { type } of trainer.run(data, options)) if (type === 'start') break;
+    };
+    const words = { has: () => true, draw: () => [] };
+    await begin({});
+    await begin({});
+    const changes = { scale: [1, 1], flip: 0, colorJitter: { hue: 0.1 }, words };
+    for (const [name, value] of Object.entries(changes)) {
+      const error = await codeOf(begin({ [name]: value }));
+      expect(error.message).toContain(`another run: data.${name} differ.`);
+    }
+  });
+
   it('ends early when the watched figure does not rise', async () => {
     const source = await data();
     await using trainer = await Trainer.open(TINY_BUNDLE, {

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EmbeddingCache, embeddingKey } from '../../lib/text/embedding-cache.js';
 
 let dir: string;
@@ -24,6 +24,17 @@ describe('EmbeddingCache', () => {
     const [read] = await new EmbeddingCache({ dir }).read([key], 3);
     expect(read).toEqual(vector);
     expect(files().filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('lies in the folder that LEXISEG_CACHE names', async () => {
+    vi.stubEnv('LEXISEG_CACHE', dir);
+    try {
+      await new EmbeddingCache(true).write([[key, vector]]);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(files()).toHaveLength(1);
+    expect(files()[0]).toContain(join(dir, 'text-embeddings'));
   });
 
   it('computes anew what is missing, damaged, cut, of another width or under another key', async () => {

@@ -1,0 +1,89 @@
+/** How many decoded images of captions are in memory at one time, whatever the batch. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readManifest, readMerges, tokenizerOf } from '../../lib/bundle.js';
+import { atMost } from '../../lib/data/sample-stream.js';
+import { openImageText } from '../../lib/index.js';
+import { temporaryFolder } from '../cli/places.js';
+import { TINY_BUNDLE } from '../e2e/bundle-file.js';
+
+const open = vi.hoisted(() => ({ now: 0, most: 0, all: 0 }));
+
+/** An image is open from its decoding on, until the trip to sharp that cuts it ends. */
+vi.mock('sharp', async (original) => {
+  const { default: sharp } = await original<typeof import('sharp')>();
+  const counted = (source: string | Uint8Array, options: object) => {
+    const image = sharp(source, options);
+    if (!('raw' in options)) {
+      open.now++;
+      open.all++;
+      open.most = Math.max(open.most, open.now);
+      return image;
+    }
+    const toBuffer = image.toBuffer.bind(image) as () => Promise<Buffer>;
+    const cut = () =>
+      toBuffer().finally(() => {
+        open.now--;
+      });
+    return Object.assign(image, { toBuffer: cut });
+  };
+  return { default: Object.assign(counted, sharp) };
+});
+
+let root: string;
+beforeEach(() => {
+  root = temporaryFolder();
+  Object.assign(open, { now: 0, most: 0, all: 0 });
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+describe('open images', () => {
+  it('are two for each core, however large the batch', async () => {
+    const { default: sharp } = await vi.importActual<typeof import('sharp')>('sharp');
+    const create = { width: 200, height: 150, channels: 3 as const, background: 'teal' };
+    const files = Array.from({ length: 5 }, (_, i) => `${i}.png`);
+    for (const file of files) await sharp({ create }).toFile(join(root, file));
+    const lines = files.map((image) => JSON.stringify({ image, caption: `picture ${image}` }));
+    writeFileSync(join(root, 'captions.jsonl'), lines.join('\n'));
+    const manifest = await readManifest(TINY_BUNDLE);
+    const tokenizer = tokenizerOf(await readMerges(TINY_BUNDLE, manifest, undefined), manifest);
+    const batchSize = 4 * availableParallelism();
+    const data = await openImageText(join(root, 'captions.jsonl'), tokenizer, {
+      batchSize,
+      imageSize: 144,
+    });
+    let batches = 0;
+    for await (const { inputs } of data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1 })) {
+      for (const tensor of Object.values(inputs)) tensor.dispose();
+      if (++batches === 2) break;
+    }
+    expect(open.all).toBeGreaterThanOrEqual(2 * batchSize);
+    expect(open.now).toBe(0);
+    // Fewer would leave a core without work.
+    expect(open.most).toBe(2 * availableParallelism());
+  });
+});
+
+describe('atMost', () => {
+  it('starts what it is given in order, so many at one time, and goes on after a failure', async () => {
+    const limited = atMost(2);
+    const started: number[] = [];
+    let running = 0;
+    const work = (index: number) => async () => {
+      started.push(index);
+      expect(++running).toBeLessThanOrEqual(2);
+      await new Promise((done) => setTimeout(done, index % 3));
+      running--;
+      if (index === 1) throw new Error('one');
+      return index;
+    };
+    const results = await Promise.allSettled([0, 1, 2, 3, 4, 5].map((i) => limited(work(i))));
+    expect(started).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(results.map(({ status }) => status === 'fulfilled')).toEqual([
+      ...[true, false, true, true, true, true],
+    ]);
+    expect(await limited(work(6))).toBe(6);
+  });
+});

@@ -68,6 +68,10 @@ export function interruptible(): { signal: AbortSignal; interrupted: () => boole
       return;
     }
     first = performance.now();
+    // Readers and the terminal may have ended with it; what is being saved must not.
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.removeAllListeners('error').on('error', () => {});
+    }
     process.stderr.write('\nlexiseg: stopping…\n');
     controller.abort();
   };

@@ -68,7 +68,9 @@ async function launch(command: string[], flags: LaunchFlags, signal: AbortSignal
     }));
     const status = await runAll(command, environments, signal);
     process.exitCode = status !== 0 && signal.aborted ? EXIT.interrupted : status;
-    if (status === 0 || signal.aborted || attempt >= flags.restarts) return;
+    // A run that someone stopped has not failed.
+    const ended = status === 0 || status === EXIT.interrupted || signal.aborted;
+    if (ended || attempt >= flags.restarts) return;
     process.stderr.write(`lexiseg: restart ${attempt + 1} of ${flags.restarts}\n`);
   }
 }

@@ -1,0 +1,147 @@
+/** A run of several processes and a run that goes on, with a trainer that only counts. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  LexisegError,
+  type Trainer,
+  type TrainingData,
+  type TrainingEvent,
+} from '../../lib/index.js';
+import { runTraining } from '../../lib/training/run.js';
+import type { RunOptions } from '../../lib/training/run-options.js';
+import { temporaryFolder } from '../cli/places.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const DATA: TrainingData = {
+  batchSize: 1,
+  samplesPerEpoch: 10,
+  async *batches() {
+    for (;;) yield { inputs: {}, name: 'a batch', samples: 1 };
+  },
+  close: async () => {},
+};
+
+/** Sums over `worldSize` processes that wait for each other no longer than a second. */
+function meeting(worldSize: number) {
+  let waiting: { resolve: (sum: number) => void; value: number }[] = [];
+  return (value: number): Promise<number> =>
+    new Promise((resolve, reject) => {
+      setTimeout(() => reject(new LexisegError('ERR_DISTRIBUTED', 'nobody came')), 1_000);
+      waiting.push({ resolve, value });
+      if (waiting.length < worldSize) return;
+      const sum = waiting.reduce((total, one) => total + one.value, 0);
+      for (const one of waiting) one.resolve(sum);
+      waiting = [];
+    });
+}
+
+function counter(rank = 0, worldSize = 1, sum = meeting(worldSize)): Trainer {
+  const trainer = {
+    stepCount: 0,
+    disposed: false,
+    identity: {},
+    info: { rank, worldSize, device: 'cpu', precision: 'float32', trainedParameters: 1 },
+    step: async () => ({ losses: {}, total: 0, gradNorm: 0, step: ++trainer.stepCount }),
+    save: async (path: string) => writeFileSync(path, String(trainer.stepCount)),
+    restore: async (path: string) => {
+      trainer.stepCount = Number(readFileSync(path, 'utf8'));
+    },
+    sumOverRanks: async ([value = 0]: number[]) => [await sum(value)],
+  };
+  return trainer as unknown as Trainer;
+}
+
+async function run(
+  trainer: Trainer,
+  options: Partial<RunOptions>,
+  data: TrainingData = DATA,
+): Promise<TrainingEvent[]> {
+  const events: TrainingEvent[] = [];
+  const whole = { steps: 3, learningRate: 1, ...options };
+  for await (const event of runTraining(trainer, data, whole)) events.push(event);
+  return events;
+}
+
+describe('an evaluation on the first of two processes', () => {
+  const together = (evaluate: RunOptions['evaluate']) => {
+    const sum = meeting(2);
+    const options = { evaluate, evaluateEvery: 2 };
+    return Promise.allSettled([0, 1].map((rank) => run(counter(rank, 2, sum), options)));
+  };
+  const endOf = (one: PromiseSettledResult<TrainingEvent[]> | undefined) =>
+    one?.status === 'fulfilled' ? one.value.at(-1) : (one?.reason as LexisegError);
+
+  it('may take longer than they wait for each other', async () => {
+    const [first, second] = await together(async () => {
+      await after(1_800);
+      return { score: 1 };
+    });
+    expect(endOf(first)).toMatchObject({ type: 'end', reason: 'steps', step: 3 });
+    expect(endOf(second)).toMatchObject({ type: 'end', reason: 'steps', step: 3 });
+  });
+
+  it('ends the run of both when it is cancelled', async () => {
+    const [first, second] = await together(async () => {
+      throw new LexisegError('ERR_ABORTED', 'The call was cancelled');
+    });
+    expect(endOf(first)).toMatchObject({ type: 'end', reason: 'cancelled', step: 2 });
+    expect(endOf(second)).toMatchObject({ type: 'end', reason: 'cancelled', step: 2 });
+  });
+
+  it('leaves the other no one to wait for when it fails', async () => {
+    const [first, second] = await together(async () => {
+      throw new LexisegError('ERR_DATA', 'no truth');
+    });
+    expect(endOf(first)).toMatchObject({ code: 'ERR_DATA' });
+    expect(endOf(second)).toMatchObject({
+      code: 'ERR_DISTRIBUTED',
+      message: expect.stringContaining('evaluation'),
+    });
+  });
+});
+
+describe('a run that is started again', () => {
+  it('trains no further when it had stopped early, unless patience has grown', async () => {
+    let score = 10;
+    const evaluate = async () => ({ score: score-- });
+    const options = { steps: 9, folder, evaluate, evaluateEvery: 1, patience: 2 };
+    const first = await run(counter(), options);
+    expect(first.at(-1)).toMatchObject({ type: 'end', reason: 'early-stop', step: 3 });
+    const again = await run(counter(), options);
+    expect(again.map(({ type }) => type)).toEqual(['start', 'end']);
+    expect(again.at(-1)).toMatchObject({ reason: 'early-stop', step: 3 });
+    const patient = await run(counter(), { ...options, patience: 4 });
+    expect(patient.at(-1)).toMatchObject({ reason: 'early-stop', step: 5 });
+  });
+
+  it('must find the settings of its data as they were', async () => {
+    const flipped = (flip: number) => ({ ...DATA, identity: { flip, mosaic: undefined } });
+    await run(counter(), { folder }, flipped(0.5));
+    await run(counter(), { folder }, flipped(0.5));
+    const other = run(counter(), { folder }, flipped(0));
+    await expect(other).rejects.toMatchObject({
+      code: 'ERR_CHECKPOINT',
+      message: expect.stringContaining('another run: data.flip differ.'),
+    });
+  });
+
+  it('goes on when it was begun before folders noted the settings of the data', async () => {
+    const noted = join(folder, 'run.json');
+    await run(counter(), { folder });
+    const before = readFileSync(noted, 'utf8');
+    expect(before).not.toContain('data.');
+    const events = await run(counter(), { folder }, { ...DATA, identity: { flip: 0.5 } });
+    expect(events[0]).toMatchObject({ type: 'start', step: 3 });
+    expect(readFileSync(noted, 'utf8')).toBe(before);
+    writeFileSync(noted, '{');
+    const broken = run(counter(), { folder }, { ...DATA, identity: { flip: 0.5 } });
+    await expect(broken).rejects.toMatchObject({ code: 'ERR_OUTPUT' });
+  });
+});

@@ -40,7 +40,7 @@ LEXISEG_DEBUG=1 prints stacks of errors.`;
 // A reader that has seen enough, as `| head` has, is no error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    // A pipe without a reader, or a terminal that was closed: its signal comes, and ends the work.
+    // The signal of a terminal that was closed is on its way, and ends the work in order.
     if (error.code === 'EIO') return;
     if (error.code === 'EPIPE') process.exit();
     throw error;

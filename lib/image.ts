@@ -1,7 +1,7 @@
 /** Accepted images → upright 8-bit RGB pixels; decoding happens on sharp's threads. */
 import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import sharp, { type Sharp } from 'sharp';
+import sharp, { type Metadata, type Sharp } from 'sharp';
 import { expected, LexisegError } from './errors.js';
 import { throwIfAborted } from './job.js';
 import { checkOptions, LIMITS } from './options.js';
@@ -55,11 +55,29 @@ export async function decodeImage(
   return decoded;
 }
 
+/** The same image in memory of its own, for a call that decodes it later; a path stays a path. */
+export function ownImage(input: ImageInput): ImageInput {
+  if (input instanceof ArrayBuffer) return ownBytes(new Uint8Array(input));
+  if (input instanceof Uint8Array) return ownBytes(input);
+  if (isSharp(input)) return input.clone();
+  if (input === null || typeof input !== 'object' || !('data' in input)) return input;
+  const { data, width, height, channels } = input;
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) return input;
+  // The other keys stay, so that decoding can refuse them; the known ones may be getters.
+  return { ...input, data: ownBytes(data), width, height, channels };
+}
+
+/** A copy; what decoding refuses anyway, a transferred array above all, stays as it is. */
+function ownBytes(bytes: Uint8Array | Uint8ClampedArray): Uint8Array {
+  const usable = bytes.byteLength > 0 && bytes.byteLength <= LIMITS.imageFileBytes;
+  return usable ? new Uint8Array(bytes) : (bytes as Uint8Array);
+}
+
 async function decode(input: ImageInput, copy: 'auto' | 'never'): Promise<DecodedImage> {
   if (typeof input === 'string' || input instanceof URL) return decodeFile(input);
   if (input instanceof ArrayBuffer) return decodeBytes(new Uint8Array(input), copy);
   if (input instanceof Uint8Array) return decodeBytes(input, copy);
-  if (isSharp(input)) return toRgb(input.clone().autoOrient(), 'the sharp instance');
+  if (isSharp(input)) return decodeSharp(input);
   if (input !== null && typeof input === 'object' && 'data' in input) return fromRaw(input, copy);
   throw expected('a path, a Buffer, raw pixels or a sharp instance', 'image', input);
 }
@@ -84,7 +102,8 @@ async function decodeBytes(bytes: Uint8Array, copy: 'auto' | 'never'): Promise<D
   checkFileSize(bytes.byteLength, name);
   if (copy === 'never') checkBorrowable(bytes);
   // sharp reads these bytes on another thread, where a transferred buffer would be a crash.
-  const own = copy === 'never' ? bytes : bytes.slice();
+  // The slice of a Buffer would be no copy.
+  const own = copy === 'never' ? bytes : new Uint8Array(bytes);
   return decodeWith(() => sharp(own, SHARP_OPTIONS), name);
 }
 
@@ -93,7 +112,7 @@ const SHARP_OPTIONS = { failOn: 'truncated', limitInputPixels: false } as const;
 
 async function decodeWith(openImage: () => Sharp, name: string): Promise<DecodedImage> {
   let image: Sharp;
-  let metadata: Awaited<ReturnType<Sharp['metadata']>>;
+  let metadata: Metadata;
   try {
     image = openImage();
     metadata = await image.metadata();
@@ -101,17 +120,38 @@ async function decodeWith(openImage: () => Sharp, name: string): Promise<Decoded
     throw unreadable(name, cause);
   }
   checkPixels(metadata.width, metadata.height, name);
-  return toRgb(image.autoOrient(), name);
+  return toRgb(image.autoOrient(), metadata, name);
+}
+
+async function decodeSharp(given: Sharp): Promise<DecodedImage> {
+  const image = given.clone().autoOrient();
+  // sharp knows no metadata of several images that it joins, and tells of others' faults below.
+  const metadata = await image.metadata().catch(() => undefined);
+  return toRgb(image, metadata, 'the sharp instance');
+}
+
+/**
+ * The end of every pipeline: raw 8-bit sRGB, transparent pixels laid on white.
+ *
+ * @param metadata of the pipeline's input; undefined for raw pixels.
+ */
+export function asSrgb(image: Sharp, metadata: Metadata | undefined): Sharp {
+  // With a profile, sharp takes 16 bits to Display P3 and calls those numbers sRGB.
+  const isDeep = metadata?.space === 'rgb16' && metadata.hasProfile;
+  return (isDeep ? image.pipelineColourspace('srgb') : image)
+    .flatten({ background: PAPER })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' });
 }
 
 /** 8-bit sRGB without alpha from any kind of pixels. */
-async function toRgb(image: Sharp, name: string): Promise<DecodedImage> {
+async function toRgb(
+  image: Sharp,
+  metadata: Metadata | undefined,
+  name: string,
+): Promise<DecodedImage> {
   try {
-    const { data, info } = await image
-      .flatten({ background: PAPER })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
+    const { data, info } = await asSrgb(image, metadata).toBuffer({ resolveWithObject: true });
     checkPixels(info.width, info.height, name);
     const { width, height, channels } = info;
     if (channels === 3) return { rgb: data, width, height };
@@ -157,7 +197,7 @@ async function fromRaw(input: RawImage, copy: 'auto' | 'never'): Promise<Decoded
   // Copied before the first await: a caller may reuse or transfer the array right after the call.
   const raw = { width, height, channels: channels as 1 | 2 | 4 };
   const image = sharp(bytes.slice(), { raw, limitInputPixels: false });
-  return toRgb(image, 'the raw image');
+  return toRgb(image, undefined, 'the raw image');
 }
 
 /** sharp instances of another copy of sharp count as well. */

@@ -4,7 +4,7 @@ import { expected, LexisegError } from './errors.js';
 import type { ImageInput } from './image.js';
 import { buildVocabulary } from './inference/build-vocabulary.js';
 import type { PatchEmbeddings } from './inference/dense.js';
-import { checkImageList } from './inference/image-batch.js';
+import { checkImageList, holdInputs } from './inference/image-batch.js';
 import { imageEmbeddings } from './inference/image-embeddings.js';
 import { type OpenBundle, openBundle } from './inference/open-bundle.js';
 import { Pipeline, type StageTime } from './inference/pipeline.js';
@@ -123,8 +123,9 @@ export class Segmenter implements AsyncDisposable {
     this.#checkAlive();
     const size = checkImageList(images, options);
     const tower = { model: this.#model, manifest: this.manifest };
-    const rows = await imageEmbeddings(tower, images, { batchSize: size, signal: options.signal });
-    return Tensor.from(rows, [images.length, this.manifest.embeddingDim]);
+    const { inputs } = holdInputs(images, 'auto', true);
+    const rows = await imageEmbeddings(tower, inputs, { batchSize: size, signal: options.signal });
+    return Tensor.from(rows, [inputs.length, this.manifest.embeddingDim]);
   }
 
   /**
@@ -152,9 +153,9 @@ export class Segmenter implements AsyncDisposable {
     const { signal, copy: copying = DEFAULTS.copy } = options;
     const decoding = { signal, copy: oneOf(copying, ['auto', 'never'], 'options.copy') };
     throwIfAborted(signal);
-    return isList(images)
-      ? this.#pipeline.proposeAll(images, decoding)
-      : this.#pipeline.propose(images, decoding);
+    if (!isList(images)) return this.#pipeline.propose(images, decoding);
+    const held = holdInputs(images, decoding.copy, true);
+    return this.#pipeline.proposeAll(held.inputs, { signal, copy: held.copy });
   }
 
   /**
@@ -182,6 +183,8 @@ export class Segmenter implements AsyncDisposable {
   /**
    * Segments images (or proposals) with a vocabulary, or with plain classes whose embeddings are
    * then looked up for this call. One image gives one result, a list a list in the same order.
+   * Bytes and pixels of a list are all copied at the call, unless `copy` says never; for a long
+   * list, paths take less memory.
    */
   segment<Kind extends Task = (typeof DEFAULTS)['task']>(
     image: SegmentInput,
@@ -201,6 +204,8 @@ export class Segmenter implements AsyncDisposable {
     this.#checkAlive();
     const plan = parseSegmentOptions(options, this.manifest, this.info.device);
     throwIfAborted(options.signal);
+    const list = isList(images) ? images : [images];
+    const { inputs, copy } = holdInputs(list, plan.copy, vocabulary instanceof Vocabulary);
     const own =
       vocabulary instanceof Vocabulary
         ? undefined
@@ -210,8 +215,8 @@ export class Segmenter implements AsyncDisposable {
           });
     const used = own ?? (vocabulary as Vocabulary);
     try {
-      const list = isList(images) ? images : [images];
-      const results = await this.#pipeline.segment<SegmentationOf[Task]>(list, used, plan);
+      const held = { ...plan, copy };
+      const results = await this.#pipeline.segment<SegmentationOf[Task]>(inputs, used, held);
       return isList(images) ? results : (results[0] as SegmentationOf[Task]);
     } finally {
       own?.dispose();
@@ -229,7 +234,8 @@ export class Segmenter implements AsyncDisposable {
   ): Promise<ImageClassification[]> {
     this.#checkAlive();
     const size = checkImageList(images, options);
-    return this.#pipeline.classifyImages(images, vocabulary, size, options.signal);
+    const { inputs } = holdInputs(images, 'auto', true);
+    return this.#pipeline.classifyImages(inputs, vocabulary, size, options.signal);
   }
 
   /**

@@ -36,7 +36,7 @@ export function addHeatmapCommand(program: Command, signal: AbortSignal): void {
 
 async function drawAll(images: string[], flags: HeatmapFlags, signal: AbortSignal): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
-  const folder = new OutputFolder(flags.out);
+  const folder = new OutputFolder(flags.out, images);
   const asked = { ...flags, classes: flags.words, templates: 'bundle' as const };
   const { segmenter, vocabulary } = await loadWithClasses(asked, progress, signal);
   try {

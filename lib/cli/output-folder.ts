@@ -1,27 +1,31 @@
 /** Writes the files of results, never outside one folder and never through a link. */
-import { appendFile, lstat, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, lstat, mkdir, stat, writeFile } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { LexisegError } from '../errors.js';
 
-const MAXIMUM_STEM = 120;
+/** UTF-8 bytes; a file name may have 255, and endings are added. */
+const MAXIMUM_STEM = 200;
 
 export class OutputFolder {
   readonly path: string;
   readonly #stems = new Set<string>();
   readonly #begun = new Set<string>();
+  readonly #inputs: ReadonlySet<string>;
+  #inputFiles: Promise<ReadonlySet<string>> | undefined;
 
-  constructor(path: string) {
+  /** @param inputs files that are still to be read, and are never written */
+  constructor(path: string, inputs: readonly string[] = []) {
     this.path = resolve(path);
+    this.#inputs = new Set(inputs.map((input) => resolve(input)));
   }
 
   /** A file name for an image, safe on every file system and different for each call. */
   stemFor(image: string): string {
-    const stem =
-      basename(image, extname(image))
-        .normalize('NFC')
-        .replace(/[^\p{L}\p{N}._-]+/gu, '_')
-        .replace(/^[._-]+/, '')
-        .slice(0, MAXIMUM_STEM) || 'image';
+    const name = basename(image, extname(image))
+      .normalize('NFC')
+      .replace(/[^\p{L}\p{N}._-]+/gu, '_')
+      .replace(/^[._-]+/, '');
+    const stem = cutToBytes(name, MAXIMUM_STEM) || 'image';
     let unique = stem;
     for (let i = 2; this.#stems.has(unique.toLowerCase()); i++) unique = `${stem}-${i}`;
     this.#stems.add(unique.toLowerCase());
@@ -31,8 +35,8 @@ export class OutputFolder {
   /**
    * Writes one file and returns its path.
    *
-   * @throws LexisegError `ERR_OUTPUT` for a name with a folder in it, a link in the way, or a disk
-   * that refuses.
+   * @throws LexisegError `ERR_OUTPUT` for a name with a folder in it, a link or an input in the way,
+   * or a disk that refuses.
    */
   async write(name: string, content: string | Uint8Array): Promise<string> {
     const path = await this.reserve(name);
@@ -77,11 +81,34 @@ export class OutputFolder {
       await mkdir(this.path, { recursive: true });
       const present = await lstat(path).catch(() => null);
       if (present?.isSymbolicLink()) throw new Error('a link is in the way');
+      if (await this.#isInput(path)) throw new Error('it is one of the inputs');
     } catch (error) {
       throw notWritten(path, error);
     }
     return path;
   }
+
+  /** By path, and by file: links and letter case give one file many paths. */
+  async #isInput(path: string): Promise<boolean> {
+    if (this.#inputs.has(path)) return true;
+    if (this.#inputs.size === 0) return false;
+    this.#inputFiles ??= Promise.all([...this.#inputs].map(fileOf)).then((files) => {
+      return new Set(files.filter((file) => file !== null));
+    });
+    const file = await fileOf(path);
+    return file !== null && (await this.#inputFiles).has(file);
+  }
+}
+
+/** Tells one file of the machine from another; null where there is none. */
+async function fileOf(path: string): Promise<string | null> {
+  const found = await stat(path, { bigint: true }).catch(() => null);
+  return found && `${found.dev}:${found.ino}`;
+}
+
+/** The longest beginning of at most `most` UTF-8 bytes that cuts no character in two. */
+function cutToBytes(text: string, most: number): string {
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(most)).read);
 }
 
 function notWritten(path: string, error: unknown): LexisegError {

@@ -41,7 +41,7 @@ Files written to --out, for photo.jpg:
   json     photo.json           segments with class, score, area and box
   labels   photo.labels.png     class index of each pixel (semantic, panoptic)
   coco     photo.coco.json      COCO results with run lengths; for panoptic, COCO panoptic
-           photo.panoptic.png   with its PNG of segment ids
+           photo.panoptic.png   with its PNG of segment ids; image_id is the name or number
   geojson  photo.geojson        polygons
   overlay  photo.overlay.png    the picture under class colours, with names and a legend
 
@@ -96,7 +96,7 @@ async function segmentAll(
 ): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
   const kinds = kindsOf(flags);
-  const folder = kinds.size > 0 ? new OutputFolder(flags.out ?? 'lexiseg-out') : null;
+  const folder = kinds.size > 0 ? new OutputFolder(flags.out ?? 'lexiseg-out', images) : null;
   const { segmenter, vocabulary } = await loadWithClasses(flags, progress, signal);
   try {
     let failures = 0;
@@ -178,18 +178,24 @@ async function writeFiles(work: OneImage, result: Segmentation): Promise<string[
     await save(`${stem}.labels.png`, await result.toLabelPng());
   }
   if (kinds.has('coco')) {
+    const imageId = imageIdOf(stem);
     if (result.task === 'panoptic') {
       const fileName = `${stem}.panoptic.png`;
-      const { annotation, categories, png } = await result.toPanopticJson({ fileName });
+      const { annotation, categories, png } = await result.toPanopticJson({ imageId, fileName });
       await save(`${stem}.coco.json`, json({ annotations: [annotation], categories }));
       await save(fileName, png);
     } else {
-      await save(`${stem}.coco.json`, json(await result.toCocoResults()));
+      await save(`${stem}.coco.json`, json(await result.toCocoResults({ imageId })));
     }
   }
   if (kinds.has('geojson')) await save(`${stem}.geojson`, json(await result.toGeoJson()));
   if (kinds.has('overlay')) await save(`${stem}.overlay.png`, await result.toOverlay());
   return files;
+}
+
+/** The number of COCO's file names such as 000000000139; any other name as it is. */
+function imageIdOf(stem: string): number | string {
+  return /^\d+$/.test(stem) && Number.isSafeInteger(Number(stem)) ? Number(stem) : stem;
 }
 
 function printResult(

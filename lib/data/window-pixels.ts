@@ -1,6 +1,7 @@
 /** Decodes images on sharp's threads and cuts out the part that a sample shows. */
 import sharp from 'sharp';
 import { LexisegError } from '../errors.js';
+import { asSrgb } from '../image.js';
 import { LIMITS } from '../options.js';
 import type { Window } from './augment.js';
 import { resampleRgb } from './resample.js';
@@ -26,12 +27,9 @@ export interface OpenImage {
  */
 export async function openImage(source: string | Uint8Array, name: string): Promise<OpenImage> {
   try {
-    const { data, info } = await sharp(source, OPTIONS)
-      .autoOrient()
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
+    const image = sharp(source, OPTIONS).autoOrient();
+    const decoded = asSrgb(image, await image.metadata());
+    const { data, info } = await decoded.toBuffer({ resolveWithObject: true });
     const { width, height } = info;
     const rgb = info.channels === 3 ? data : greyToRgb(data);
     return { width, height, pixels: (window) => cut(rgb, width, height, window) };

@@ -1,6 +1,12 @@
 /** Decoded images as the batches that a network takes: equal sizes together. */
 import { expected } from '../errors.js';
-import { type DecodedImage, type DecodeOptions, decodeImage, type ImageInput } from '../image.js';
+import {
+  type DecodedImage,
+  type DecodeOptions,
+  decodeImage,
+  type ImageInput,
+  ownImage,
+} from '../image.js';
 import { callNative, throwIfAborted } from '../job.js';
 import { type NativeTensor, native } from '../native.js';
 import { checkOptions, type ImageBatchOptions, integerIn, LIMITS } from '../options.js';
@@ -12,6 +18,20 @@ export function checkImageList(images: unknown, options: ImageBatchOptions): num
   throwIfAborted(options.signal);
   if (!Array.isArray(images) || images.length === 0) throw expected('images', 'images', images);
   return integerIn(options.batchSize ?? 16, 1, LIMITS.batchSize, 'options.batchSize');
+}
+
+/**
+ * The inputs of a call as they are now, and how to decode them. With `copy: 'auto'` they are copied
+ * here and then borrowed; a lone one that is decoded `atOnce`, before any await, is copied there.
+ */
+export function holdInputs<Input extends ImageInput | Proposals>(
+  inputs: readonly Input[],
+  copy: DecodeOptions['copy'],
+  atOnce: boolean,
+): { readonly inputs: readonly Input[]; readonly copy: DecodeOptions['copy'] } {
+  if (copy === 'never' || (atOnce && inputs.length === 1)) return { inputs: [...inputs], copy };
+  const own = inputs.map((one) => (one instanceof Proposals ? one : ownImage(one)) as Input);
+  return { inputs: own, copy: 'never' };
 }
 
 /** An image with its place in the caller's list. */

@@ -117,12 +117,12 @@ export abstract class Segmentation implements Disposable {
    * (R + 256 · G + 65536 · B). Not for instances, which overlap.
    */
   toPanopticJson(options: CocoOptions = {}): Promise<PanopticJson> {
-    return toPanopticJson(this, options);
+    return this.#whileAlive(() => toPanopticJson(this, options));
   }
 
   /** COCO results: one entry per segment, its mask as a run-length string. */
   toCocoResults(options: CocoOptions = {}): Promise<CocoResult[]> {
-    return toCocoResults(this, options);
+    return this.#whileAlive(() => toCocoResults(this, options));
   }
 
   /**
@@ -130,7 +130,7 @@ export abstract class Segmentation implements Disposable {
    * or 65535.
    */
   toLabelPng(): Promise<Buffer> {
-    return toLabelPng(this);
+    return this.#whileAlive(() => toLabelPng(this));
   }
 
   /**
@@ -138,13 +138,23 @@ export abstract class Segmentation implements Disposable {
    * RFC 7946 asks when coordinates are read as (x, y).
    */
   toGeoJson(): Promise<FeatureCollection> {
-    return toGeoJson(this);
+    return this.#whileAlive(() => toGeoJson(this));
   }
 
   /** A PNG: the image under class colours, outlines, names, and a legend. */
-  async toOverlay(options: OverlayOptions = {}): Promise<Buffer> {
+  toOverlay(options: OverlayOptions = {}): Promise<Buffer> {
+    return this.#whileAlive(() => toOverlay(this, this.#image, options));
+  }
+
+  /** What `write` makes, if nobody disposes the result before it is done. */
+  async #whileAlive<Written>(write: () => Promise<Written>): Promise<Written> {
     this.checkAlive();
-    return toOverlay(this, this.#image, options);
+    try {
+      return await write();
+    } finally {
+      // A detached map reads as nothing: what was written from it looks right and is not.
+      this.checkAlive();
+    }
   }
 
   /** @internal The segment of an id, or of itself. */

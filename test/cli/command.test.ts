@@ -127,6 +127,36 @@ describe('lexiseg segment', () => {
     expect(coco.annotations[0].file_name).toBe('street.panoptic.png');
   });
 
+  it('tells images apart in COCO files, by number where the name is one', async () => {
+    const images = ['000000000139.jpg', 'photo.jpg'].map((name) => join(folder, name));
+    for (const image of images) copyFileSync(street, image);
+    const ids: unknown[] = [];
+    for (const task of ['panoptic', 'instance']) {
+      const out = join(folder, task);
+      const flags = ['--task', task, '--out', out, '--write', 'coco', '--size', '120x80'];
+      expect((await lexiseg(['segment', ...images, ...words, ...flags])).status).toBe(0);
+      for (const stem of ['000000000139', 'photo']) {
+        const coco = JSON.parse(readFileSync(join(out, `${stem}.coco.json`), 'utf8'));
+        const entries: { image_id: unknown }[] = coco.annotations ?? coco;
+        ids.push(...new Set(entries.map(({ image_id }) => image_id)));
+      }
+    }
+    expect(ids).toEqual([139, 'photo', 139, 'photo']);
+  });
+
+  it('does not write over an image that it has still to read', async () => {
+    const first = join(folder, 'photo.jpg');
+    const second = join(folder, 'photo.labels.png');
+    copyFileSync(street, first);
+    await sharp(street).png().toFile(second);
+    const before = readFileSync(second);
+    const flags = ['--task', 'semantic', '--out', folder, '--write', 'labels'];
+    const { status, stderr } = await lexiseg(['segment', first, second, ...words, ...flags]);
+    expect(status).toBe(1);
+    expect(stderr).toContain('[ERR_OUTPUT]');
+    expect(readFileSync(second).equals(before)).toBe(true);
+  });
+
   it('runs the other tasks at the size asked for', async () => {
     for (const task of ['semantic', 'instance']) {
       const flags = ['--task', task, '--size', '120x80', '--json', '--top-k', '4'];

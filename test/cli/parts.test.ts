@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -82,7 +82,37 @@ describe('the output folder', () => {
     expect(out.stemFor('a b;$(rm)\u202e.jpg')).toBe('a_b_rm_');
     expect(out.stemFor('été 写真.webp')).toBe('été_写真');
     expect(out.stemFor('///')).toBe('image');
-    expect(out.stemFor(`${'x'.repeat(500)}.png`)).toHaveLength(120);
+    expect(out.stemFor(`${'x'.repeat(500)}.png`)).toHaveLength(200);
+  });
+
+  it('makes names that fit a file system, in any script', async () => {
+    const out = new OutputFolder(folder);
+    for (const letter of ['é', '写', '𠀀', 'ж']) {
+      const stem = out.stemFor(`${letter.repeat(200)}.png`);
+      expect(Buffer.byteLength(stem)).toBeGreaterThan(190);
+      expect(stem).toBe(letter.repeat(stem.length / letter.length));
+      await out.write(`${stem}.panoptic.png`, '');
+    }
+  });
+
+  it('never writes over an input, by any of its names', async () => {
+    const names = ['a.json', 'linked.json', 'later.json'];
+    const elsewhere = join(folder, 'elsewhere.json');
+    writeFileSync(join(folder, 'a.json'), 'precious');
+    writeFileSync(elsewhere, 'precious');
+    linkSync(elsewhere, join(folder, 'linked.json'));
+    const inputs = [join(folder, '.', 'a.json'), elsewhere, join(folder, 'later.json')];
+    const out = new OutputFolder(folder, inputs);
+    for (const name of names) {
+      await expect(out.write(name, 'x')).rejects.toMatchObject({
+        code: 'ERR_OUTPUT',
+        message: expect.stringContaining('inputs'),
+      });
+    }
+    expect(readFileSync(join(folder, 'a.json'), 'utf8')).toBe('precious');
+    await out.write('other.json', 'x');
+    await out.write('other.json', 'y');
+    expect(readFileSync(join(folder, 'other.json'), 'utf8')).toBe('y');
   });
 
   it('writes inside and refuses to leave, by name or by link', async () => {

@@ -197,6 +197,26 @@ describe('classifyImages', () => {
     expect(first?.ranked(100)).toHaveLength(SCENE_CLASSES.length);
     expect(await refusal(segmenter.classifyImages([], vocabulary))).toBeInstanceOf(TypeError);
   });
+
+  it('like encodeImages, reads every image as it is at the call', async () => {
+    const copies = () => [Buffer.from(picture), Buffer.from(picture), Buffer.from(picture)];
+    const spoilt = <Result>(call: (images: Buffer[]) => Promise<Result>): Promise<Result> => {
+      const images = copies();
+      const result = call(images);
+      for (const image of images) image.fill(0);
+      return result;
+    };
+    const [first, ...others] = await spoilt((images) =>
+      segmenter.classifyImages(images, vocabulary, { batchSize: 1 }),
+    );
+    for (const { probabilities } of others) expect(probabilities).toEqual(first?.probabilities);
+    using rows = await spoilt((images) => segmenter.encodeImages(images, { batchSize: 1 }));
+    const size = segmenter.manifest.embeddingDim;
+    const numbers = rows.data as Float32Array;
+    for (const row of [1, 2]) {
+      expect(numbers.slice(row * size, (row + 1) * size)).toEqual(numbers.slice(0, size));
+    }
+  });
 });
 
 describe('evaluate', () => {

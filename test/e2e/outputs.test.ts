@@ -149,6 +149,27 @@ describe('outputs', () => {
       expect(result.toJSON().segments).toEqual(segments);
     }
   });
+
+  it('give nothing when the result is disposed while they are written', async () => {
+    const picture = await drawScene(60, 40);
+    const writers = [
+      (result: Segmentation) => result.toPanopticJson(),
+      (result: Segmentation) => result.toCocoResults(),
+      (result: Segmentation) => result.toLabelPng(),
+      (result: Segmentation) => result.toGeoJson(),
+      (result: Segmentation) => result.toOverlay(),
+    ];
+    for (const task of ['semantic', 'panoptic', 'instance'] as const) {
+      for (const [index, write] of writers.entries()) {
+        const result = await segmenter.segment(picture, SCENE_CLASSES, { task });
+        const written = write(result);
+        result.dispose();
+        await expect(written, `${task}, writer ${index}`).rejects.toMatchObject({
+          code: 'ERR_DISPOSED',
+        });
+      }
+    }
+  });
 });
 
 function shoelace(ring: readonly (readonly [number, number])[]): number {

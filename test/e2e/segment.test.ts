@@ -193,6 +193,54 @@ describe('stages', () => {
     }
   });
 
+  it('reads images as they are at the call, whatever becomes of them after it', async () => {
+    const { data, info } = await sharp(picture).raw().toBuffer({ resolveWithObject: true });
+    const raw = () => ({ data: Uint8Array.from(data), width: info.width, height: info.height });
+    const spoil = (...images: ({ data: Uint8Array } | Uint8Array)[]): void => {
+      for (const image of images) ('data' in image ? image.data : image).fill(0);
+    };
+    const task = 'semantic';
+    using reference = await segmenter.segment(picture, vocabulary, { task });
+    for (const words of [vocabulary, SCENE_CLASSES]) {
+      const list = [raw(), Buffer.from(picture), raw(), new Uint8Array(picture)];
+      const together = segmenter.segment(list, words, { task });
+      spoil(...list);
+      for (const result of await together) {
+        expect(agreement(result.labelMap, reference.labelMap)).toBe(1);
+        result.dispose();
+      }
+      for (const image of [raw(), Buffer.from(picture)]) {
+        const alone = segmenter.segment(image, words, { task });
+        spoil(image);
+        using result = await alone;
+        expect(agreement(result.labelMap, reference.labelMap)).toBe(1);
+      }
+    }
+    const both = [raw(), raw()];
+    const proposing = segmenter.proposeMasks(both);
+    spoil(...both);
+    const [first, second] = (await proposing).map(({ maskLogits }) => [
+      ...(maskLogits.data as Float32Array),
+    ]);
+    expect(second).toEqual(first);
+  });
+
+  it('names what is wrong with an image further down a list', async () => {
+    const moved = new Uint8Array(12);
+    structuredClone(moved.buffer, { transfer: [moved.buffer] });
+    const wrong: [unknown, RegExp][] = [
+      [{ data: moved, width: 2, height: 2 }, /transferred/],
+      [moved, /empty/],
+      [{ data: new Uint8Array(12), width: 2, heigth: 2 }, /"height"/],
+      [{ data: [1, 2, 3], width: 1, height: 1 }, /image.data/],
+      [null, /a path, a Buffer/],
+    ];
+    for (const [image, reason] of wrong) {
+      const list = [picture, image] as Buffer[];
+      await expect(segmenter.segment(list, vocabulary)).rejects.toThrow(reason);
+    }
+  });
+
   it('hands tensors out without copying and takes them back', async () => {
     using tensor = Tensor.from(Float32Array.of(1, 2, 3, 4), [2, 2]);
     expect(tensor.data).toBe(tensor.data);

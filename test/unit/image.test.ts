@@ -105,6 +105,37 @@ describe('decodeImage', () => {
       expect(Math.abs(value - 128)).toBeLessThanOrEqual(1);
   });
 
+  it('brings 16 bits with a colour profile to sRGB, not to the wider space on the way', async () => {
+    // sharp takes 16-bit numbers for Display P3, whose red, green and blue lie outside sRGB.
+    const deep = Uint16Array.from([65535, 0, 0, 0, 65535, 0, 0, 0, 65535, 50_000, 20_000, 10_000]);
+    for (const profile of ['srgb', 'p3']) {
+      const png = await sharp(deep, { raw: { width: 4, height: 1, channels: 3 } })
+        .toColourspace('rgb16')
+        .withIccProfile(profile)
+        .png()
+        .toBuffer();
+      expect(await sharp(png).metadata()).toMatchObject({ space: 'rgb16', hasProfile: true });
+      const path = join(dir, `deep-${profile}.png`);
+      writeFileSync(path, png);
+      for (const input of [png, path, sharp(png)]) {
+        const want = [255, 0, 0, 0, 255, 0, 0, 0, 255, 211, 67, 18];
+        pixels(await decode(input)).forEach((value, at) => {
+          expect(Math.abs(value - (want[at] ?? -9)), `${profile} ${at}`).toBeLessThanOrEqual(2);
+        });
+      }
+    }
+  });
+
+  it('takes sharp instances of several images, and of a stream', async () => {
+    const png = await two.clone().png().toBuffer();
+    const joined = sharp([png, png], { join: { across: 2 } });
+    expect(await decode(joined)).toMatchObject({ width: 4, height: 1 });
+    const stream = sharp();
+    const decoding = decode(stream);
+    stream.end(png);
+    expect(pixels(await decoding)).toEqual([...twoPixels]);
+  });
+
   it('turns CMYK into RGB', async () => {
     const jpeg = await sharp({
       create: { width: 8, height: 8, channels: 3, background: '#ff0000' },
@@ -119,7 +150,7 @@ describe('decodeImage', () => {
     expect(image.rgb[2]).toBeLessThan(90);
   });
 
-  it('copies raw RGB unless told to borrow it', async () => {
+  it('copies bytes, and raw RGB unless told to borrow it', async () => {
     const data = Uint8Array.from(twoPixels);
     const copied = await decode({ data, width: 2, height: 1 });
     const borrowed = await decode({ data, width: 2, height: 1 }, 'never');
@@ -131,6 +162,12 @@ describe('decodeImage', () => {
         maxByteLength: 12,
       }),
     );
+    const file = await two.clone().png().toBuffer();
+    for (const bytes of [Buffer.from(file), Uint8Array.from(file)]) {
+      const decoding = decode(bytes);
+      bytes.fill(0);
+      expect(pixels(await decoding)).toEqual([...twoPixels]);
+    }
     const shared = new Uint8Array(new SharedArrayBuffer(6));
     for (const risky of [resizable, shared]) {
       const raw = { data: risky, width: 2, height: 1 };

@@ -51,7 +51,7 @@ export interface VocabularyOptions extends CallOptions {
 
 export interface ImageOptions extends CallOptions {
   /**
-   * `auto` copies raw pixels given as a typed array. `never` borrows them: they must not be
+   * `auto` copies pixels and encoded bytes given as arrays. `never` borrows them: they must not be
    * written, transferred or resized until the call settles and its results are disposed.
    */
   readonly copy?: 'auto' | 'never' | undefined;

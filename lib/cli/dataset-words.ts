@@ -1,4 +1,5 @@
 /** The words that the classes of a data set are looked for by. */
+import { classInputs } from '../evaluation/class-inputs.js';
 import type { ClassDefinition, SegmentationDataset } from '../index.js';
 
 /** With synonyms, or names alone. */
@@ -14,10 +15,7 @@ export async function wordsFor(
     const { readVocabulary } = await import('../index.js');
     return readVocabulary(vocab, naming);
   }
-  const classes = dataset.classes.map(({ name, synonyms, thing }) => ({
-    name,
-    thing,
-    ...(naming === 'engineered' ? { synonyms } : {}),
-  }));
+  const own = classInputs(dataset, undefined);
+  const classes = naming === 'plain' ? own.map(({ name, thing }) => ({ name, thing })) : own;
   return { name: `names of ${dataset.name} (${naming} names)`, classes };
 }

@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { classLabels } from '../data/class-labels.js';
+import { classInputs } from '../evaluation/class-inputs.js';
 import type {
   ClassDefinition,
   Device,
@@ -165,9 +166,8 @@ function trainedClasses(
   read: typeof readVocabulary,
 ): readonly ClassDefinition[] {
   if (wanted === undefined) {
-    return dataset.classes
-      .filter(({ seen }) => seen !== false)
-      .map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
+    const classes = dataset.classes.filter(({ seen }) => seen !== false);
+    return classInputs({ name: dataset.name, classes }, undefined);
   }
   const given = (typeof wanted === 'string' ? read(wanted).classes : wanted).map((one) =>
     typeof one === 'string' ? { name: one } : one,

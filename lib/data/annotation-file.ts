@@ -36,6 +36,22 @@ export function readRecords<Item, Result>(
   return results;
 }
 
+/** Records by their `id`, each of which is there once. */
+export function readById<Result>(
+  records: readonly Fields[],
+  read: (record: Fields) => Result,
+  onProblem: OnProblem | undefined,
+): Map<number, Result> {
+  const byId = new Map<number, Result>();
+  const place = (record: Fields): void => {
+    const id = record.count('id');
+    if (byId.has(id)) record.fail('id', 'is there twice', id);
+    byId.set(id, read(record));
+  };
+  readRecords(records, place, onProblem);
+  return byId;
+}
+
 /** `file:line:column` of a place in a JSON file, or the file when it cannot be read again. */
 function whereInFile(file: string, place: string): string {
   try {

@@ -6,6 +6,7 @@ import {
   dataError,
   type Fields,
   type OnProblem,
+  readById,
   readJsonFile,
   readRecords,
 } from './annotation-file.js';
@@ -65,13 +66,10 @@ export async function openCocoInstances(
 
 /** Images by id, each with its annotations; images without one are kept. */
 function readImages(file: Fields, onProblem: OnProblem | undefined): Map<number, ImageRecord> {
-  const images = new Map<number, ImageRecord>();
-  const read = (image: Fields): void => {
-    const id = image.count('id');
-    if (images.has(id)) image.fail('id', 'is there twice', id);
-    images.set(id, { file: insideFolder(image, 'file_name'), ...sizeOf(image), annotations: [] });
+  const read = (image: Fields): ImageRecord => {
+    return { file: insideFolder(image, 'file_name'), ...sizeOf(image), annotations: [] };
   };
-  readRecords(file.list('images'), read, onProblem);
+  const images = readById(file.list('images'), read, onProblem);
   const place = (annotation: Fields): void => {
     const id = annotation.count('image_id');
     const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);

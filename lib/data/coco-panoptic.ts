@@ -5,6 +5,7 @@ import {
   dataError,
   type Fields,
   type OnProblem,
+  readById,
   readJsonFile,
   readRecords,
 } from './annotation-file.js';
@@ -51,7 +52,7 @@ export async function openCocoPanoptic(
   }
   const file = await readJsonFile(layout.json);
   const categories = readCategories(file);
-  const images = readImages(file, onProblem);
+  const images = readById(file.list('images'), (image) => image, onProblem);
   const read = (annotation: Fields): Entry => {
     const id = annotation.count('image_id');
     const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
@@ -70,18 +71,6 @@ export async function openCocoPanoptic(
     truth: (index) =>
       readTruth(join(layout.maps, (records[index] as Entry).map), records[index] as Entry),
   };
-}
-
-/** Images by id. */
-function readImages(file: Fields, onProblem: OnProblem | undefined): Map<number, Fields> {
-  const images = new Map<number, Fields>();
-  const read = (image: Fields): void => {
-    const id = image.count('id');
-    if (images.has(id)) image.fail('id', 'is there twice', id);
-    images.set(id, image);
-  };
-  readRecords(file.list('images'), read, onProblem);
-  return images;
 }
 
 interface Entry {

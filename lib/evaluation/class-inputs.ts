@@ -1,7 +1,7 @@
 /** The words that an evaluation asks for. */
 import type { SegmentationDataset } from '../data/segmentation-dataset.js';
 import { LexisegError } from '../errors.js';
-import type { ClassInput } from '../text/classes.js';
+import type { ClassDefinition, ClassInput } from '../text/classes.js';
 
 /**
  * Names for the classes of a data set, in its order: those given, or its own with their synonyms.
@@ -12,7 +12,7 @@ import type { ClassInput } from '../text/classes.js';
 export function classInputs(
   dataset: Pick<SegmentationDataset, 'name' | 'classes'>,
   given: readonly ClassInput[] | undefined,
-): readonly ClassInput[] {
+): readonly ClassDefinition[] {
   if (given === undefined) {
     return dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
   }

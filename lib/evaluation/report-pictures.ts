@@ -5,6 +5,7 @@ import type { CallOptions, Task, Templates, Thresholds } from '../options.js';
 import { colourOfClass } from '../results/colours.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
+import { classInputs } from './class-inputs.js';
 import type { EvaluationReport } from './report.js';
 import type { ReportPicture } from './report-html.js';
 
@@ -29,9 +30,7 @@ export async function reportPictures(
   const usual = thresholds === undefined ? {} : { thresholds };
   const { tasks } = segmenter.manifest;
   const task = tasks.includes('panoptic') ? 'panoptic' : (tasks[0] as Task);
-  const classes =
-    vocabulary ?? dataset.classes.map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
-  const words = await segmenter.createVocabulary(classes, {
+  const words = await segmenter.createVocabulary(classInputs(dataset, vocabulary), {
     templates,
     duplicates: 'keep',
     signal,

@@ -14,6 +14,9 @@ import { join } from 'node:path';
 import { LexisegError } from '../errors.js';
 import type { TrainingEvent } from './event.js';
 
+/** What the names of an identity's parts begin with where they are settings of the data. */
+export const DATA_PREFIX = 'data.';
+
 const CHECKPOINT = /^step-(\d{9})\.ckpt$/;
 
 /** What must agree between a run and its continuation, as plain data. */
@@ -55,8 +58,12 @@ export class RunFolder {
       return;
     }
     const there = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    const ofData = (key: string): boolean => key.startsWith(DATA_PREFIX);
+    // Runs of earlier releases noted no settings of the data.
+    const notes = Object.keys(there).some(ofData);
     const differing = [...new Set([...Object.keys(there), ...Object.keys(identity)])].filter(
-      (key) => JSON.stringify(there[key]) !== JSON.stringify(identity[key]),
+      (key) =>
+        (notes || !ofData(key)) && JSON.stringify(there[key]) !== JSON.stringify(identity[key]),
     );
     if (differing.length === 0) return;
     throw new LexisegError(

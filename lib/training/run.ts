@@ -1,13 +1,12 @@
 /** A whole run of training over data: schedule, log, checkpoints, evaluation, and going on. */
-import { copyFileSync, existsSync, readFileSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, renameSync } from 'node:fs';
 import { setTimeout as after } from 'node:timers/promises';
 import { LexisegError } from '../errors.js';
 import type { TrainingBatch, TrainingData } from './batch.js';
 import { SHORTEST_TIMEOUT } from './environment.js';
 import type { StepEvent, TrainingEvent } from './event.js';
 import { Pace } from './pace.js';
-import { RunFolder, type RunIdentity } from './run-folder.js';
+import { DATA_PREFIX, RunFolder, type RunIdentity } from './run-folder.js';
 import { type ParsedRunOptions, parseRunOptions, type RunOptions } from './run-options.js';
 import { learningRateSchedule } from './schedule.js';
 import type { Trainer } from './trainer.js';
@@ -34,7 +33,7 @@ export async function* runTraining(
     worldSize,
     batchSize: data.batchSize,
     samplesPerEpoch: data.samplesPerEpoch,
-    ...dataIdentity(data, parsed.folder),
+    ...prefixed(data.identity ?? {}),
   };
   const folder =
     parsed.folder === undefined ? undefined : new RunFolder(parsed.folder, identity, rank === 0);
@@ -166,23 +165,10 @@ async function hearFirstRank(trainer: Trainer): Promise<undefined> {
     : new LexisegError('ERR_DISTRIBUTED', 'The evaluation on rank 0 has failed');
 }
 
-/** What must be equal about the data, less for a run that was begun before folders noted it. */
-function dataIdentity(data: TrainingData, folder: string | undefined): RunIdentity {
-  const own = Object.entries(data.identity ?? {}).map(([key, value]) => [`data.${key}`, value]);
-  return folder !== undefined && notesNoData(folder) ? {} : Object.fromEntries(own);
-}
-
-function notesNoData(folder: string): boolean {
-  const path = join(folder, 'run.json');
-  if (!existsSync(path)) return false;
-  try {
-    const noted: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return !Object.keys(noted ?? {}).some((key) => key.startsWith('data.'));
-  } catch {
-    // Opening the folder says what is wrong with the file.
-    return false;
-  }
-}
+const prefixed = (identity: RunIdentity): RunIdentity =>
+  Object.fromEntries(
+    Object.entries(identity).map(([key, value]) => [`${DATA_PREFIX}${key}`, value]),
+  );
 
 /** Restores the latest checkpoint and gives the events before it. */
 async function resume(

@@ -3,17 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundle, lexiseg, main, root, runNode } from './command.js';
+import { bundle, lexiseg, main, root } from './command.js';
+import { drawScenes } from './drawn-scenes.js';
 import { temporaryFolder } from './places.js';
 
 const node = process.execPath;
 let folder: string;
 beforeAll(async () => {
   folder = temporaryFolder();
-  const tool = join(root, 'tools/scenes/main.mjs');
-  const scenes = join(folder, 'scenes');
-  const { status } = await runNode([tool, 'scenes', scenes, '--count', '4', '--seed', '2']);
-  expect(status).toBe(0);
+  await drawScenes(join(folder, 'scenes'), 4, 2);
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

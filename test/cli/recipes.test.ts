@@ -3,7 +3,8 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TINY_BUNDLE, TINY_DENSE_BUNDLE } from '../e2e/bundle-file.js';
-import { lexiseg, root, runNode } from './command.js';
+import { lexiseg, root } from './command.js';
+import { drawScenes } from './drawn-scenes.js';
 import { temporaryFolder } from './places.js';
 
 const FOLDER = join(root, 'examples/recipes');
@@ -13,9 +14,7 @@ let scenes: string;
 beforeAll(async () => {
   folder = temporaryFolder();
   scenes = join(folder, 'scenes');
-  const tool = join(root, 'tools/scenes/main.mjs');
-  const { status, stderr } = await runNode([tool, 'scenes', scenes, '--count', '4', '--seed', '6']);
-  expect({ status, stderr }).toMatchObject({ status: 0 });
+  await drawScenes(scenes, 4, 6);
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -3,7 +3,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { brailleCurve, formatDuration } from '../../lib/cli/dashboard.js';
-import { bundle, lexiseg, root, runNode } from './command.js';
+import { bundle, lexiseg } from './command.js';
+import { drawScenes } from './drawn-scenes.js';
 import { temporaryFolder } from './places.js';
 
 let folder: string;
@@ -11,9 +12,7 @@ let scenes: string;
 beforeAll(async () => {
   folder = temporaryFolder();
   scenes = join(folder, 'scenes');
-  const tool = join(root, 'tools/scenes/main.mjs');
-  const { status } = await runNode([tool, 'scenes', scenes, '--count', '4', '--seed', '2']);
-  expect(status).toBe(0);
+  await drawScenes(scenes, 4, 2);
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

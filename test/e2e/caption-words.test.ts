@@ -10,7 +10,7 @@ import {
   Tensor,
   Trainer,
 } from '../../lib/index.js';
-import { root, runNode } from '../cli/command.js';
+import { drawScenes } from '../cli/drawn-scenes.js';
 import { temporaryFolder } from '../cli/places.js';
 import { TINY_BUNDLE } from './bundle-file.js';
 
@@ -22,9 +22,7 @@ let trainer: Trainer;
 beforeAll(async () => {
   folder = temporaryFolder();
   scenes = join(folder, 'scenes');
-  const tool = join(root, 'tools/scenes/main.mjs');
-  const { status, stderr } = await runNode([tool, 'scenes', scenes, '--count', '6', '--seed', '8']);
-  expect({ status, stderr }).toMatchObject({ status: 0 });
+  await drawScenes(scenes, 6, 8);
   trainer = await Trainer.open(TINY_BUNDLE, { vocabulary: ['left', 'right'], threads: 1 });
 }, 120_000);
 afterAll(async () => {

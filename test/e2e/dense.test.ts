@@ -13,7 +13,8 @@ import {
   Trainer,
   type Vocabulary,
 } from '../../lib/index.js';
-import { lexiseg, root, runNode } from '../cli/command.js';
+import { lexiseg } from '../cli/command.js';
+import { drawScenes } from '../cli/drawn-scenes.js';
 import { temporaryFolder } from '../cli/places.js';
 import { drawScene } from '../fixtures/scene.js';
 import { SCENE_CLASSES, TINY_BUNDLE, TINY_DENSE_BUNDLE } from './bundle-file.js';
@@ -223,10 +224,7 @@ describe('evaluate', () => {
   it('scores places as it scores masks, at a threshold of entropy too', async () => {
     const folder = temporaryFolder();
     try {
-      const tool = join(root, 'tools/scenes/main.mjs');
-      const drawn = ['scenes', folder, '--count', '3', '--seed', '8'];
-      const { status, stderr } = await runNode([tool, ...drawn]);
-      expect({ status, stderr }).toMatchObject({ status: 0 });
+      await drawScenes(folder, 3, 8);
       const dataset = await openDataset('coco-panoptic', folder);
       const report = await evaluate(segmenter, dataset);
       expect(report.groups.all?.semantic?.miou).toBeGreaterThanOrEqual(0);

@@ -12,7 +12,8 @@ import {
   type TrainingEvent,
   trainingReportHtml,
 } from '../../lib/index.js';
-import { root, runNode } from '../cli/command.js';
+import { root } from '../cli/command.js';
+import { drawScenes } from '../cli/drawn-scenes.js';
 import { temporaryFolder } from '../cli/places.js';
 import { TINY_BUNDLE } from './bundle-file.js';
 
@@ -21,9 +22,7 @@ let scenes: string;
 beforeAll(async () => {
   folder = temporaryFolder();
   scenes = join(folder, 'scenes');
-  const tool = join(root, 'tools/scenes/main.mjs');
-  const { status, stderr } = await runNode([tool, 'scenes', scenes, '--count', '6', '--seed', '5']);
-  expect({ status, stderr }).toMatchObject({ status: 0 });
+  await drawScenes(scenes, 6, 5);
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -165,14 +165,21 @@ class TrainableGkc(Gkc):
         if self.synonym_weight == 0.0 and self.distillation_weight == 0.0:
             return losses
         teachers = self.teacher_regions(batch["images"], segments)
-        students = self.students(priors)
         seeds = self.segment_seeds(segments)
-        table, names_each = batch["class_embeddings"], batch["synonym_counts"]
-        drawn = draw_synonyms(
-            teachers, segments.labels, table, names_each, seeds, self.synonym_floor
-        )
-        diversified = diversified_texts(segments.labels, drawn, segments.counts, names_each)
-        texts = [table.index_select(0, rows) for rows in diversified.rows]
+        texts: List[Tensor] = []
+        slots = segments.labels
+        if self.synonym_weight > 0.0:
+            table, names_each = batch["class_embeddings"], batch["synonym_counts"]
+            drawn = draw_synonyms(
+                teachers, segments.labels, table, names_each, seeds, self.synonym_floor
+            )
+            diversified = diversified_texts(segments.labels, drawn, segments.counts, names_each)
+            texts = [table.index_select(0, rows) for rows in diversified.rows]
+            slots = diversified.slots
+        students: List[Tensor] = []
+        if self.distillation_weight > 0.0:
+            students = self.students(priors)
+        own_names = names.index_select(0, segments.labels)
         synonym = torch.zeros([], device=names.device)
         distilled = torch.zeros([], device=names.device)
         for layer in range(len(normed)):
@@ -183,17 +190,13 @@ class TrainableGkc(Gkc):
                 chance = uniform_points(mix_seeds(seeds.index_select(0, segment), layer), 1)
                 kept = chance[:, 0, 0] >= self.region_dropout
                 synonym = synonym + self.synonym_loss(
-                    embedded[layer], texts, query, diversified.slots.index_select(0, segment), kept
+                    embedded[layer], texts, query, slots.index_select(0, segment), kept
                 )
             if self.distillation_weight > 0.0:
                 student = students[layer].flatten(0, 1).index_select(0, query)
                 student = F.normalize(student.to(torch.float32), dim=1)
                 distilled = distilled + distillation_by_image(
-                    student,
-                    teachers,
-                    names.index_select(0, segments.labels),
-                    segment,
-                    segments.counts,
+                    student, teachers, own_names, segment, segments.counts
                 )
         losses["synonym"] = self.synonym_weight * synonym
         losses["distillation"] = self.distillation_weight * distilled

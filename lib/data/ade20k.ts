@@ -1,12 +1,10 @@
 /** ADE20K: images beside maps of classes, 150 of the challenge or 847 of the full set. */
 import { basename } from 'node:path';
-import { readVocabulary } from '../text/vocabulary-file.js';
 import type { OnProblem } from './annotation-file.js';
-import { firstFolder, pairedImages } from './folders.js';
+import { classesOfVocabulary } from './dataset-classes.js';
+import { firstFolder, PARTS, pairedImages } from './folders.js';
 import { classesFrom, labelMapDataset } from './label-maps.js';
 import type { SegmentationDataset } from './segmentation-dataset.js';
-
-const PARTS = { train: 'training', val: 'validation' };
 
 /** The scene parsing challenge: 8-bit maps, 0 is void, classes from 1. */
 export async function openAde150(
@@ -17,10 +15,10 @@ export async function openAde150(
   const part = PARTS[split];
   const images = firstFolder(folder, [`images/${part}`, 'images'], 'images');
   const maps = firstFolder(folder, [`annotations/${part}`, 'annotations'], 'maps of classes');
-  const { classes } = readVocabulary('ade20k_150');
+  const classes = classesOfVocabulary('ade20k_150');
   return labelMapDataset({
     name: `${basename(folder)}, ADE20K-150`,
-    classes: classes.map(({ name, synonyms = [], thing = true }) => ({ name, synonyms, thing })),
+    classes,
     tasks: ['semantic'],
     images: pairedImages(
       { images, maps, imageEnding: /\.jpg$/i, mapOf: (stem) => `${stem}.png` },
@@ -37,10 +35,10 @@ export async function openAde847(
   onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
   const part = PARTS[split];
-  const { classes } = readVocabulary('ade20k_847');
+  const classes = classesOfVocabulary('ade20k_847');
   return labelMapDataset({
     name: `${basename(folder)}, ADE20K-847`,
-    classes: classes.map(({ name, synonyms = [], thing = true }) => ({ name, synonyms, thing })),
+    classes,
     tasks: ['semantic'],
     images: pairedImages(
       {

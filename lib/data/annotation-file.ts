@@ -36,15 +36,18 @@ export function readRecords<Item, Result>(
   return results;
 }
 
+/** What a record is referred to by. */
+export type RecordId = number | string;
+
 /** Records by their `id`, each of which is there once. */
 export function readById<Result>(
   records: readonly Fields[],
   read: (record: Fields) => Result,
   onProblem: OnProblem | undefined,
-): Map<number, Result> {
-  const byId = new Map<number, Result>();
+): Map<RecordId, Result> {
+  const byId = new Map<RecordId, Result>();
   const place = (record: Fields): void => {
-    const id = record.count('id');
+    const id = record.id('id');
     if (byId.has(id)) record.fail('id', 'is there twice', id);
     byId.set(id, read(record));
   };
@@ -124,6 +127,12 @@ export class Fields {
     const value = this.#values[key];
     if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
     return this.fail(key, 'is no whole number of 0 or more', value);
+  }
+
+  /** A whole number of 0 or more, or a text. */
+  id(key: string): RecordId {
+    const value = this.#values[key];
+    return typeof value === 'string' && value !== '' ? value : this.count(key);
   }
 
   number(key: string): number {

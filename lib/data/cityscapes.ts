@@ -1,7 +1,7 @@
 /** Cityscapes: photographs of streets beside maps of objects. */
 import { basename } from 'node:path';
-import { readVocabulary } from '../text/vocabulary-file.js';
 import type { OnProblem } from './annotation-file.js';
+import { classesOfVocabulary } from './dataset-classes.js';
 import { firstFolder, pairedImages } from './folders.js';
 import { labelMapDataset, type SegmentOfValue } from './label-maps.js';
 import type { DatasetClass, SegmentationDataset } from './segmentation-dataset.js';
@@ -18,9 +18,7 @@ export async function openCityscapes(
   split: string,
   onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
-  const classes = readVocabulary('cityscapes').classes.map(
-    ({ name, synonyms = [], thing = true }): DatasetClass => ({ name, synonyms, thing }),
-  );
+  const classes = classesOfVocabulary('cityscapes');
   const paired = {
     images: firstFolder(folder, [`leftImg8bit/${split}`], 'images'),
     maps: firstFolder(folder, [`gtFine/${split}`], 'maps of objects'),

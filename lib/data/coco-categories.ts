@@ -8,19 +8,25 @@ export interface Categories {
   readonly indexOf: ReadonlyMap<number, number>;
 }
 
-/** Categories in their order; `isthing` is true where a file does not say. */
+/**
+ * Categories in the order of their ids, which is that of published lists of names; `isthing` is true
+ * where a file does not say.
+ */
 export function readCategories(file: Fields): Categories {
-  const indexOf = new Map<number, number>();
-  const classes = file.list('categories').map((category, index) => {
+  const classOfId = new Map<number, DatasetClass>();
+  for (const category of file.list('categories')) {
     const id = category.count('id');
-    if (indexOf.has(id)) category.fail('id', 'is there twice', id);
-    indexOf.set(id, index);
+    if (classOfId.has(id)) category.fail('id', 'is there twice', id);
     const { name, synonyms } = namesOf(category);
     const thing = category.flag('isthing', true);
-    if (!category.has('seen')) return { name, synonyms, thing };
-    return { name, synonyms, thing, seen: category.flag('seen', true) };
-  });
-  return { classes, indexOf };
+    const seen = category.has('seen') ? { seen: category.flag('seen', true) } : {};
+    classOfId.set(id, { name, synonyms, thing, ...seen });
+  }
+  const byId = [...classOfId].sort(([a], [b]) => a - b);
+  return {
+    classes: byId.map(([, one]) => one),
+    indexOf: new Map(byId.map(([id], index) => [id, index])),
+  };
 }
 
 /** ADE20K's names hold their synonyms, `animal, animate being`. */

@@ -6,6 +6,7 @@ import {
   dataError,
   type Fields,
   type OnProblem,
+  type RecordId,
   readById,
   readJsonFile,
   readRecords,
@@ -65,13 +66,13 @@ export async function openCocoInstances(
 }
 
 /** Images by id, each with its annotations; images without one are kept. */
-function readImages(file: Fields, onProblem: OnProblem | undefined): Map<number, ImageRecord> {
+function readImages(file: Fields, onProblem: OnProblem | undefined): Map<RecordId, ImageRecord> {
   const read = (image: Fields): ImageRecord => {
     return { file: insideFolder(image, 'file_name'), ...sizeOf(image), annotations: [] };
   };
   const images = readById(file.list('images'), read, onProblem);
   const place = (annotation: Fields): void => {
-    const id = annotation.count('image_id');
+    const id = annotation.id('image_id');
     const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
     image.annotations.push(annotation);
   };

@@ -11,13 +11,19 @@ import {
 } from './annotation-file.js';
 import { type Categories, classOf, insideFolder, readCategories } from './coco-categories.js';
 import { readIdMap } from './id-map.js';
-import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
+import type { DatasetOpener, SegmentationDataset, Truth } from './segmentation-dataset.js';
 
 /** Ids that an error names. */
 const MOST_NAMED = 20;
 
 /** Places where the parts of a data set lie below its folder; SPLIT is filled in. */
-const LAYOUTS = [
+export interface PanopticLayout {
+  readonly json: string;
+  readonly maps: string;
+  readonly images: string;
+}
+
+const LAYOUTS: readonly PanopticLayout[] = [
   { json: 'panoptic.json', maps: 'panoptic', images: 'images' },
   {
     json: 'annotations/panoptic_SPLIT2017.json',
@@ -35,15 +41,20 @@ const LAYOUTS = [
  * @param split `train` or `val`, where a folder holds both
  * @throws LexisegError `ERR_DATA` with the file and the place in it.
  */
-export async function openCocoPanoptic(
+export const openCocoPanoptic: DatasetOpener = (folder, split, onProblem) =>
+  openPanopticLayout(folder, LAYOUTS, split, onProblem);
+
+/** Opens the first of `layouts` that is there; `part` stands where a layout says SPLIT. */
+export async function openPanopticLayout(
   folder: string,
-  split: string,
+  choices: readonly PanopticLayout[],
+  part: string,
   onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
-  const layouts = LAYOUTS.map(({ json, maps, images }) => ({
-    json: join(folder, json.replace('SPLIT', split)),
-    maps: join(folder, maps.replace('SPLIT', split)),
-    images: join(folder, images.replace('SPLIT', split)),
+  const layouts = choices.map(({ json, maps, images }) => ({
+    json: join(folder, json.replaceAll('SPLIT', part)),
+    maps: join(folder, maps.replaceAll('SPLIT', part)),
+    images: join(folder, images.replaceAll('SPLIT', part)),
   }));
   const layout = layouts.find(({ json, maps }) => existsSync(json) && existsSync(maps));
   if (layout === undefined) {
@@ -54,7 +65,7 @@ export async function openCocoPanoptic(
   const categories = readCategories(file);
   const images = readById(file.list('images'), (image) => image, onProblem);
   const read = (annotation: Fields): Entry => {
-    const id = annotation.count('image_id');
+    const id = annotation.id('image_id');
     const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
     return readRecord(annotation, image, categories);
   };

@@ -3,6 +3,7 @@
 export const DATASET_KINDS = [
   'coco-panoptic',
   'coco-instance',
+  'coco-stuff',
   'ade20k-150',
   'ade20k-847',
   'voc-21',
@@ -10,6 +11,7 @@ export const DATASET_KINDS = [
   'context-59',
   'context-459',
   'cityscapes',
+  'mapillary-vistas',
   'vipseg-frames',
 ] as const;
 

@@ -4,6 +4,9 @@ import { extname, join, relative } from 'node:path';
 import { dataError, type OnProblem, readRecords } from './annotation-file.js';
 import type { LabelledImage } from './label-maps.js';
 
+/** What several data sets call the folders of their splits. */
+export const PARTS = { train: 'training', val: 'validation' } as const;
+
 /** Where images and maps lie; `map` names the map of an image without its ending. */
 export interface PairedFolders {
   readonly images: string;

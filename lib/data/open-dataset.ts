@@ -6,7 +6,9 @@ import type { OnProblem } from './annotation-file.js';
 import { openCityscapes } from './cityscapes.js';
 import { openCocoInstances } from './coco-instances.js';
 import { openCocoPanoptic } from './coco-panoptic.js';
+import { openCocoStuff } from './coco-stuff.js';
 import { DATASET_KINDS, type DatasetKind } from './dataset-kinds.js';
+import { openMapillary } from './mapillary.js';
 import { openContext59, openContext459, openVoc20, openVoc21 } from './pascal.js';
 import type { DatasetOpener, SegmentationDataset } from './segmentation-dataset.js';
 import { openVipsegFrames } from './vipseg.js';
@@ -14,6 +16,7 @@ import { openVipsegFrames } from './vipseg.js';
 const OPENERS: Readonly<Record<DatasetKind, DatasetOpener>> = {
   'coco-panoptic': openCocoPanoptic,
   'coco-instance': openCocoInstances,
+  'coco-stuff': openCocoStuff,
   'ade20k-150': openAde150,
   'ade20k-847': openAde847,
   'voc-21': openVoc21,
@@ -21,6 +24,7 @@ const OPENERS: Readonly<Record<DatasetKind, DatasetOpener>> = {
   'context-59': openContext59,
   'context-459': openContext459,
   cityscapes: openCityscapes,
+  'mapillary-vistas': openMapillary,
   'vipseg-frames': openVipsegFrames,
 };
 

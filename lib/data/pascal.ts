@@ -1,20 +1,10 @@
 /** Pascal VOC 2012 with its background or without, and Pascal Context with 59 or 459 classes. */
 import { basename, join } from 'node:path';
-import { readVocabulary } from '../text/vocabulary-file.js';
 import type { OnProblem } from './annotation-file.js';
-import { firstFolder, listedImages, pairedImages } from './folders.js';
+import { classesOfVocabulary } from './dataset-classes.js';
+import { firstFolder, listedImages, PARTS, pairedImages } from './folders.js';
 import { classesFrom, labelMapDataset, type SegmentOfValue } from './label-maps.js';
-import type { DatasetClass, DatasetOpener, SegmentationDataset } from './segmentation-dataset.js';
-
-const PARTS = { train: 'training', val: 'validation' };
-
-function classesOf(vocabulary: string): DatasetClass[] {
-  return readVocabulary(vocabulary).classes.map(({ name, synonyms = [], thing = true }) => ({
-    name,
-    synonyms,
-    thing,
-  }));
-}
+import type { DatasetOpener, SegmentationDataset } from './segmentation-dataset.js';
 
 /** 21 classes: 0 is the background. */
 export const openVoc21: DatasetOpener = (folder, split, onProblem) =>
@@ -43,7 +33,7 @@ async function openVoc(
   });
   return labelMapDataset({
     name: `${basename(folder)}, ${vocabulary}`,
-    classes: classesOf(vocabulary),
+    classes: classesOfVocabulary(vocabulary),
     tasks: ['semantic'],
     images: listedImages(list, pathsOf, onProblem),
     segmentOf,
@@ -75,7 +65,7 @@ async function openContext(
   onProblem: OnProblem | undefined,
 ): Promise<SegmentationDataset> {
   const part = PARTS[split];
-  const classes = classesOf(kind.vocabulary);
+  const classes = classesOfVocabulary(kind.vocabulary);
   const paired = {
     images: firstFolder(folder, [`images/${part}`, 'images'], 'images'),
     maps: firstFolder(folder, [`annotations_ctx${kind.maps}/${part}`], 'maps of classes'),

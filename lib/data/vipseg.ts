@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { oneOf } from '../options.js';
-import { readVocabulary } from '../text/vocabulary-file.js';
 import { dataError, readJsonList } from './annotation-file.js';
+import { classesOfVocabulary } from './dataset-classes.js';
 import { firstFolder } from './folders.js';
 import { readIdMap } from './id-map.js';
 import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-dataset.js';
@@ -53,13 +53,7 @@ async function readClasses(folder: string): Promise<DatasetClass[]> {
 
 async function listedClasses(folder: string): Promise<DatasetClass[]> {
   const file = join(folder, CATEGORIES);
-  if (!existsSync(file)) {
-    return readVocabulary('vipseg_124').classes.map(({ name, synonyms = [], thing = true }) => ({
-      name,
-      synonyms,
-      thing,
-    }));
-  }
+  if (!existsSync(file)) return classesOfVocabulary('vipseg_124');
   const categories = await readJsonList(file);
   return categories.map((one, index) => {
     const id = one.number('id');

@@ -108,6 +108,16 @@ describe('maps of classes', () => {
     expect(await namesIn('context-459')).toMatchObject({ left: 'wool', right: 'void' });
   });
 
+  it("closes up the gaps in COCO-Stuff's labels, and takes maps without any as they are", async () => {
+    await photograph('val2017/a.jpg');
+    await map('stuffthingmaps/val2017/a.png', halves(12, 181), 'byte');
+    expect(await namesIn('coco-stuff')).toMatchObject({ left: 'stop sign', right: 'wood' });
+    await map('stuffthingmaps/val2017/a.png', halves(11, 255), 'byte');
+    expect(await namesIn('coco-stuff')).toMatchObject({ left: 'void', right: 'void' });
+    await map('stuffthingmaps_detectron2/val2017/a.png', halves(170, 80), 'byte');
+    expect(await namesIn('coco-stuff')).toMatchObject({ left: 'wood', right: 'banner' });
+  });
+
   it('tells the objects of Cityscapes apart, and takes a group as a crowd', async () => {
     await photograph('leftImg8bit/val/ulm/ulm_0_leftImg8bit.png');
     await map('gtFine/val/ulm/ulm_0_gtFine_instanceIds.png', halves(26_001, 24), 'word');
@@ -213,6 +223,49 @@ describe('COCO panoptic', () => {
     expect(error.code).toBe('ERR_DATA');
     expect(error.message).toMatch(/a\.png: has no pixel of 6, 90000, which segments_info lists/);
     expect((await checkDataset('coco-panoptic', root)).problems).toEqual([error.message]);
+  });
+});
+
+describe('Mapillary Vistas', () => {
+  const vistas = (count: number) => ({
+    images: [{ id: '_1Gn', file_name: 'a.jpg', width: WIDTH, height: HEIGHT }],
+    // By falling ids: their order in the file says nothing.
+    categories: Array.from({ length: count }, (_, i) => ({
+      id: count - i,
+      name: `object--${count - i}`,
+      isthing: count - i === 56 ? 1 : 0,
+    })),
+    annotations: [
+      {
+        image_id: '_1Gn',
+        file_name: 'a.png',
+        segments_info: [
+          { id: 5, category_id: 56 },
+          { id: 70_000, category_id: 28 },
+        ],
+      },
+    ],
+  });
+
+  async function written(count: number): Promise<void> {
+    await photograph('validation/images/a.jpg');
+    await map('validation/panoptic/a.png', halves(5, 70_000), 'rgb');
+    const json = JSON.stringify(vistas(count));
+    writeFiles(root, { 'validation/panoptic/panoptic_2018.json': json });
+  }
+
+  it('names categories by their ids, and images by texts', async () => {
+    await written(65);
+    const { dataset, left, right } = await namesIn('mapillary-vistas');
+    expect([left, right]).toEqual(['car', 'sky']);
+    const { classes } = dataset;
+    expect(classes.filter(({ thing }) => thing).map(({ name }) => name)).toEqual(['car']);
+  });
+
+  it('refuses another number of classes', async () => {
+    await written(60);
+    const error = await errorOf(openDataset('mapillary-vistas', root));
+    expect(error.message).toMatch(/has 60 classes, Mapillary Vistas 1\.2 has 65/);
   });
 });
 

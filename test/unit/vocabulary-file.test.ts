@@ -10,6 +10,7 @@ const SIZES = {
   ade20k_847: 847,
   cityscapes: 19,
   coco_panoptic: 133,
+  coco_stuff_171: 171,
   lvis_1203: 1203,
   mapillary_vistas: 65,
   pascal_context_459: 459,
@@ -40,6 +41,7 @@ describe('shipped vocabularies', () => {
     const things = (name: string): number =>
       readVocabulary(name).classes.filter(({ thing }) => thing === true).length;
     expect(things('coco_panoptic')).toBe(80);
+    expect(things('coco_stuff_171')).toBe(80);
     expect(things('ade20k_150')).toBe(100);
     expect(things('cityscapes')).toBe(8);
   });

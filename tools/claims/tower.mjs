@@ -42,7 +42,7 @@ const TOWERS = {
     ],
   },
   /** A convolutional one that never met those texts: its own learn with it. */
-  elsewhere: { config: 'demo', seed: 11, ownTexts: true, phases: [{ ...CROPS, steps: 1_500 }] },
+  elsewhere: { config: 'demo', seed: 11, ownTexts: true, phases: [{ ...CROPS, steps: 800 }] },
 };
 
 /** What bundles of the claims say of their weights. */

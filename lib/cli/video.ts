@@ -89,7 +89,8 @@ async function followAll(input: string, flags: VideoFlags, signal: AbortSignal):
   const rate = flags.fps ?? (frames ? undefined : await frameRate(input)) ?? USUAL_RATE;
   const { segmenter, vocabulary } = await loadWithClasses(flags, progress, signal);
   const { segmentVideo } = await import('../index.js');
-  const files = new VideoFiles(flags.out, new Set(flags.write), rate);
+  const inputs = frames ?? [input];
+  const files = new VideoFiles(flags.out, inputs, new Set(flags.write), rate);
   const began = performance.now();
   let count = 0;
   try {
@@ -145,10 +146,11 @@ class VideoFiles {
   #categories: PanopticJson['categories'] = [];
   #movie: VideoWriter | undefined;
 
-  constructor(path: string, kinds: ReadonlySet<Kind>, rate: number) {
-    this.#folder = new OutputFolder(path);
-    this.#panoptic = new OutputFolder(join(path, 'panoptic'));
-    this.#pictures = new OutputFolder(join(path, 'overlay'));
+  /** @param inputs files that nothing is written over */
+  constructor(path: string, inputs: readonly string[], kinds: ReadonlySet<Kind>, rate: number) {
+    this.#folder = new OutputFolder(path, inputs);
+    this.#panoptic = new OutputFolder(join(path, 'panoptic'), inputs);
+    this.#pictures = new OutputFolder(join(path, 'overlay'), inputs);
     this.#kinds = kinds;
     this.#rate = rate;
   }

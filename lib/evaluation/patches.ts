@@ -146,7 +146,8 @@ function* labelledPatches(
     const row = Math.floor(((y + 0.5) * validSize.height) / height / size);
     for (let x = 0; x < width; x++) {
       const column = Math.floor(((x + 0.5) * validSize.width) / width / size);
-      const cell = counts[row * columns + column];
+      // Less than a patch at the right and at the bottom is in none.
+      const cell = column < columns ? counts[row * columns + column] : undefined;
       const classIndex = classOf.get(ids[y * width + x] as number) ?? -1;
       cell?.set(classIndex, (cell.get(classIndex) ?? 0) + 1);
     }

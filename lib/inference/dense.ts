@@ -20,7 +20,10 @@ export interface PlaceScores extends Frame {
   readonly scores: NativeTensor;
 }
 
-/** Patches of one image: numbers of its own, nothing to dispose. */
+/**
+ * Patches of one image: numbers of its own, nothing to dispose. `networkSize` is that of their grid;
+ * less than a patch of the resized image may lie outside it.
+ */
 export interface PatchEmbeddings extends Frame {
   readonly rows: number;
   readonly columns: number;

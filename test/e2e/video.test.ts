@@ -269,6 +269,28 @@ describe('lexiseg video', () => {
     expect(readFileSync(join(out, 'overlay.mp4')).length).toBeGreaterThan(500);
   }, 60_000);
 
+  it('writes over no frame that is still to be read', async () => {
+    const out = join(folder, 'same');
+    mkdirSync(join(out, 'overlay'), { recursive: true });
+    const first = join(out, 'overlay', '000000.png');
+    writeFileSync(first, picture);
+    const options = [
+      '-c',
+      'cat',
+      '-b',
+      TINY_BUNDLE,
+      '--no-cache',
+      '--write',
+      'pictures',
+      '-o',
+      out,
+    ];
+    const { status, stderr } = await lexiseg(['video', join(out, 'overlay'), ...options]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/000000\.png was not written: it is one of the inputs/);
+    expect(readFileSync(first).equals(picture)).toBe(true);
+  }, 60_000);
+
   it('says that ffmpeg is missing where it is', async () => {
     const words = ['-c', 'cat', '-b', TINY_BUNDLE, '--no-cache', '--write', 'json'];
     const file = join(folder, 'in.mp4');

@@ -46,7 +46,8 @@ describe('evaluatePatches', () => {
   let segmenter: Segmenter;
   const WORDS = ['sky', 'grass', 'brick wall'];
 
-  /** Pictures whose left and right half are of two colours, a class for each colour. */
+  /** Pictures of two colours, a class for each: half a patch is left over at the right. */
+  const WIDTH = 124;
   beforeAll(async () => {
     folder = temporaryFolder();
     for (const place of ['images', 'panoptic']) mkdirSync(join(folder, place));
@@ -59,8 +60,8 @@ describe('evaluatePatches', () => {
           .png()
           .toBuffer();
       const halves = async (one: string, two: string): Promise<Buffer> =>
-        sharp(await flat(one, 128))
-          .composite([{ input: await flat(two, 64), left: 64, top: 0 }])
+        sharp(await flat(one, WIDTH))
+          .composite([{ input: await flat(two, WIDTH - 64), left: 64, top: 0 }])
           .png()
           .toBuffer();
       const image = await halves(colours[left] as string, colours[right] as string);
@@ -70,8 +71,8 @@ describe('evaluatePatches', () => {
         id,
         category_id: classIndex + 1,
         iscrowd: 0,
-        area: 64 * 64,
-        bbox: [64 * (id - 1), 0, 64, 64],
+        area: 64 * (id === 1 ? 64 : WIDTH - 64),
+        bbox: [64 * (id - 1), 0, id === 1 ? 64 : WIDTH - 64, 64],
       });
       const segments_info = [segment(1, left), segment(2, right)];
       annotations.push({ image_id: i, file_name: `${i}.png`, segments_info });
@@ -79,7 +80,7 @@ describe('evaluatePatches', () => {
     const images = annotations.map((_, id) => ({
       id,
       file_name: `${id}.png`,
-      width: 128,
+      width: WIDTH,
       height: 64,
     }));
     const categories = WORDS.map((name, i) => ({ id: i + 1, name, isthing: 0 }));
@@ -97,8 +98,8 @@ describe('evaluatePatches', () => {
   it('finds flat colours coherent, and counts every patch that is of one class', async () => {
     const dataset = await openDataset('coco-panoptic', folder);
     const report = await evaluatePatches(segmenter, dataset, { pairs: 4_000, purity: 0.9 });
-    // A grid of 8 x 16 patches of 8 pixels each, six pictures.
-    expect(report).toMatchObject({ images: 6, patches: 6 * 8 * 16 });
+    // A grid of 8 x 15 patches of 8 pixels each, six pictures.
+    expect(report).toMatchObject({ images: 6, patches: 6 * 8 * 15 });
     expect(report.coherence.auc).toBeGreaterThan(0.9);
     expect(report.coherence.pairs).toBe(4_000);
     const { all, seen, unseen } = report.accuracy;
@@ -107,12 +108,15 @@ describe('evaluatePatches', () => {
     expect(all).toBeLessThanOrEqual(1);
     const again = await evaluatePatches(segmenter, dataset, { pairs: 4_000, purity: 0.9 });
     expect(again).toEqual(report);
+    // What is left over is in no patch, nor in the first of the next row.
+    const { patches } = await evaluatePatches(segmenter, dataset, { pairs: 100, purity: 0.5 });
+    expect(patches).toBe(report.patches);
   });
 
   it('gives a patch the word that fits it best', async () => {
     const picture = join(folder, 'images', '0.png');
     const { rows, columns, embeddings, tokens } = await segmenter.encodePatches(picture);
-    expect([rows, columns]).toEqual([8, 16]);
+    expect([rows, columns]).toEqual([8, 15]);
     const width = segmenter.manifest.embeddingDim;
     expect(embeddings.length).toBe(rows * columns * width);
     expect(tokens.length % (rows * columns)).toBe(0);

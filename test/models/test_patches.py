@@ -27,6 +27,13 @@ def test_every_width_gives_the_patches_of_a_loop(width, stride):
             assert torch.allclose(found[:, :, row, column], expected, atol=1e-4)
 
 
+def test_an_image_smaller_than_a_patch_is_filled_up():
+    image, weight = torch.randn(1, 3, 3, 20), torch.randn(5, 3, 8, 8)
+    filled = F.pad(image, [0, 0, 0, 5])
+    found = patch_map(image, weight, None, 4)
+    assert torch.allclose(found, F.conv2d(filled, weight, stride=4), atol=1e-4)
+
+
 def test_bfloat16_never_reads_memory_that_nobody_wrote():
     image, weight = torch.randn(1, 3, 64, 8), 0.1 * torch.randn(192, 3, 8, 8)
     expected = F.conv2d(image, weight, stride=8)

@@ -140,20 +140,18 @@ class Embedder:
         )
 
 
-def network_input(picture: NDArray[np.uint8], edge: int, divisor: int) -> tuple[Tensor, list[int]]:
-    """The padded image [3, H', W'] and the size of the resized one inside it."""
+def network_input(picture: NDArray[np.uint8], edge: int) -> Tensor:
+    """The resized image as the tower sees it, [3, H, W]."""
     height, width, _ = picture.shape
     scale = edge / min(height, width)
     size = (int(width * scale + 0.5), int(height * scale + 0.5))
     resized = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
     image = torch.from_numpy(resized.astype("float32")).permute(2, 0, 1)
-    image = (image - torch.tensor(PIXEL_MEAN).view(3, 1, 1)) / torch.tensor(PIXEL_STD).view(3, 1, 1)
-    pad = (0, -size[0] % divisor, 0, -size[1] % divisor)
-    return functional.pad(image, pad), [size[1], size[0]]
+    return (image - torch.tensor(PIXEL_MEAN).view(3, 1, 1)) / torch.tensor(PIXEL_STD).view(3, 1, 1)
 
 
 def at_cells(maps: Tensor, sizes: PaclSizes, height: int, width: int) -> Tensor:
-    """maps: [K, h, w] at patch centres → [K, H/s, W/s], read at the cells' centres."""
+    """maps: [K, h, w] at patch centres → [K, H/s, W/s] rounded up, read at the cells' centres."""
 
     def places(cells: int, patches: int) -> list[tuple[int, int, float]]:
         found = []
@@ -164,8 +162,8 @@ def at_cells(maps: Tensor, sizes: PaclSizes, height: int, width: int) -> Tensor:
             found.append((low, min(low + 1, patches - 1), u - low))
         return found
 
-    rows = places(height // sizes.stride, maps.shape[1])
-    columns = places(width // sizes.stride, maps.shape[2])
+    rows = places(-(-height // sizes.stride), maps.shape[1])
+    columns = places(-(-width // sizes.stride), maps.shape[2])
     out = torch.zeros(maps.shape[0], len(rows), len(columns))
     for i, (top, bottom, v) in enumerate(rows):
         for j, (left, right, u) in enumerate(columns):

@@ -39,7 +39,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> tuple[PaclClip, Embedde
     text = SIZES.text
     config = {
         "extends": "common",
-        "image": {"shortest_edge": SIZES.edge, "longest_edge": 200, "divisor": SIZES.patch},
+        "image": {"shortest_edge": SIZES.edge, "longest_edge": 200},
         "clip": {
             "model": "random values in the published layout",
             "pretrained": "none",
@@ -93,13 +93,14 @@ def test_node_agrees_with_the_oracle(
 
     texts = class_embeddings(oracle)
     for i, picture in enumerate(pictures):
-        image, valid = network_input(picture, SIZES.edge, SIZES.patch)
-        network = list(image.shape[1:])
+        image = network_input(picture, SIZES.edge)
+        valid = list(image.shape[1:])
         output = list(picture.shape[:2])
         tokens = embedder(oracle.tokens(image, SIZES.stride))
         cosines = functional.normalize(tokens, dim=2) @ texts.T
-        maps = at_cells(cosines.permute(2, 0, 1), SIZES, *network)
-        full = resize(maps, network)[:, : valid[0], : valid[1]]
+        maps = at_cells(cosines.permute(2, 0, 1), SIZES, *valid)
+        covered = [SIZES.stride * side for side in maps.shape[1:]]
+        full = resize(maps, covered)[:, : valid[0], : valid[1]]
         probability = (scale * resize(full, output)).softmax(0)
         labels = read(tmp_path / f"{i}.labels.bin", output, "<i4")
         assert float((labels == probability.argmax(0)).float().mean()) >= 0.999

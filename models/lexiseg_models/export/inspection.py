@@ -40,6 +40,8 @@ def describe(path: Path) -> str:
     sound = weights_sha256(path) == weights.get("sha256")
     label = weights["kind"].upper() if weights["kind"] == "random" else weights["kind"]
     rule = image.get("sizeRule", {})
+    divisor = image.get("divisor")
+    padding = "not padded" if divisor == 1 else f"padded to multiples of {divisor}"
     synonyms = sum(len(entry["synonyms"]) for entry in classes)
     lines: List[str] = [
         f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
@@ -51,7 +53,7 @@ def describe(path: Path) -> str:
         f"tasks              {', '.join(manifest['tasks'])}",
         f"embedding          {manifest['embeddingDim']} wide, {manifest['contextLength']} tokens",
         f"image              shortest edge {rule.get('shortestEdge')}, "
-        f"longest {rule.get('longestEdge')}, padded to {image.get('divisor')}",
+        f"longest {rule.get('longestEdge')}, {padding}",
         f"prompt templates   {len(manifest['promptTemplates'])}",
         f"training classes   {len(classes)} with {synonyms} synonyms",
         f"kept in float32    {', '.join(manifest['keepFloat32'])}",

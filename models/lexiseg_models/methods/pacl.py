@@ -107,10 +107,16 @@ class Pacl(nn.Module):
         return self.patch_embedder(tokens.to(torch.float32)).to(torch.float32)
 
     def similarities(self, network_input: Tensor, text: Tensor) -> Tensor:
-        """Cosines of patches and texts, float32 [B, N, h, w], on a grid over the whole input."""
+        """Cosines of patches and texts, float32 [B, N, h, w], on cells over the whole input."""
         patches = F.normalize(self.embed_patches(network_input, self.patch_grid.stride), dim=3)
         cosines = (patches @ text.to(torch.float32).t()).permute(0, 3, 1, 2)
         return self.patch_grid(cosines, network_input.shape[2], network_input.shape[3])
+
+    def cells_size(self, network_input: Tensor) -> Tensor:
+        """What the grid of `similarities` covers, pixels: int64 [2] (height, width)."""
+        height = self.patch_grid.covered(network_input.shape[2])
+        width = self.patch_grid.covered(network_input.shape[3])
+        return torch.tensor([height, width], dtype=torch.int64)
 
     @torch.jit.export
     def segment_dense(
@@ -124,16 +130,13 @@ class Pacl(nn.Module):
             synonym_counts: int64 [K], summing to S.
 
         Returns:
-            float32 [B, K, h, w], scaled cosines; the size of the network input and of the resized
-            image inside it, int64 [2] each (height, width).
+            float32 [B, K, h, w], scaled cosines; the size that they cover and that of the resized
+            image inside it, pixels, int64 [2] each (height, width).
         """
         network_input, valid_size = self.preprocess(image)
         cosines = self.similarities(network_input, class_embeddings)
         best = synonym_maximum(cosines.permute(0, 2, 3, 1), synonym_counts).permute(0, 3, 1, 2)
-        network_size = torch.tensor(
-            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
-        )
-        return self.classifier.scale() * best, network_size, valid_size
+        return self.classifier.scale() * best, self.cells_size(network_input), valid_size
 
     @torch.jit.export
     def patch_similarity(self, image: Tensor, text: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
@@ -147,10 +150,7 @@ class Pacl(nn.Module):
             float32 [B, N, h, w], -1..1; sizes as `segment_dense` gives them.
         """
         network_input, valid_size = self.preprocess(image)
-        network_size = torch.tensor(
-            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
-        )
-        return self.similarities(network_input, text), network_size, valid_size
+        return self.similarities(network_input, text), self.cells_size(network_input), valid_size
 
     @torch.jit.export
     def encode_patches(self, image: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -161,17 +161,19 @@ class Pacl(nn.Module):
 
         Returns:
             tokens float32 [B, h, w, W] of the frozen tower; embeddings float32 [B, h, w, D], unit
-            norm; sizes as `segment_dense` gives them. Patch (i, j) is the square of pixels of the
-            network input from (i, j) times the patch size on.
+            norm; the size of the grid, pixels, and that of the resized image, int64 [2] each
+            (height, width). Patch (i, j) is the square of pixels of the resized image from (i, j)
+            times the patch size on; less than a patch may be left over.
         """
         network_input, valid_size = self.preprocess(image)
-        network_size = torch.tensor(
-            [network_input.shape[2], network_input.shape[3]], dtype=torch.int64
-        )
-        _, tokens = self.image_tower(network_input, self.image_tower.patch)
+        patch: int = self.image_tower.patch
+        _, tokens = self.image_tower(network_input, patch)
         tokens = tokens.permute(0, 2, 3, 1)
         embeddings = F.normalize(self.embed_tokens(tokens), dim=3)
-        return tokens.to(torch.float32), embeddings, network_size, valid_size
+        grid_size = torch.tensor(
+            [patch * tokens.shape[1], patch * tokens.shape[2]], dtype=torch.int64
+        )
+        return tokens.to(torch.float32), embeddings, grid_size, valid_size
 
     @torch.jit.export
     def classify_image(
@@ -234,10 +236,6 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
         raise ConfigError("Expected residual for dense.embedder: the tower has no projection")
     if dense.stride > tower.patch:
         raise ConfigError(f"Expected at most {tower.patch} for dense.stride")
-    if image.divisor % dense.stride != 0:
-        raise ConfigError("Expected dense.stride to divide image.divisor")
-    if image.divisor < tower.patch:
-        raise ConfigError("Expected image.divisor to be at least the patch size")
     return PaclConfig(
         embedding_dim=width,
         image_tower=tower,

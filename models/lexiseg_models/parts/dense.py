@@ -45,6 +45,10 @@ class PatchGrid(nn.Module):
         self.stride: int = stride
         self.exact: bool = exact
 
+    def covered(self, pixels: int) -> int:
+        """How far the cells of a side of the network input reach, pixels: never short of it."""
+        return -(-pixels // self.stride) * self.stride if self.exact else pixels
+
     def places(self, cells: int, patches: int) -> Tensor:
         """Where the centres of cells lie among the patches: float32 [cells], 0..patches - 1."""
         centres = (torch.arange(cells, dtype=torch.float32) + 0.5) * self.stride
@@ -55,17 +59,19 @@ class PatchGrid(nn.Module):
 
         Args:
             maps: float32 [B, C, h, w] on the patches.
-            height: of the network input, a multiple of the stride.
+            height: of the network input, pixels.
             width: likewise.
 
         Returns:
-            float32 [B, C, height / stride, width / stride], or `maps` where nothing is to move.
+            float32 [B, C, covered(height) / stride, covered(width) / stride], or `maps` where
+            nothing is to move.
         """
-        if not self.exact or self.stride == self.patch:
+        whole = self.stride == self.patch and height % self.patch == 0 and width % self.patch == 0
+        if not self.exact or whole:
             return maps
         rows, columns = maps.shape[2], maps.shape[3]
-        y = self.places(height // self.stride, rows).to(maps.device)
-        x = self.places(width // self.stride, columns).to(maps.device)
+        y = self.places(self.covered(height) // self.stride, rows).to(maps.device)
+        x = self.places(self.covered(width) // self.stride, columns).to(maps.device)
         # grid_sample's coordinates with aligned corners: -1 and 1 are the outermost patches.
         v = 2.0 * y / max(rows - 1, 1) - 1.0
         u = 2.0 * x / max(columns - 1, 1) - 1.0

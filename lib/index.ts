@@ -24,6 +24,7 @@ export { ERROR_CODES, type ErrorCode, LexisegError } from './errors.js';
 export type { PrecisionScore } from './evaluation/average-precision.js';
 export type { SemanticScore } from './evaluation/confusion.js';
 export { type EvaluationOptions, evaluate } from './evaluation/evaluate.js';
+export { type LabelSpace, labelSpace } from './evaluation/label-space.js';
 export type { PanopticScore } from './evaluation/panoptic-quality.js';
 export { patchReportHtml } from './evaluation/patch-report-html.js';
 export { evaluatePatches, type PatchOptions, type PatchReport } from './evaluation/patches.js';

@@ -16,6 +16,7 @@ export interface VideoEvalFlags extends BundleFlags, ThresholdFlags {
   task?: unknown;
   boundary?: unknown;
   background?: unknown;
+  space: 'all' | 'seen' | 'unseen';
   names: 'engineered' | 'plain' | 'both';
   templates: 'bundle' | 'photo' | 'bare';
   limit?: number;
@@ -32,6 +33,7 @@ const OF_IMAGES = ['task', 'boundary', 'background'] as const;
 export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): Promise<void> {
   const given = OF_IMAGES.find((name) => flags[name] !== undefined);
   if (given !== undefined) throw new UsageError(`--${given} is for images, not for videos`);
+  if (flags.space !== 'all') throw new UsageError('--space is for images, not for videos');
   const { names } = flags;
   if (names === 'both') throw new UsageError('--names both is for images, not for videos');
   const progress = new ProgressLine({ quiet: flags.json === true });

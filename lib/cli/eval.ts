@@ -22,6 +22,7 @@ interface EvalFlags extends BundleFlags, ThresholdFlags {
   limit?: number;
   boundary?: boolean;
   background?: 'word' | 'unlabelled';
+  space: 'all' | 'seen' | 'unseen';
   out?: string;
   json?: boolean;
 }
@@ -34,6 +35,7 @@ Examples:
   lexiseg eval model.pt --dataset coco-panoptic --data coco --vocab coco_panoptic --out report
   lexiseg eval model.pt --dataset coco-panoptic --data scenes --task panoptic --limit 200
   lexiseg eval model.pt --dataset vipseg --data VIPSeg --out report
+  lexiseg eval model.pt --dataset vipseg-frames --data VIPSeg --task semantic --space unseen
   lexiseg eval model.pt --dataset coco-panoptic --data coco --vocab coco_panoptic --names both`;
 
 export function addEvalCommand(program: Command, signal: AbortSignal): void {
@@ -69,6 +71,11 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
         'the class background is a word, or what has no label (see --entropy)',
       ).choices(['word', 'unlabelled']),
     )
+    .addOption(
+      new Option('--space <group>', 'classes that are told apart; what is of others is void')
+        .choices(['all', 'seen', 'unseen'])
+        .default('all'),
+    )
     .option('--limit <n>', 'look at the first n images', wholeNumber)
     .option('--boundary', 'also panoptic quality by boundaries')
     .option('-o, --out <folder>', 'write the report there')
@@ -91,20 +98,26 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   const { dataset: kind } = flags;
   if (kind === VIDEO_DATASET) return scoreVideos(flags, signal);
   const progress = new ProgressLine({ quiet: flags.json === true });
-  const { evaluate, openDataset, reportHtml, reportPictures } = await import('../index.js');
+  const { evaluate, labelSpace, openDataset, reportHtml, reportPictures } = await import(
+    '../index.js'
+  );
   progress.step(`reading ${flags.data}`);
-  const dataset = await openDataset(kind, flags.data, flags.split);
+  const whole = await openDataset(kind, flags.data, flags.split);
   const namings: readonly Naming[] =
     flags.names === 'both' ? ['engineered', 'plain'] : [flags.names];
   const vocabularies = await Promise.all(
-    namings.map((naming) => wordsFor(dataset, flags.vocab, naming)),
+    namings.map((naming) => wordsFor(whole, flags.vocab, naming)),
   );
   const segmenter = await loadBundle(flags, progress, signal);
   try {
     const reports: EvaluationReport[] = [];
     for (const [index, words] of vocabularies.entries()) {
+      const { dataset, vocabulary } =
+        flags.space === 'all'
+          ? { dataset: whole, vocabulary: words.classes }
+          : labelSpace(segmenter, whole, flags.space, words.classes);
       const options = {
-        vocabulary: words.classes,
+        vocabulary,
         templates: flags.templates,
         thresholds: thresholdsOf(flags),
         signal,
@@ -112,7 +125,8 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
       const report = await evaluate(segmenter, dataset, {
         ...options,
         tasks: flags.task,
-        vocabularyName: words.name,
+        vocabularyName:
+          flags.space === 'all' ? words.name : `${words.name}, ${flags.space} classes`,
         limit: flags.limit,
         boundary: flags.boundary,
         background: flags.background,

@@ -74,18 +74,24 @@ export function randomResizedCrop(
   }
 }
 
+interface Sides {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** How large an image is drawn: by its size in the output, or by lengths of its edges, pixels. */
+export type ImageScale =
+  | { readonly scale: readonly [number, number] }
+  | { readonly shortestEdges: readonly number[]; readonly longestEdge: number };
+
 /**
- * Large-scale jitter: the image scaled to fit `scale` times the output, then a random part of at
- * most the output's size. What the part leaves empty at the right and the bottom is padding.
+ * The image scaled at random, then a random part of at most the output's size; what the part leaves
+ * empty at the right and the bottom is padding. Large-scale jitter (`scale`) fits the image into so
+ * many times the output; otherwise its shorter edge is one of some lengths, unless its longer one
+ * would pass the cap.
  */
-export function largeScaleJitter(
-  random: Random,
-  image: { readonly width: number; readonly height: number },
-  out: { readonly width: number; readonly height: number },
-  scale: readonly [number, number],
-): Window {
-  const factor =
-    random.between(...scale) * Math.min(out.width / image.width, out.height / image.height);
+export function randomWindow(random: Random, image: Sides, out: Sides, by: ImageScale): Window {
+  const factor = factorOf(random, image, out, by);
   const scaledWidth = Math.max(1, Math.round(image.width * factor));
   const scaledHeight = Math.max(1, Math.round(image.height * factor));
   const outWidth = Math.min(out.width, scaledWidth);
@@ -102,6 +108,14 @@ export function largeScaleJitter(
     outWidth,
     outHeight,
   };
+}
+
+function factorOf(random: Random, { width, height }: Sides, out: Sides, by: ImageScale): number {
+  if ('scale' in by) {
+    return random.between(...by.scale) * Math.min(out.width / width, out.height / height);
+  }
+  const shortest = by.shortestEdges[random.below(by.shortestEdges.length)] as number;
+  return Math.min(shortest / Math.min(width, height), by.longestEdge / Math.max(width, height));
 }
 
 /** Changes colours of RGB pixels in place: one affine map for the whole image. */

@@ -1,15 +1,16 @@
 /** Batches of images with masks and labels, for mask training. */
 import { availableParallelism } from 'node:os';
-import { LexisegError } from '../errors.js';
+import { expected, LexisegError } from '../errors.js';
 import { checkOptions, integerIn, numberIn, rangeIn, type Size } from '../options.js';
 import { Tensor } from '../tensor.js';
 import type { TrainingData } from '../training/batch.js';
 import {
   type ColorJitter,
+  type ImageScale,
   jitterColors,
-  largeScaleJitter,
   mirror,
   parseColorJitter,
+  randomWindow,
   type Window,
 } from './augment.js';
 import type { CaptionWords } from './caption-words.js';
@@ -34,6 +35,10 @@ export interface PanopticOptions {
   readonly classes: readonly string[];
   /** Large-scale jitter: size of the image relative to `imageSize`. Default [0.1, 2]. */
   readonly scale?: readonly [number, number] | undefined;
+  /** Instead of `scale`: lengths of the shorter edge, pixels, of which each image gets one. */
+  readonly shortestEdges?: readonly number[] | undefined;
+  /** With `shortestEdges`: what the longer edge never passes, pixels. Default twice the longest. */
+  readonly longestEdge?: number | undefined;
   /** Probability of a mirrored image. Default 0.5. */
   readonly flip?: number | undefined;
   readonly colorJitter?: ColorJitter | undefined;
@@ -44,9 +49,24 @@ export interface PanopticOptions {
 /** What padding looks like, before normalisation. */
 const PADDING = 128;
 
+/** Of edges that images are scaled to, pixels. */
+const EDGES = [8, 16_384] as const;
+const MOST_EDGES = 1_000;
+
+const KEYS = [
+  'batchSize',
+  'imageSize',
+  'classes',
+  'scale',
+  'shortestEdges',
+  'longestEdge',
+  'flip',
+  'colorJitter',
+  'words',
+];
+
 function parseOptions(options: PanopticOptions) {
-  const keys = ['batchSize', 'imageSize', 'classes', 'scale', 'flip', 'colorJitter', 'words'];
-  checkOptions(options, keys, 'data');
+  checkOptions(options, KEYS, 'data');
   const { imageSize } = options;
   checkOptions(imageSize, ['width', 'height'], 'data.imageSize');
   return {
@@ -55,10 +75,34 @@ function parseOptions(options: PanopticOptions) {
       width: integerIn(imageSize.width, 32, 8_192, 'data.imageSize.width'),
       height: integerIn(imageSize.height, 32, 8_192, 'data.imageSize.height'),
     },
-    scale: rangeIn(options.scale ?? [0.1, 2], 0.01, 100, 'data.scale'),
+    imageScale: parseScale(options),
     flip: numberIn(options.flip ?? 0.5, 0, 1, 'data.flip'),
     colorJitter: parseColorJitter(options.colorJitter, 'data.colorJitter'),
     words: options.words,
+  };
+}
+
+function parseScale({ scale, shortestEdges, longestEdge }: PanopticOptions): ImageScale {
+  if (shortestEdges === undefined) {
+    if (longestEdge !== undefined)
+      throw expected('"shortestEdges" beside it', 'data.longestEdge', longestEdge);
+    return { scale: rangeIn(scale ?? [0.1, 2], 0.01, 100, 'data.scale') };
+  }
+  if (scale !== undefined) throw expected('no "shortestEdges" beside it', 'data.scale', scale);
+  if (
+    !Array.isArray(shortestEdges) ||
+    shortestEdges.length === 0 ||
+    shortestEdges.length > MOST_EDGES
+  ) {
+    throw expected(`1 to ${MOST_EDGES} lengths`, 'data.shortestEdges', shortestEdges);
+  }
+  const edges = shortestEdges.map((edge, i) =>
+    integerIn(edge, ...EDGES, `data.shortestEdges[${i}]`),
+  );
+  const longest = longestEdge ?? 2 * Math.max(...edges);
+  return {
+    shortestEdges: edges,
+    longestEdge: integerIn(longest, EDGES[0], 2 * EDGES[1], 'data.longestEdge'),
   };
 }
 
@@ -94,9 +138,12 @@ export function panopticData(dataset: SegmentationDataset, options: PanopticOpti
 function identityOf(
   { name }: SegmentationDataset,
   classes: readonly string[],
-  { imageSize, scale, flip, colorJitter, words }: ReturnType<typeof parseOptions>,
+  { imageSize, imageScale, flip, colorJitter, words }: ReturnType<typeof parseOptions>,
 ): Readonly<Record<string, unknown>> {
-  return { name, classes, imageSize, scale, flip, colorJitter, words: words !== undefined };
+  return {
+    ...{ name, classes, imageSize, ...imageScale, flip, colorJitter },
+    words: words !== undefined,
+  };
 }
 
 function checkCaptioned(dataset: SegmentationDataset, words: CaptionWords): void {
@@ -130,7 +177,7 @@ async function prepare(
     throw new LexisegError('ERR_DATA', `${path} is ${sizes}`, { details: { path } });
   }
   const { width, height } = options.imageSize;
-  const window = largeScaleJitter(random, image, options.imageSize, options.scale);
+  const window = randomWindow(random, image, options.imageSize, options.imageScale);
   const { outWidth, outHeight } = window;
   const part = await image.pixels(window);
   jitterColors(part, random, options.colorJitter);

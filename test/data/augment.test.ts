@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import {
   jitterColors,
-  largeScaleJitter,
   mirror,
   parseColorJitter,
   randomResizedCrop,
+  randomWindow,
   type Window,
 } from '../../lib/data/augment.js';
 import { Random } from '../../lib/data/random.js';
@@ -35,10 +35,15 @@ describe('windows', () => {
         const random = new Random(seed);
         const range = { area: [0.05, 1] as const, aspect: [0.5, 2] as const };
         inside(randomResizedCrop(random, image, out, range), image);
-        const jittered = largeScaleJitter(random, image, out, [0.1, 2]);
-        inside(jittered, image);
-        expect(jittered.outWidth).toBeLessThanOrEqual(out.width);
-        expect(jittered.outHeight).toBeLessThanOrEqual(out.height);
+        for (const by of [
+          { scale: [0.1, 2] as const },
+          { shortestEdges: [16, 64, 200], longestEdge: 300 },
+        ]) {
+          const window = randomWindow(random, image, out, by);
+          inside(window, image);
+          expect(window.outWidth).toBeLessThanOrEqual(out.width);
+          expect(window.outHeight).toBeLessThanOrEqual(out.height);
+        }
       }
     }
   });
@@ -46,15 +51,35 @@ describe('windows', () => {
   it('of large-scale jitter keep the aspect', () => {
     const image = { width: 400, height: 300 };
     for (let seed = 0; seed < 100; seed++) {
-      const window = largeScaleJitter(
-        new Random(seed),
-        image,
-        { width: 128, height: 96 },
-        [0.5, 2],
-      );
+      const out = { width: 128, height: 96 };
+      const window = randomWindow(new Random(seed), image, out, { scale: [0.5, 2] });
       const ratio = window.width / window.outWidth / (window.height / window.outHeight);
       expect(Math.abs(ratio - 1)).toBeLessThan(0.06);
     }
+  });
+});
+
+describe('windows by the shorter edge', () => {
+  const out = { width: 512, height: 512 };
+
+  it('draw every length, and scale by it', () => {
+    const edges = [64, 128, 256];
+    const heights = new Set<number>();
+    for (let seed = 0; seed < 60; seed++) {
+      const image = { width: 400, height: 200 };
+      const by = { shortestEdges: edges, longestEdge: 1000 };
+      const window = randomWindow(new Random(seed), image, out, by);
+      heights.add(window.outHeight);
+      expect(window.outWidth).toBe(Math.min(512, 2 * window.outHeight));
+      expect(window.height).toBe(200);
+    }
+    expect([...heights].toSorted((a, b) => a - b)).toEqual(edges);
+  });
+
+  it('give way to the cap of the longer edge', () => {
+    const by = { shortestEdges: [300], longestEdge: 400 };
+    const window = randomWindow(new Random(1), { width: 1000, height: 250 }, out, by);
+    expect([window.outWidth, window.outHeight]).toEqual([400, 100]);
   });
 });
 

@@ -1,6 +1,5 @@
 /** Batches of images with captions, for contrastive training. */
 import { stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { LexisegError } from '../errors.js';
 import { booleanValue, checkOptions, integerIn, numberIn, rangeIn } from '../options.js';
@@ -20,7 +19,7 @@ import type { ImageText } from './image-text-sample.js';
 import { boxTensor, layTiles, type Mosaic, paintCanvases } from './mosaic.js';
 import { openNounPrompts, type TextOf } from './noun-prompts.js';
 import { Random } from './random.js';
-import { atMost, batchesOf, type Placed, type SampleSource } from './sample-stream.js';
+import { batchesOf, type Placed, type SampleSource, whileOpen } from './sample-stream.js';
 import { tarShards } from './tar-shards.js';
 import { tokenRows } from './token-rows.js';
 import { openImage } from './window-pixels.js';
@@ -122,12 +121,6 @@ export async function openImageText(
     close: async () => {},
   };
 }
-
-/**
- * Of all that is prepared ahead, few images are open: a decoded photograph takes a hundred times the
- * memory of its crop. Two for each core, so that the next is there when one is done.
- */
-const whileOpen = atMost(2 * availableParallelism());
 
 interface Prepared {
   readonly rgb: Uint8Array;

@@ -18,7 +18,7 @@ import { classLabels } from './class-labels.js';
 import { patchesOf } from './coco-mask.js';
 import { Random } from './random.js';
 import { resampleIds } from './resample.js';
-import { batchesOf, indexedSource, type Placed } from './sample-stream.js';
+import { batchesOf, indexedSource, type Placed, whileOpen } from './sample-stream.js';
 import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
 import { tokenRows } from './token-rows.js';
 import { openImage } from './window-pixels.js';
@@ -170,28 +170,42 @@ async function prepare(
   seed: number,
 ): Promise<Prepared> {
   const random = new Random(seed, position);
+  const { width, height } = options.imageSize;
+  const { window, part, found } = await whileOpen(() =>
+    cut(dataset, labels, options, sample, random),
+  );
+  const { outWidth, outHeight } = window;
+  jitterColors(part, random, options.colorJitter);
+  const rgb = new Uint8Array(width * height * 3).fill(PADDING);
+  for (let y = 0; y < outHeight; y++) {
+    rgb.set(part.subarray(y * outWidth * 3, (y + 1) * outWidth * 3), y * width * 3);
+  }
+  if (random.chance(options.flip)) {
+    mirror(rgb, width, height, 3);
+    mirror(found.masks, width, found.masks.length / width, 1);
+  }
+  // Drawn last: with and without words an image looks the same.
+  const words = options.words?.draw(dataset.image(sample).path, random) ?? [];
+  return { rgb, ...found, words };
+}
+
+/** A random part of an image, and the masks in it. */
+async function cut(
+  dataset: SegmentationDataset,
+  labels: Int32Array,
+  { imageSize, imageScale }: ReturnType<typeof parseOptions>,
+  sample: number,
+  random: Random,
+): Promise<{ window: Window; part: Uint8Array; found: Masks }> {
   const { name, path } = dataset.image(sample);
   const [image, truth] = await Promise.all([openImage(path, name), dataset.truth(sample)]);
   if (image.width !== truth.width || image.height !== truth.height) {
     const sizes = `${image.width} × ${image.height}, its truth ${truth.width} × ${truth.height}`;
     throw new LexisegError('ERR_DATA', `${path} is ${sizes}`, { details: { path } });
   }
-  const { width, height } = options.imageSize;
-  const window = randomWindow(random, image, options.imageSize, options.imageScale);
-  const { outWidth, outHeight } = window;
+  const window = randomWindow(random, image, imageSize, imageScale);
   const part = await image.pixels(window);
-  jitterColors(part, random, options.colorJitter);
-  const rgb = new Uint8Array(width * height * 3).fill(PADDING);
-  for (let y = 0; y < outHeight; y++) {
-    rgb.set(part.subarray(y * outWidth * 3, (y + 1) * outWidth * 3), y * width * 3);
-  }
-  const found = masksOf(truth, window, labels, options.imageSize);
-  if (random.chance(options.flip)) {
-    mirror(rgb, width, height, 3);
-    mirror(found.masks, width, found.masks.length / width, 1);
-  }
-  // Drawn last: with and without words an image looks the same.
-  return { rgb, ...found, words: options.words?.draw(path, random) ?? [] };
+  return { window, part, found: masksOf(truth, window, labels, imageSize) };
 }
 
 interface Masks {

@@ -1,4 +1,5 @@
 /** Endless seeded streams of samples, and how they become batches. */
+import { availableParallelism } from 'node:os';
 import { throwIfAborted } from '../job.js';
 import type { BatchRequest, TrainingBatch } from '../training/batch.js';
 import { Random } from './random.js';
@@ -101,8 +102,11 @@ const listed = (names: readonly string[]): string =>
     ? names.join(', ')
     : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
 
+/** Runs what it is given, at once or in its turn. */
+export type Limited = <Out>(work: () => Promise<Out>) => Promise<Out>;
+
 /** Has up to `most` of what it is given run at one time; the rest wait in their order. */
-export function atMost(most: number): <Out>(work: () => Promise<Out>) => Promise<Out> {
+export function atMost(most: number): Limited {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (work) => {
@@ -117,6 +121,12 @@ export function atMost(most: number): <Out>(work: () => Promise<Out>) => Promise
     }
   };
 }
+
+/**
+ * Of all that is prepared ahead, few images are open: a decoded photograph takes a hundred times the
+ * memory of its crop. Two for each core, so that the next is there when one is done.
+ */
+export const whileOpen: Limited = atMost(2 * availableParallelism());
 
 /** Results in order, with up to `window` being worked on. */
 export async function* mapAhead<In, Out>(

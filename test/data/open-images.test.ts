@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readManifest, readMerges, tokenizerOf } from '../../lib/bundle.js';
 import { atMost } from '../../lib/data/sample-stream.js';
-import { openImageText } from '../../lib/index.js';
+import { openImageText, panopticData, type SegmentationDataset } from '../../lib/index.js';
 import { temporaryFolder } from '../cli/places.js';
 import { TINY_BUNDLE } from '../e2e/bundle-file.js';
 
@@ -63,6 +63,44 @@ describe('open images', () => {
     expect(open.now).toBe(0);
     // Fewer would leave a core without work.
     expect(open.most).toBe(2 * availableParallelism());
+  });
+
+  it('are as few where images have masks', async () => {
+    const { default: sharp } = await vi.importActual<typeof import('sharp')>('sharp');
+    const create = { width: 300, height: 220, channels: 3 as const, background: 'teal' };
+    await sharp({ create }).toFile(join(root, 'a.png'));
+    const batchSize = 6 * availableParallelism();
+    const dataset: SegmentationDataset = {
+      name: 'one picture',
+      classes: [{ name: 'sea', synonyms: [], thing: false }],
+      tasks: ['semantic'],
+      length: 3,
+      image: () => ({ name: 'a', path: join(root, 'a.png') }),
+      truth: async () => ({
+        ...{ width: 300, height: 220, ids: new Uint32Array(300 * 220).fill(1) },
+        segments: [{ id: 1, classIndex: 0, crowd: false }],
+      }),
+    };
+    const options = { batchSize, imageSize: { width: 256, height: 192 }, classes: ['sea'] };
+    // Small parts are cut without sharp, and not counted.
+    const data = panopticData(dataset, { ...options, scale: [1, 1.5] });
+    for await (const { inputs } of data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1 })) {
+      expect(inputs.labels?.shape).toEqual([batchSize]);
+      for (const tensor of Object.values(inputs)) tensor.dispose();
+      break;
+    }
+    expect(open.now).toBe(0);
+    expect(open.most).toBe(2 * availableParallelism());
+
+    const wrong = [
+      [{ shortestEdges: [] }, /data\.shortestEdges/],
+      [{ shortestEdges: [320, 4] }, /data\.shortestEdges\[1\]/],
+      [{ shortestEdges: [320], scale: [1, 2] as const }, /no "shortestEdges" beside it/],
+      [{ longestEdge: 640 }, /"shortestEdges" beside it/],
+    ] as const;
+    for (const [change, message] of wrong) {
+      expect(() => panopticData(dataset, { ...options, ...change })).toThrow(message);
+    }
   });
 });
 

@@ -18,7 +18,8 @@ from lexiseg_models.objectives.mask_classification import (
 )
 from lexiseg_models.objectives.mask_matching import matching_cost
 from lexiseg_models.objectives.parameter_groups import parameter_groups
-from lexiseg_models.objectives.sample_points import mix_seeds, sample_at, uniform_points
+from lexiseg_models.objectives.sample_points import sample_at
+from lexiseg_models.uniform_points import mix_seeds, uniform_points
 
 CONFIG = MaskClassificationConfig(
     class_weight=2.0,

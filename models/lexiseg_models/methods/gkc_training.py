@@ -26,7 +26,6 @@ from lexiseg_models.objectives.parameter_groups import (
     norms_and_embeddings,
     parameter_groups,
 )
-from lexiseg_models.objectives.sample_points import mix_seeds, uniform_points
 from lexiseg_models.objectives.text_diversification import (
     diversified_loss,
     diversified_texts,
@@ -37,6 +36,7 @@ from lexiseg_models.parts.clip_resnet import AttentionRegionHead
 from lexiseg_models.parts.convnext import ConvNextConfig, PooledRegionHead
 from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
+from lexiseg_models.uniform_points import mix_seeds, uniform_points
 
 _DECODER = (
     "pixel_decoder",

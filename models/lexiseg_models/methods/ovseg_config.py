@@ -90,5 +90,7 @@ def _parse_proposer(data: Mapping[str, Any]) -> Optional[ProposerConfig]:
         raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
     if decoder.width % decoder.heads != 0:
         raise ConfigError(f"Expected transformer_decoder.width to be a multiple of {decoder.heads}")
+    if not 0.0 <= decoder.dropout < 1.0:
+        raise ConfigError("Expected a number of 0 to less than 1 for transformer_decoder.dropout")
     backbone = parse_tower(data.get("backbone"), "backbone", ("swin", "resnet"))
     return ProposerConfig(backbone, pixel_decoder, decoder)

@@ -66,7 +66,7 @@ class TrainableProposals(Ovseg):
         mask_features = self.pixel_decoder(features)
         class_logits: List[Tensor] = []
         mask_logits: List[Tensor] = []
-        for normed in self.transformer_decoder.decode(features[3]):
+        for normed in self.transformer_decoder.decode(features[3], batch["seeds"]):
             own = self.transformer_decoder.class_embeddings(normed).to(torch.float32)
             own = torch.nn.functional.normalize(own, dim=2)
             known, void = self.own_logits(own, batch["class_embeddings"])

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.objectives.mask_matching import matching_cost
-from lexiseg_models.objectives.sample_points import mix_seeds, sample_at, uniform_points
+from lexiseg_models.objectives.sample_points import sample_at
 from lexiseg_models.ops import load_ops
+from lexiseg_models.uniform_points import mix_seeds, uniform_points
 
 
 @dataclass(frozen=True)

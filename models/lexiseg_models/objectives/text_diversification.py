@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lexiseg_models.objectives.sample_points import uniform_points
+from lexiseg_models.uniform_points import uniform_points
 
 
 def first_names(class_embeddings: Tensor, synonym_counts: Tensor) -> Tensor:

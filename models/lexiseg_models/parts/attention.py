@@ -36,6 +36,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
     return scores.softmax(dim=3).to(value.dtype) @ value
 
 
+def attend_dropped(query: Tensor, key: Tensor, value: Tensor, factors: Tensor) -> Tensor:
+    """Scaled dot product attention whose weights are multiplied by `factors` [B, heads, N, S]."""
+    scores = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+    weights = scores.softmax(dim=3) * factors
+    return weights.to(value.dtype) @ value
+
+
 class MultiHeadAttention(nn.Module):
     """Attention whose query, key and value projections are stacked in one matrix."""
 
@@ -60,18 +67,24 @@ class MultiHeadAttention(nn.Module):
         """[B, heads, N, width / heads] to [B, N, width]."""
         return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], self.width)
 
-    def attend_self(self, positioned: Tensor, content: Tensor) -> Tensor:
+    def attend_self(
+        self, positioned: Tensor, content: Tensor, factors: Optional[Tensor] = None
+    ) -> Tensor:
         """Self attention with positions in query and key only.
 
         Args:
             positioned: [B, N, width], content plus positional code.
             content: [B, N, width].
+            factors: of the weights, [B, heads, N, N], where some are dropped.
         """
         width = self.width
         query_key = linear(positioned, self.in_weight[: 2 * width], self.in_bias[: 2 * width])
         value = linear(content, self.in_weight[2 * width :], self.in_bias[2 * width :])
-        query, key = query_key.chunk(2, dim=2)
-        mixed = attend(self._split(query), self._split(key), self._split(value), causal=False)
+        query, key = [self._split(part) for part in query_key.chunk(2, dim=2)]
+        if factors is None:
+            mixed = attend(query, key, self._split(value), causal=False)
+        else:
+            mixed = attend_dropped(query, key, self._split(value), factors)
         return self.out(self._merge(mixed))
 
     def attend_within(self, content: Tensor, causal: bool) -> Tensor:
@@ -99,7 +112,12 @@ class MultiHeadAttention(nn.Module):
         return self.out(self._merge(mixed)[:, 0])
 
     def attend_memory(
-        self, query: Tensor, key: Tensor, value: Tensor, visible: Optional[Tensor] = None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        visible: Optional[Tensor] = None,
+        factors: Optional[Tensor] = None,
     ) -> Tensor:
         """Cross attention; memory keeps its own dtype, queries keep theirs.
 
@@ -112,6 +130,7 @@ class MultiHeadAttention(nn.Module):
             key: [B, S, width].
             value: [B, S, width].
             visible: bool [B, 1, Q, S], true where a query may look; every row has a true.
+            factors: of the weights, [B, heads, Q, S], where some are dropped; all are visible then.
         """
         width = self.width
         dtype = key.dtype
@@ -120,9 +139,13 @@ class MultiHeadAttention(nn.Module):
         projected = linear(query, self.in_weight[:width], self.in_bias[:width]).to(dtype)
         keys = linear(key, weight[width : 2 * width], bias[width : 2 * width])
         values = linear(value, weight[2 * width :], bias[2 * width :])
-        mixed = F.scaled_dot_product_attention(
-            self._split(projected), self._split(keys), self._split(values), attn_mask=visible
-        )
+        heads = self._split(projected)
+        if factors is None:
+            mixed = F.scaled_dot_product_attention(
+                heads, self._split(keys), self._split(values), attn_mask=visible
+            )
+        else:
+            mixed = attend_dropped(heads, self._split(keys), self._split(values), factors)
         return self.out(self._merge(mixed).to(query.dtype))
 
 

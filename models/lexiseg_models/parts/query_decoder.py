@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional
 
 import torch
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import Mlp, MultiHeadAttention
+from lexiseg_models.parts.dropout import Dropout
 from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.position_encoding import sine_position_encoding
 
@@ -24,6 +25,7 @@ class QueryDecoderConfig:
         layers: number of layers.
         feed_forward: hidden width of a layer's MLP.
         class_width: hidden width of the class-embedding head.
+        dropout: of attention weights, residual branches and MLPs while training, 0 to less than 1.
     """
 
     queries: int
@@ -32,15 +34,23 @@ class QueryDecoderConfig:
     layers: int
     feed_forward: int
     class_width: int
+    dropout: float
+
+
+# Uses of dropout in a layer.
+_PLACES = 6
 
 
 class QueryDecoderLayer(nn.Module):
     """Self attention, cross attention, MLP; a residual and a norm after each."""
 
-    def __init__(self, config: QueryDecoderConfig) -> None:
-        """Xavier-uniform."""
+    def __init__(self, config: QueryDecoderConfig, index: int) -> None:
+        """Xavier-uniform; `index` is the layer's among the decoder's."""
         super().__init__()
         width = config.width
+        self.heads: int = config.heads
+        self.dropout = Dropout(config.dropout)
+        self.place: int = _PLACES * index
         self.self_attention = MultiHeadAttention(width=width, heads=config.heads)
         self.norm_self = nn.LayerNorm(width)
         self.cross_attention = MultiHeadAttention(width=width, heads=config.heads)
@@ -56,7 +66,14 @@ class QueryDecoderLayer(nn.Module):
         ):
             nn.init.xavier_uniform_(linear.weight)
 
-    def forward(self, queries: Tensor, position: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def forward(
+        self,
+        queries: Tensor,
+        position: Tensor,
+        key: Tensor,
+        value: Tensor,
+        seeds: Optional[Tensor] = None,
+    ) -> Tensor:
         """Updated queries: [B, Q, width].
 
         Args:
@@ -64,12 +81,17 @@ class QueryDecoderLayer(nn.Module):
             position: [Q, width], code of the queries.
             key: memory with positions, [B, S, width].
             value: memory, [B, S, width].
+            seeds: of dropout, int64 [B]; none at inference.
         """
-        mixed = self.self_attention.attend_self(queries + position, queries)
-        queries = self.norm_self(queries + mixed)
-        seen = self.cross_attention.attend_memory(queries + position, key, value)
-        queries = self.norm_cross(queries + seen)
-        return self.norm_mlp(queries + self.project(self.expand(queries)))
+        batch, count, at = queries.shape[0], queries.shape[1], self.place
+        kept = self.dropout.factors([batch, self.heads, count, count], seeds, at)
+        mixed = self.self_attention.attend_self(queries + position, queries, kept)
+        queries = self.norm_self(queries + self.dropout(mixed, seeds, at + 1))
+        kept = self.dropout.factors([batch, self.heads, count, key.shape[1]], seeds, at + 2)
+        seen = self.cross_attention.attend_memory(queries + position, key, value, factors=kept)
+        queries = self.norm_cross(queries + self.dropout(seen, seeds, at + 3))
+        hidden = self.dropout(self.expand(queries), seeds, at + 4)
+        return self.norm_mlp(queries + self.dropout(self.project(hidden), seeds, at + 5))
 
 
 class QueryDecoder(nn.Module):
@@ -84,14 +106,17 @@ class QueryDecoder(nn.Module):
         nn.init.kaiming_uniform_(self.input.weight, a=1)
         nn.init.zeros_(self.input.bias)
         self.query_position = nn.Embedding(config.queries, width)
-        self.layers = nn.ModuleList(QueryDecoderLayer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(QueryDecoderLayer(config, i) for i in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.mask_embedding = Mlp(width=width, out_width=width)
         self.class_hidden = Linear(width, config.class_width, activation="relu")
         self.class_embedding = Linear(config.class_width, embedding_dim)
 
-    def decode(self, coarsest: Tensor) -> List[Tensor]:
-        """Normed queries [B, Q, width] after every layer, from res5 [B, C, h, w]."""
+    def decode(self, coarsest: Tensor, seeds: Optional[Tensor] = None) -> List[Tensor]:
+        """Normed queries [B, Q, width] after every layer, from res5 [B, C, h, w].
+
+        `seeds`, int64 [B], are those of dropout; none at inference.
+        """
         memory = self.input(coarsest.to(self.input.weight.dtype))
         height, width = memory.shape[2], memory.shape[3]
         code = sine_position_encoding(height, width, self.width, memory.device)
@@ -101,7 +126,7 @@ class QueryDecoder(nn.Module):
         queries = torch.zeros_like(position).unsqueeze(0).expand(memory.shape[0], -1, -1)
         normed: List[Tensor] = []
         for layer in self.layers:
-            queries = layer(queries, position, key, value)
+            queries = layer(queries, position, key, value, seeds)
             normed.append(self.norm(queries))
         return normed
 

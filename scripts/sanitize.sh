@@ -3,7 +3,9 @@
 # runs them without Node.
 #
 #   scripts/sanitize.sh           everything
-#   scripts/sanitize.sh --short   core's tests only: what CI runs, under three minutes
+#   scripts/sanitize.sh --short   core's tests only: what CI runs
+#
+# LEXISEG_JOBS says how many files are compiled at one time (2).
 #
 # LibTorch: LEXISEG_LIBTORCH, a folder with lib/ and include/.
 set -euo pipefail

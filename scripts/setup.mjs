@@ -28,8 +28,11 @@ export async function setup({ tests = false } = {}) {
   await installTools(tests ? [...TOOLS, ...TEST_TOOLS] : TOOLS);
   await buildLibrary();
   const libtorch = await installLibTorch();
-  if (tests) await installPython();
-  await buildNative(libtorch, tests);
+  // Neither needs the other, and installing packages leaves a core idle.
+  const work = [buildNative(libtorch, tests), ...(tests ? [installPython()] : [])];
+  for (const { status, reason } of await Promise.allSettled(work)) {
+    if (status === 'rejected') throw reason;
+  }
   return libtorch;
 }
 

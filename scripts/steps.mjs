@@ -1,7 +1,16 @@
 /** Runs commands in the checkout and remembers, by content hash, which steps need no repeat. */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,17 +24,20 @@ export function say(text) {
 }
 
 /**
- * Runs a command to its end with its output shown.
+ * Runs a command to its end with its output shown, or written to `log`.
  *
+ * @param {{env?: object, quiet?: boolean, log?: string}} [options] quiet: shows errors alone
  * @returns {Promise<number>} its exit status; 1 when a signal ended it or it did not start
  */
-export function run(command, args, { env, quiet = false } = {}) {
+export function run(command, args, { env, quiet = false, log } = {}) {
   return new Promise((settle) => {
+    const file = log === undefined ? 'inherit' : openSync(log, 'w');
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, ...env },
-      stdio: ['ignore', quiet ? 'ignore' : 'inherit', 'inherit'],
+      stdio: ['ignore', quiet ? 'ignore' : file, file],
     });
+    if (log !== undefined) closeSync(file);
     child.on('error', (error) => {
       console.error(`${command}: ${error.message}`);
       settle(1);

@@ -13,7 +13,10 @@ import { root, run, StepError, say } from './steps.mjs';
 const reports = join(root, 'out', 'verify');
 const bin = join(root, '.venv', 'bin');
 
-/** A step passes or fails as one, unless `count` reads how many tests its runner ran. */
+/**
+ * A step passes or fails as one, unless `count` reads how many tests its runner ran. One that is
+ * `beside` runs together with the next, which leaves a core idle, and shows what it said afterwards.
+ */
 const STEPS = [
   { name: 'biome', run: biome },
   { name: 'clang-format', run: clangFormat },
@@ -33,8 +36,15 @@ const STEPS = [
   },
   {
     name: 'sanitize',
-    run: (libtorch) =>
-      run('bash', ['scripts/sanitize.sh', '--short'], { env: { LEXISEG_LIBTORCH: libtorch } }),
+    beside: true,
+    run: async (libtorch) => {
+      const env = { LEXISEG_LIBTORCH: libtorch, LEXISEG_JOBS: '1' };
+      const log = report('sanitize.log');
+      const status = await run('bash', ['scripts/sanitize.sh', '--short'], { env, log });
+      const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+      say(`sanitize:\n${lines.slice(status === 0 ? -1 : -200).join('\n')}`);
+      return status;
+    },
   },
   {
     name: 'pytest',
@@ -174,7 +184,13 @@ try {
   const began = Date.now();
   const libtorch = await setup({ tests: true });
   say(`set-up took ${((Date.now() - began) / 1000).toFixed(0)} s`);
-  for (const step of steps) results.push(await perform(step, libtorch));
+  let together = [];
+  for (const step of steps) {
+    together.push(perform(step, libtorch));
+    if (step.beside && step !== steps.at(-1)) continue;
+    results.push(...(await Promise.all(together)));
+    together = [];
+  }
 } catch (error) {
   console.error(error instanceof StepError ? `[lexiseg] ${error.message}` : error);
   results.push({ name: 'set-up', passed: 0, failed: 1, skipped: 0, seconds: 0 });

@@ -9,14 +9,11 @@ import { exportBundle, PYTHON } from '../demo/exporter.mjs';
 import { trainMaskRun } from '../demo/masks.mjs';
 import { drawn } from './drawn.mjs';
 import { mean } from './report.mjs';
-import { trainTower } from './tower.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-/** Whose decoders every run begins with, and whose CLIP it learns from. */
+/** Whose towers and decoders every run begins with, and whose CLIP it learns from. */
 const CLIP = join(root, 'models/bundles/demo-fc-clip.pt');
 const SEEDS = [1, 2];
-/** The backbone, which learned elsewhere as the paper's did: from CLIP's own there is little to distil. */
-const TOWER = 'elsewhere';
 const SCENES = 300;
 /** Of the picture whose cost is told, pixels. */
 const PICTURE = { width: 512, height: 384 };
@@ -28,7 +25,12 @@ const VARIANTS = {
   '+ text diversification': 'demo_diverse',
   '+ distillation': 'demo',
 };
+/**
+ * The backbone is tuned as fast as the rest: in a hundredth of the paper's steps it would otherwise
+ * hardly leave what CLIP knows, and there would be nothing to keep.
+ */
 const RUN = {
+  groups: { image_tower: { learningRateMultiplier: 1 } },
   steps: 500,
   learningRate: 5e-4,
   schedule: { kind: 'cosine', warmUpSteps: 50, final: 0.01 },
@@ -48,40 +50,38 @@ export const metrics = [
 
 /** @param {{ work: string, shared: string, icons?: string[], signal: AbortSignal }} options */
 export async function run({ work, shared, icons, signal }) {
-  const names = ['crops', 'scenes-crowded', 'scenes-check'];
+  const names = ['scenes-crowded', 'scenes-check'];
   const sets = await drawn(join(shared, 'drawn'), names, { icons, signal });
-  const towers = join(shared, 'towers');
-  const tower = await trainTower({ towers, crops: sets.crops, signal }, TOWER);
-  const rows = [];
-  for (const [name, config] of Object.entries(VARIANTS)) {
-    const values = Object.fromEntries(metrics.map(({ key }) => [key, []]));
-    for (const seed of SEEDS) {
-      const run = { config, seed, tower, signal };
+  const rows = Object.keys(VARIANTS).map((name) => ({
+    name,
+    values: Object.fromEntries(metrics.map(({ key }) => [key, []])),
+  }));
+  for (const seed of SEEDS) {
+    for (const { name, values } of rows) {
+      const run = { config: VARIANTS[name], seed, signal };
       const bundle = await train(work, sets['scenes-crowded'], run);
       const found = await scores(bundle, sets['scenes-check'], signal);
       console.log(`[gkc] ${name}, seed ${seed}: ${JSON.stringify(found)}`);
       for (const [key, value] of Object.entries(found)) values[key].push(value);
     }
-    rows.push({ name, values });
   }
   const means = rows.map(({ values }) => mean(values.unseenPq));
   const rising = means.every((one, i) => i === 0 || one > means[i - 1]);
   const notes = [
     `In the PQ of unseen classes the claim's order is ${rising ? '' : 'not '}seen here.`,
-    'Every run begins with the decoders of the demo bundle, a class head at random, and a backbone that ' +
-      'learned single crops of all classes with texts of its own: it knows how things look, and nothing ' +
-      "of the space that they are named in. The teacher is the demo bundle's CLIP. Only the masks of " +
-      `seen classes are seen; synonyms are those of the drawn world. Scored on ${SCENES} scenes.`,
+    'Every run begins with the towers and decoders of the demo bundle and a class head at random. The ' +
+      'backbone is tuned as fast as the decoders, on the masks of seen classes alone; the teacher is the ' +
+      `demo bundle's CLIP, frozen. Synonyms are those of the drawn world. Scored on ${SCENES} scenes.`,
     await costs(work, join(work, `${VARIANTS['+ distillation']}-${SEEDS[0]}.pt`)),
   ];
   return { seeds: SEEDS, rows, notes };
 }
 
-async function train(work, scenes, { config, seed, tower, signal }) {
+async function train(work, scenes, { config, seed, signal }) {
   const name = `${config}-${seed}`;
   const start = join(work, `${name}-start.pt`);
   const random = ['--random-init', '--seed', String(seed)];
-  const weights = ['--start', CLIP, '--clip', CLIP, '--tower', tower];
+  const weights = ['--start', CLIP, '--clip', CLIP];
   if (!existsSync(start)) {
     await exportBundle(['gkc', '--config', config, ...random, ...weights], start);
   }

@@ -1,4 +1,4 @@
-/** Small image towers that learned captions of drawn crops, for the claims that start from one. */
+/** A small vision transformer that learned captions of drawn crops, for the claims that start from one. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,7 +28,7 @@ const MOSAICS = {
 
 const SEED = 1;
 
-/** Whose text tower most image towers learn to meet, and which stays as it is. */
+/** Whose text tower the image towers learn to meet, and which stays as it is. */
 const TEXTS = fileURLToPath(new URL('../../models/bundles/demo-fc-clip.pt', import.meta.url));
 
 const TOWERS = {
@@ -41,8 +41,6 @@ const TOWERS = {
       { ...MOSAICS, steps: 1_500 },
     ],
   },
-  /** A convolutional one that never met those texts: its own learn with it. */
-  elsewhere: { config: 'demo', seed: 11, ownTexts: true, phases: [{ ...CROPS, steps: 800 }] },
 };
 
 /** What bundles of the claims say of their weights. */
@@ -80,17 +78,16 @@ export async function trainOnCaptions(
  * @param {keyof typeof TOWERS} [name]
  */
 export async function trainTower({ towers, crops, signal }, name = 'clip') {
-  const { config, phases, seed = SEED, ownTexts = false } = TOWERS[name];
+  const { config, phases } = TOWERS[name];
   mkdirSync(towers, { recursive: true });
   const trained = join(towers, `${name}.pt`);
   if (existsSync(trained)) return trained;
   let bundle = join(towers, `${name}-start.pt`);
   if (!existsSync(bundle)) {
-    const random = ['--random-init', '--seed', String(seed)];
-    const texts = ownTexts ? [] : ['--text', TEXTS];
-    await exportBundle(['clip', '--config', config, ...random, ...texts], bundle);
+    const random = ['--random-init', '--seed', String(SEED)];
+    await exportBundle(['clip', '--config', config, ...random, '--text', TEXTS], bundle);
   }
-  const groups = ownTexts ? undefined : { text_encoder: { frozen: true } };
+  const groups = { text_encoder: { frozen: true } };
   for (const [i, { name: phase, data, ...run }] of phases.entries()) {
     const out = i === phases.length - 1 ? trained : join(towers, `${name}-${phase}.pt`);
     if (!existsSync(out)) {
@@ -99,9 +96,9 @@ export async function trainTower({ towers, crops, signal }, name = 'clip') {
         name: `tower ${name}, ${phase}`,
         folder: join(towers, phases.length === 1 ? name : `${name}-${phase}`),
         run,
-        seed: seed + i,
+        seed: SEED + i,
         // Texts that stay as they are have nothing to learn from each other.
-        data: { ...CLIP_DATA, pairedCaptions: ownTexts, ...data },
+        data: { ...CLIP_DATA, pairedCaptions: false, ...data },
         signal,
       });
       await trainer.exportBundle(out, { trainable: true, ...ABOUT });

@@ -1,5 +1,7 @@
 #include "ops/check.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <sstream>
 
@@ -43,6 +45,11 @@ void check_tensor(const at::Tensor& tensor, const char* name,
 
 void check_sizes(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes) {
   LEXISEG_EXPECT(tensor.sizes() == sizes, c10::str("sizes ", sizes), name, describe(tensor));
+}
+
+bool wants_gradient(at::ArrayRef<at::Tensor> tensors) {
+  const auto asks = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  return c10::GradMode::is_enabled() && std::any_of(tensors.begin(), tensors.end(), asks);
 }
 
 int64_t checked_product(int64_t a, int64_t b, int64_t most, const char* name) {

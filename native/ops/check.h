@@ -28,6 +28,9 @@ LEXISEG_OPS_API void check_tensor(const at::Tensor& tensor, const char* name,
 
 LEXISEG_OPS_API void check_sizes(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes);
 
+// Whether autograd has to follow what is done with one of them.
+LEXISEG_OPS_API bool wants_gradient(at::ArrayRef<at::Tensor> tensors);
+
 // a * b of sizes that are not negative; refuses a product of more than `most`.
 LEXISEG_OPS_API int64_t checked_product(int64_t a, int64_t b, int64_t most, const char* name);
 

@@ -7,23 +7,24 @@
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
-#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "ops/check.h"
 #include "ops/kernels/kernels.h"
+#include "ops/layer_norm.h"
 
 namespace lexiseg::ops {
 namespace {
 
-// About the share of a last-level cache that one block of hidden activations may fill.
-constexpr int64_t kBlockBytes = 3 << 20;
+// What one block of hidden activations may fill of a last-level cache. Each block has the weights
+// brought into the order of the product anew, so that small ones cost more than they save.
+constexpr int64_t kBlockBytes = 10 << 20;
 constexpr int64_t kMinBlockRows = 256;
 // Values that are worth a thread.
 constexpr int64_t kActivationGrain = 1 << 14;
@@ -43,11 +44,6 @@ const c10::TypedOperatorHandle<PointwiseLinear>* pointwise_linear() {
     return found->typed<PointwiseLinear>();
   }();
   return handle ? &*handle : nullptr;
-}
-
-bool wants_gradient(at::ArrayRef<at::Tensor> tensors) {
-  const auto asks = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
-  return c10::GradMode::is_enabled() && std::any_of(tensors.begin(), tensors.end(), asks);
 }
 
 bool runs_on_onednn(const at::Tensor& x, const at::Tensor& weight) {
@@ -106,7 +102,7 @@ at::Tensor inverted_bottleneck(const at::Tensor& x, const at::Tensor& residual,
                                const at::Tensor& fc2_bias, const at::Tensor& gamma) {
   const int64_t channels = x.size(-1);
   const auto block = [&](const at::Tensor& rows) {
-    const auto normed = at::layer_norm(rows, {channels}, norm_weight, norm_bias, norm_eps);
+    const auto normed = layer_norm(rows, norm_weight, norm_bias, norm_eps, std::nullopt);
     const auto hidden = linear(normed, fc1_weight, fc1_bias, "gelu");
     return linear(hidden, fc2_weight, fc2_bias, "none");
   };
@@ -127,9 +123,8 @@ at::Tensor inverted_bottleneck(const at::Tensor& x, const at::Tensor& residual,
   auto out = at::empty_like(residual_rows, at::MemoryFormat::Contiguous);
   for (int64_t begin = 0; begin < rows; begin += step) {
     const int64_t count = std::min(step, rows - begin);
-    auto target = out.narrow(0, begin, count);
-    at::addcmul_out(target, residual_rows.narrow(0, begin, count),
-                    block(x_rows.narrow(0, begin, count)), gamma);
+    add_scaled(out.narrow(0, begin, count), residual_rows.narrow(0, begin, count),
+               block(x_rows.narrow(0, begin, count)), gamma);
   }
   return out.view(x.sizes());
 }

@@ -81,6 +81,7 @@ struct Arguments {
             offsets.const_data_ptr(),
             logits.const_data_ptr(),
             reference.const_data_ptr(),
+            batch,
             sizes,
             &plan};
   }

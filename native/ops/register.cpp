@@ -12,6 +12,7 @@
 #include "ops/collective.h"
 #include "ops/dense_label_map.h"
 #include "ops/label_map.h"
+#include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "ops/linear_sum_assignment.h"
 #include "ops/mask_pooling.h"
@@ -32,6 +33,7 @@ constexpr const char* kSchemas[] = {
     "ms_deform_attn_backward(Tensor grad, Tensor value, int[] spatial_shapes, "
     "Tensor reference_points, Tensor sampling_offsets, Tensor attention_logits) "
     "-> (Tensor, Tensor, Tensor)",
+    "layer_norm(Tensor x, Tensor weight, Tensor bias, float eps, Tensor? added=None) -> Tensor",
     "linear(Tensor x, Tensor weight, Tensor? bias, str activation=\"none\") -> Tensor",
     "inverted_bottleneck(Tensor x, Tensor residual, Tensor norm_weight, Tensor norm_bias, "
     "float norm_eps, Tensor fc1_weight, Tensor fc1_bias, Tensor fc2_weight, Tensor fc2_bias, "
@@ -72,6 +74,7 @@ void implement(torch::Library& library) {
   on(kCpu, "ms_deform_attn_backward", ms_deform_attn_backward);
   on(kMeta, "ms_deform_attn_backward", ms_deform_attn_backward_meta);
   constexpr auto kEvery = c10::DispatchKey::CompositeImplicitAutograd;
+  on(kEvery, "layer_norm", layer_norm);
   on(kEvery, "linear", linear_op);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
   on(kEvery, "linear_sum_assignment", linear_sum_assignment);

@@ -210,6 +210,18 @@ def pooling_rows() -> Iterator[Row]:
             )
 
 
+def norm_rows() -> Iterator[Row]:
+    """The tokens of a pixel decoder, with the branch that is added to them."""
+    for dtype in (torch.float32, torch.bfloat16):
+        x, branch = torch.randn(2, 8400, 256).to(dtype)
+        weight, bias = torch.randn(2, 256).to(dtype)
+        yield Row(
+            f"layer_norm {str(dtype)[6:]}",
+            lambda t=(x, weight, bias, branch): torch.ops.lexiseg.layer_norm(*t[:3], 1e-5, t[3]),
+            lambda t=(x, weight, bias, branch): F.layer_norm(t[0] + t[3], [256], *t[1:3]),
+        )
+
+
 def other_rows() -> Iterator[Row]:
     """Run lengths and assignment, which ATen has no operators for."""
     ops = torch.ops.lexiseg
@@ -244,7 +256,7 @@ def main() -> None:
     torch.manual_seed(0)
     print(f"{QUERIES} queries, {SIZE} x {SIZE} pixels, {arguments.threads} threads, milliseconds")
     print(f"{'operator':40} {'ours':>9} {'composed':>9} {'ratio':>7}")
-    for rows in (attention_rows, mask_rows, pooling_rows, other_rows):
+    for rows in (attention_rows, norm_rows, mask_rows, pooling_rows, other_rows):
         for row in rows():
             if arguments.only not in row.name:
                 continue

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import Mlp
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.mask_pooling import pool_masks
 
@@ -83,7 +84,7 @@ class RegionEmbedder(nn.Module):
     def __init__(self, *, width: int, embedding_dim: int) -> None:
         """`width` is that of queries and mask features."""
         super().__init__()
-        self.norm = nn.LayerNorm(width)
+        self.norm = LayerNorm(width)
         self.pooled = Linear(width, width)
         self.embedding = Mlp(width=width, out_width=embedding_dim)
 

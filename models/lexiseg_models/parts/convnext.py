@@ -8,6 +8,7 @@ from typing import List, Tuple
 import torch
 from torch import Tensor, nn
 
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.mask_pooling import pool_masks
 
@@ -36,7 +37,7 @@ class ConvNextBlock(nn.Module):
         """The scale starts at one, so that an untrained tower already mixes."""
         super().__init__()
         self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
+        self.norm = LayerNorm(width, eps=norm_eps)
         self.expand = Linear(width, 4 * width, activation="gelu")
         self.project = Linear(4 * width, width)
         self.gamma = nn.Parameter(torch.ones(width))
@@ -64,7 +65,7 @@ class Downsample(nn.Module):
     def __init__(self, *, in_width: int, width: int, norm_eps: float) -> None:
         """From `in_width` to `width` channels."""
         super().__init__()
-        self.norm = nn.LayerNorm(in_width, eps=norm_eps)
+        self.norm = LayerNorm(in_width, eps=norm_eps)
         self.reduce = nn.Conv2d(in_width, width, 2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,7 +80,7 @@ class Stem(nn.Module):
         """From RGB to `width` channels."""
         super().__init__()
         self.patches = nn.Conv2d(3, width, 4, stride=4)
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
+        self.norm = LayerNorm(width, eps=norm_eps)
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] to [B, H / 4, W / 4, C] in the dtype of the weights."""
@@ -131,7 +132,7 @@ class PooledRegionHead(nn.Module):
         """`config.head` picks the projection."""
         super().__init__()
         width = config.widths[3]
-        self.norm = nn.LayerNorm(width, eps=config.norm_eps)
+        self.norm = LayerNorm(width, eps=config.norm_eps)
         if config.head == "mlp":
             self.projection: nn.Module = nn.Sequential(
                 Linear(width, width, activation="gelu"), Linear(width, embedding_dim, bias=False)

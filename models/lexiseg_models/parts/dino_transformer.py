@@ -8,6 +8,7 @@ from typing import List, Tuple
 import torch
 from torch import Tensor, nn
 
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.patches import patch_map
 from lexiseg_models.parts.transformer_block import TransformerBlock
 from lexiseg_models.parts.vision_transformer import grid_positions
@@ -68,7 +69,7 @@ class DinoTransformer(nn.Module):
             )
             for _ in range(config.layers)
         )
-        self.norm = nn.LayerNorm(width, eps=_NORM_EPS)
+        self.norm = LayerNorm(width, eps=_NORM_EPS)
 
     def forward(self, image: Tensor, stride: int) -> Tuple[Tensor, Tensor]:
         """Tokens after the last norm; strides as `VisionTransformer` takes them.

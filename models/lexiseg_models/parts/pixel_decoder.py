@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.ops import load_ops
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.position_encoding import pixel_centres, sine_position_encoding
 
@@ -94,10 +95,10 @@ class EncoderLayer(nn.Module):
         """MLP weights are Xavier-uniform."""
         super().__init__()
         self.attention = DeformableAttention(config)
-        self.norm_attention = nn.LayerNorm(config.width)
+        self.norm_attention = LayerNorm(config.width)
         self.expand = Linear(config.width, config.feed_forward, activation="relu")
         self.project = Linear(config.feed_forward, config.width)
-        self.norm_mlp = nn.LayerNorm(config.width)
+        self.norm_mlp = LayerNorm(config.width)
         nn.init.xavier_uniform_(self.expand.weight)
         nn.init.xavier_uniform_(self.project.weight)
 
@@ -106,8 +107,8 @@ class EncoderLayer(nn.Module):
     ) -> Tensor:
         """[B, S, width] to the same shape; `position` is [S, width] in the tokens' dtype."""
         mixed = self.attention(tokens, tokens + position, shapes, centres)
-        tokens = self.norm_attention(tokens + mixed)
-        return self.norm_mlp(tokens + self.project(self.expand(tokens)))
+        tokens = self.norm_attention.of_sum(tokens, mixed)
+        return self.norm_mlp.of_sum(tokens, self.project(self.expand(tokens)))
 
 
 class NormedConv(nn.Module):
@@ -174,9 +175,11 @@ class PixelDecoder(nn.Module):
         encoded: List[Tensor] = []
         start = 0
         for x in maps:
-            count = x.shape[2] * x.shape[3]
-            level = mixed[:, start : start + count].transpose(1, 2)
-            encoded.append(level.view(x.shape[0], self.width, x.shape[2], x.shape[3]))
+            height, width = x.shape[2], x.shape[3]
+            count = height * width
+            # Pixels first, then permuted: so even one image is known to lie channels-last.
+            level = mixed[:, start : start + count].view(-1, height, width, self.width)
+            encoded.append(level.permute(0, 3, 1, 2))
             start += count
         return encoded
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import MultiHeadAttention
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear, linear
 from lexiseg_models.parts.patches import patch_map
 from lexiseg_models.parts.transformer_block import TransformerBlock
@@ -46,7 +47,7 @@ class AttentionPool(nn.Module):
         self.heads: int = heads
         self.query = nn.Parameter(torch.empty(width))
         self.attention = MultiHeadAttention(width=width, heads=heads)
-        self.norm = nn.LayerNorm(width)
+        self.norm = LayerNorm(width)
         self.expand = Linear(width, 4 * width, activation=activation)
         self.project = Linear(4 * width, width)
         nn.init.normal_(self.query, std=width**-0.5)
@@ -98,14 +99,14 @@ class PooledTransformer(nn.Module):
         self.grid: int = config.grid
         self.patches = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=False)
         self.position_embedding = nn.Parameter(torch.empty(config.grid**2, width))
-        self.norm_input = nn.LayerNorm(width)
+        self.norm_input = LayerNorm(width)
         self.blocks = nn.ModuleList(
             TransformerBlock(
                 width=width, heads=config.heads, activation=config.activation, causal=False
             )
             for _ in range(config.layers)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = LayerNorm(width)
         self.pool = AttentionPool(width=width, heads=config.heads, activation=config.activation)
         self.projection = nn.Parameter(torch.empty(width, embedding_dim))
         for table in (self.position_embedding, self.projection):

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import Mlp, MultiHeadAttention
 from lexiseg_models.parts.dropout import Dropout
-from lexiseg_models.parts.linear import Linear
+from lexiseg_models.parts.layer_norm import LayerNorm
+from lexiseg_models.parts.linear import Linear, dot_products
 from lexiseg_models.parts.position_encoding import sine_position_encoding
 
 
@@ -52,12 +53,12 @@ class QueryDecoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.place: int = _PLACES * index
         self.self_attention = MultiHeadAttention(width=width, heads=config.heads)
-        self.norm_self = nn.LayerNorm(width)
+        self.norm_self = LayerNorm(width)
         self.cross_attention = MultiHeadAttention(width=width, heads=config.heads)
-        self.norm_cross = nn.LayerNorm(width)
+        self.norm_cross = LayerNorm(width)
         self.expand = Linear(width, config.feed_forward, activation="relu")
         self.project = Linear(config.feed_forward, width)
-        self.norm_mlp = nn.LayerNorm(width)
+        self.norm_mlp = LayerNorm(width)
         for linear in (
             self.self_attention.out,
             self.cross_attention.out,
@@ -107,7 +108,7 @@ class QueryDecoder(nn.Module):
         nn.init.zeros_(self.input.bias)
         self.query_position = nn.Embedding(config.queries, width)
         self.layers = nn.ModuleList(QueryDecoderLayer(config, i) for i in range(config.layers))
-        self.norm = nn.LayerNorm(width)
+        self.norm = LayerNorm(width)
         self.mask_embedding = Mlp(width=width, out_width=width)
         self.class_hidden = Linear(width, config.class_width, activation="relu")
         self.class_embedding = Linear(config.class_width, embedding_dim)
@@ -133,7 +134,7 @@ class QueryDecoder(nn.Module):
     def mask_logits(self, normed: Tensor, mask_features: Tensor) -> Tensor:
         """Masks float32 [B, Q, h, w] of normed queries over mask features [B, width, h, w]."""
         embedding = self.mask_embedding(normed).to(mask_features.dtype)
-        logits = torch.bmm(embedding, mask_features.flatten(2)).to(torch.float32)
+        logits = dot_products(embedding, mask_features.flatten(2)).to(torch.float32)
         shape = [logits.shape[0], logits.shape[1], mask_features.shape[2], mask_features.shape[3]]
         return logits.view(shape)
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear, linear
 
 
@@ -121,9 +122,9 @@ class SwinBlock(nn.Module):
         super().__init__()
         self.window: int = window
         self.shift: int = shift
-        self.norm_attention = nn.LayerNorm(width)
+        self.norm_attention = LayerNorm(width)
         self.attention = WindowAttention(width=width, heads=heads, window=window)
-        self.norm_mlp = nn.LayerNorm(width)
+        self.norm_mlp = LayerNorm(width)
         self.expand = Linear(width, 4 * width, activation="gelu")
         self.project = Linear(4 * width, width)
 
@@ -162,7 +163,7 @@ class PatchMerging(nn.Module):
     def __init__(self, *, width: int) -> None:
         """From `width` to 2 * `width` channels."""
         super().__init__()
-        self.norm = nn.LayerNorm(4 * width)
+        self.norm = LayerNorm(4 * width)
         self.reduction = Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -182,7 +183,7 @@ class Swin(nn.Module):
         self.patch: int = config.patch
         widths = [config.width * 2**i for i in range(4)]
         self.patches = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
-        self.norm_patches = nn.LayerNorm(config.width)
+        self.norm_patches = LayerNorm(config.width)
         self.stages = nn.ModuleList()
         for width, depth, heads in zip(widths, config.depths, config.heads):
             shifts = [0 if i % 2 == 0 else config.window // 2 for i in range(depth)]
@@ -197,7 +198,7 @@ class Swin(nn.Module):
         # The first entry keeps stages and reductions in step.
         self.reductions = nn.ModuleList([nn.Identity()])
         self.reductions.extend(PatchMerging(width=width) for width in widths[:3])
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+        self.norms = nn.ModuleList(LayerNorm(width) for width in widths)
 
     def forward(self, image: Tensor) -> List[Tensor]:
         """The feature pyramid.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear
 from lexiseg_models.parts.transformer_block import TransformerBlock
 
@@ -55,7 +56,7 @@ class TextEncoder(nn.Module):
             )
             for _ in range(config.layers)
         )
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = LayerNorm(config.width)
         self.projection = nn.Parameter(torch.empty(config.width, embedding_dim))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.position_embedding, std=0.01)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import MultiHeadAttention
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear
 
 ACTIVATIONS = ("gelu", "quick_gelu")
@@ -53,9 +54,9 @@ class TransformerBlock(nn.Module):
                 f"Expected gelu or quick_gelu for activation but received {activation}"
             )
         self.causal: bool = causal
-        self.norm_attention = nn.LayerNorm(width, eps=norm_eps)
+        self.norm_attention = LayerNorm(width, eps=norm_eps)
         self.attention = MultiHeadAttention(width=width, heads=heads)
-        self.norm_mlp = nn.LayerNorm(width, eps=norm_eps)
+        self.norm_mlp = LayerNorm(width, eps=norm_eps)
         self.expand = Linear(width, 4 * width, activation=activation)
         self.project = Linear(4 * width, width)
         self.scale_attention: nn.Module = LayerScale(width) if layer_scale else nn.Identity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import List, Tuple
 
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexiseg_models.parts.attention import Mlp, MultiHeadAttention
-from lexiseg_models.parts.linear import Linear
+from lexiseg_models.parts.layer_norm import LayerNorm
+from lexiseg_models.parts.linear import Linear, dot_products
 from lexiseg_models.parts.position_encoding import sine_position_encoding
 
 _LEVELS = 3
@@ -43,12 +45,12 @@ class DecoderLayer(nn.Module):
         super().__init__()
         width = config.width
         self.cross_attention = MultiHeadAttention(width=width, heads=config.heads)
-        self.norm_cross = nn.LayerNorm(width)
+        self.norm_cross = LayerNorm(width)
         self.self_attention = MultiHeadAttention(width=width, heads=config.heads)
-        self.norm_self = nn.LayerNorm(width)
+        self.norm_self = LayerNorm(width)
         self.expand = Linear(width, config.feed_forward, activation="relu")
         self.project = Linear(config.feed_forward, width)
-        self.norm_mlp = nn.LayerNorm(width)
+        self.norm_mlp = LayerNorm(width)
         for attention in (self.cross_attention, self.self_attention):
             nn.init.xavier_uniform_(attention.out.weight, gain=0.1)
         nn.init.xavier_uniform_(self.expand.weight)
@@ -67,11 +69,10 @@ class DecoderLayer(nn.Module):
             visible: bool [B, 1, Q, S].
         """
         seen = self.cross_attention.attend_memory(queries + position, key, value, visible)
-        queries = self.norm_cross(queries + seen)
-        queries = self.norm_self(
-            queries + self.self_attention.attend_self(queries + position, queries)
-        )
-        return self.norm_mlp(queries + self.project(self.expand(queries)))
+        queries = self.norm_cross.of_sum(queries, seen)
+        mixed = self.self_attention.attend_self(queries + position, queries)
+        queries = self.norm_self.of_sum(queries, mixed)
+        return self.norm_mlp.of_sum(queries, self.project(self.expand(queries)))
 
 
 class TransformerDecoder(nn.Module):
@@ -91,7 +92,7 @@ class TransformerDecoder(nn.Module):
         self.query_position = nn.Embedding(config.queries, width)
         self.level_embedding = nn.Embedding(_LEVELS, width)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(width)
+        self.norm = LayerNorm(width)
         self.mask_embedding = Mlp(width=width, out_width=width)
 
     def mask_logits(self, normed: Tensor, mask_features: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ class TransformerDecoder(nn.Module):
         Returns:
             [B, Q, N], before sigmoid, in the dtype of the mask features.
         """
-        return torch.bmm(self.mask_embedding(normed).to(mask_features.dtype), mask_features)
+        return dot_products(self.mask_embedding(normed).to(mask_features.dtype), mask_features)
 
     def full_mask_logits(self, normed: Tensor, mask_features: Tensor) -> Tensor:
         """Masks of normed queries: float32 [B, Q, h, w], from mask features [B, width, h, w]."""
@@ -119,8 +120,10 @@ class TransformerDecoder(nn.Module):
             normed: [B, Q, width], after the shared norm.
             mask_features: [B, width, S], resized to the level that is looked at.
         """
-        inside = self.mask_logits(normed, mask_features).detach() >= 0
-        return (inside | ~inside.any(dim=2, keepdim=True)).unsqueeze(1)
+        logits = self.mask_logits(normed, mask_features).detach()
+        # Where no logit is inside, all are visible.
+        least = torch.where(logits.amax(dim=2, keepdim=True) >= 0, 0.0, -math.inf)
+        return (logits >= least).unsqueeze(1)
 
     def memory(self, maps: List[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
         """Keys and values of each level, [B, S, width], from maps [B, width, h, w]."""

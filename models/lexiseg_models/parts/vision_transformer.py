@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.patches import patch_map
 from lexiseg_models.parts.transformer_block import TransformerBlock
 
@@ -84,14 +85,14 @@ class VisionTransformer(nn.Module):
         self.patches = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=False)
         self.class_token = nn.Parameter(torch.empty(width))
         self.position_embedding = nn.Parameter(torch.empty(config.grid**2 + 1, width))
-        self.norm_input = nn.LayerNorm(width)
+        self.norm_input = LayerNorm(width)
         self.blocks = nn.ModuleList(
             TransformerBlock(
                 width=width, heads=config.heads, activation=config.activation, causal=False
             )
             for _ in range(config.layers)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = LayerNorm(width)
         self.projection = nn.Parameter(torch.empty(width, embedding_dim))
         for table in (self.class_token, self.position_embedding, self.projection):
             nn.init.normal_(table, std=width**-0.5)

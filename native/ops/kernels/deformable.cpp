@@ -1,6 +1,7 @@
 #include "ops/kernels/deformable.h"
 
 #include "ops/kernels/exponential.h"
+#include "ops/kernels/simd.h"
 
 namespace lexiseg::ops::LEXISEG_ISA {
 namespace {
@@ -9,44 +10,81 @@ constexpr int kCorners = 4;
 constexpr int kLane = 32;  // elements of a head that stay in registers together
 constexpr int32_t kOutside = -1;
 
-LEXISEG_INLINE float round_down(float x) { return __builtin_floorf(x); }
-LEXISEG_INLINE double round_down(double x) { return __builtin_floor(x); }
+// What is read of a query of a head, past its points up to whole vectors; unused lanes are
+// anything.
+constexpr int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+static_assert(kMaxSamplingPoints % kLanes == 0);
 
 // The points that one query of one head reads; corners are (top, bottom) x (left, right).
 template <typename A>
 struct Samples {
   A attention[kMaxSamplingPoints];
   A right[kMaxSamplingPoints], bottom[kMaxSamplingPoints];  // shares of those corners
+  A weight[kCorners][kMaxSamplingPoints];                   // attention times the corner's share
   int32_t token[kCorners][kMaxSamplingPoints];              // kOutside is a zero
-
-  LEXISEG_INLINE A weight(int corner, int64_t n) const {
-    return (corner & 1 ? right[n] : 1 - right[n]) * (corner & 2 ? bottom[n] : 1 - bottom[n]);
-  }
 };
 
-template <typename A, typename U>
-LEXISEG_INLINE void softmax(const U* logits, int64_t count, A* out) {
-  A top = widen(logits[0]), total = 0;
-  for (int64_t n = 1; n < count; ++n) top = widen(logits[n]) > top ? A(widen(logits[n])) : top;
-  for (int64_t n = 0; n < count; ++n) out[n] = exponential(A(widen(logits[n])) - top);
+LEXISEG_INLINE void softmax(const double* logits, int64_t count, double* out) {
+  double top = logits[0], total = 0;
+  for (int64_t n = 1; n < count; ++n) top = logits[n] > top ? logits[n] : top;
+  for (int64_t n = 0; n < count; ++n) out[n] = exponential(logits[n] - top);
   for (int64_t n = 0; n < count; ++n) total += out[n];
   for (int64_t n = 0; n < count; ++n) out[n] /= total;
 }
 
-template <typename A, typename U>
-LEXISEG_INLINE void locate(const SamplingPlan& plan, const A* reference, const U* offsets,
-                           Samples<A>& s) {
+// As many lanes as are there; the others are `rest`.
+LEXISEG_INLINE Floats first_lanes(Floats v, int64_t count, float rest) {
+  Ints lane;
+  for (int32_t i = 0; i < kLanes; ++i) lane[i] = i;
+  return lane < all(static_cast<int32_t>(count)) ? v : all(rest);
+}
+
+template <typename U>
+LEXISEG_INLINE void softmax(const U* logits, int64_t count, float* out) {
+  constexpr float kLowest = -__builtin_inff();
+  Floats highest = all(kLowest), sum = {};
+  for (int64_t n = 0; n < count; n += kLanes) {
+    const Floats own = first_lanes(load(logits + n), count - n, kLowest);
+    store(out + n, own);
+    highest = larger(own, highest);
+  }
+  const Floats top = all(largest_lane(highest));
+  for (int64_t n = 0; n < count; n += kLanes) {
+    const Floats own = first_lanes(exponential(load(out + n) - top), count - n, 0.0f);
+    store(out + n, own);
+    sum += own;
+  }
+  const Floats scale = all(1.0f / sum_of_lanes(sum));
+  for (int64_t n = 0; n < count; n += kLanes) store(out + n, load(out + n) * scale);
+}
+
+// x and y of `count` pairs, and what lies behind up to whole vectors.
+LEXISEG_INLINE void split(const float* pairs, int64_t count, float* x, float* y) {
+  for (int64_t n = 0; n < padded(count); ++n) {
+    x[n] = pairs[2 * n];
+    y[n] = pairs[2 * n + 1];
+  }
+}
+LEXISEG_INLINE void split(const BFloat16* pairs, int64_t count, float* x, float* y) {
+  for (int64_t n = 0; n < count; n += kLanes) {
+    const Ints words = load_words(pairs + 2 * n);
+    store(x + n, reinterpret_cast<Floats>(words << 16));
+    store(y + n, reinterpret_cast<Floats>(words & kUpperHalf));
+  }
+}
+
+LEXISEG_INLINE void locate(const SamplingPlan& plan, const double* reference, const double* offsets,
+                           Samples<double>& s) {
   for (int64_t n = 0; n < plan.count; ++n) {
     const int32_t width = plan.width[n], height = plan.height[n];
-    A x = reference[0] * width + A(widen(offsets[2 * n])) - A(0.5);
-    A y = reference[1] * height + A(widen(offsets[2 * n + 1])) - A(0.5);
+    double x = reference[0] * width + offsets[2 * n] - 0.5;
+    double y = reference[1] * height + offsets[2 * n + 1] - 0.5;
     // False for NaN; the coordinates that are left fit an integer.
-    const bool reachable = x > -1 && x < A(width) && y > -1 && y < A(height);
-    x = reachable ? x : A(0);
-    y = reachable ? y : A(0);
-    const A left = round_down(x), top = round_down(y);
-    s.right[n] = x - left;
-    s.bottom[n] = y - top;
+    const bool reachable = x > -1 && x < width && y > -1 && y < height;
+    x = reachable ? x : 0;
+    y = reachable ? y : 0;
+    const double left = __builtin_floor(x), top = __builtin_floor(y);
+    const double right = s.right[n] = x - left, bottom = s.bottom[n] = y - top;
     const auto column = static_cast<int32_t>(left), row = static_cast<int32_t>(top);
     const int32_t first = plan.first_token[n] + row * width + column;
     const bool on_left = reachable && column >= 0, on_right = reachable && column + 1 < width;
@@ -55,6 +93,53 @@ LEXISEG_INLINE void locate(const SamplingPlan& plan, const A* reference, const U
     s.token[1][n] = on_right && on_top ? first + 1 : kOutside;
     s.token[2][n] = on_left && on_bottom ? first + width : kOutside;
     s.token[3][n] = on_right && on_bottom ? first + width + 1 : kOutside;
+    s.weight[0][n] = s.attention[n] * ((1 - right) * (1 - bottom));
+    s.weight[1][n] = s.attention[n] * (right * (1 - bottom));
+    s.weight[2][n] = s.attention[n] * ((1 - right) * bottom);
+    s.weight[3][n] = s.attention[n] * (right * bottom);
+  }
+}
+
+LEXISEG_INLINE Ints round_down(Floats x) {
+  const Ints cut = __builtin_convertvector(x, Ints);
+  // A comparison is -1 where true: where cutting off has rounded up.
+  return cut + (x < __builtin_convertvector(cut, Floats));
+}
+
+// The same, many points at a time.
+template <typename U>
+LEXISEG_INLINE void locate(const SamplingPlan& plan, const float* reference, const U* offsets,
+                           Samples<float>& s) {
+  float offset_x[kMaxSamplingPoints], offset_y[kMaxSamplingPoints];
+  split(offsets, plan.count, offset_x, offset_y);
+  const Ints outside = all(kOutside);
+  for (int64_t n = 0; n < plan.count; n += kLanes) {
+    const Ints width = load(plan.width + n), height = load(plan.height + n);
+    const Floats wide = __builtin_convertvector(width, Floats);
+    const Floats high = __builtin_convertvector(height, Floats);
+    Floats x = reference[0] * wide + load(offset_x + n) - 0.5f;
+    Floats y = reference[1] * high + load(offset_y + n) - 0.5f;
+    // False for NaN; the coordinates that are left fit an integer.
+    const Ints reachable = (x > -1.0f) & (x < wide) & (y > -1.0f) & (y < high);
+    x = reachable ? x : Floats{};
+    y = reachable ? y : Floats{};
+    const Ints column = round_down(x), row = round_down(y);
+    const Floats right = x - __builtin_convertvector(column, Floats);
+    const Floats bottom = y - __builtin_convertvector(row, Floats);
+    const Ints first = load(plan.first_token + n) + row * width + column;
+    const Ints on_left = reachable & (column >= 0), on_right = reachable & (column + 1 < width);
+    const Ints on_top = row >= 0, on_bottom = row + 1 < height;
+    store(s.token[0] + n, on_left & on_top ? first : outside);
+    store(s.token[1] + n, on_right & on_top ? first + 1 : outside);
+    store(s.token[2] + n, on_left & on_bottom ? first + width : outside);
+    store(s.token[3] + n, on_right & on_bottom ? first + width + 1 : outside);
+    const Floats attention = load(s.attention + n);
+    store(s.right + n, right);
+    store(s.bottom + n, bottom);
+    store(s.weight[0] + n, attention * ((1.0f - right) * (1.0f - bottom)));
+    store(s.weight[1] + n, attention * (right * (1.0f - bottom)));
+    store(s.weight[2] + n, attention * ((1.0f - right) * bottom));
+    store(s.weight[3] + n, attention * (right * bottom));
   }
 }
 
@@ -78,41 +163,126 @@ struct Head {
   }
 };
 
-// kWidth is the number of elements, or 0 when only `width` knows it.
-template <int kWidth, typename V, typename A>
+// Offsets and logits of a query of a head, with room behind them for whole vectors.
+template <typename U>
+class Points {
+ public:
+  Points(const DeformableInput& in, int64_t count)
+      : offsets_(static_cast<const U*>(in.offsets)),
+        logits_(static_cast<const U*>(in.logits)),
+        count_(count),
+        total_(in.batch * in.sizes.queries * in.sizes.heads * count) {}
+
+  const U* offsets(int64_t point) { return behind(offsets_ + 2 * point, point, 2, own_offsets_); }
+  const U* logits(int64_t point) { return behind(logits_ + point, point, 1, own_logits_); }
+
+ private:
+  // The last of the tensor are copied: nothing readable is behind them.
+  LEXISEG_INLINE const U* behind(const U* from, int64_t point, int64_t each, U* copy) {
+    if (point + padded(count_) <= total_) return from;
+    for (int64_t i = 0; i < each * count_; ++i) copy[i] = from[i];
+    return copy;
+  }
+
+  const U* offsets_;
+  const U* logits_;
+  int64_t count_, total_;
+  U own_offsets_[2 * kMaxSamplingPoints] = {}, own_logits_[kMaxSamplingPoints] = {};
+};
+
+template <typename U>
+LEXISEG_INLINE void sample(const DeformableInput& in, const float* reference, const U* logits,
+                           const U* offsets, Samples<float>& s) {
+  softmax(logits, in.plan->count, s.attention);
+  locate(*in.plan, reference, offsets, s);
+}
+LEXISEG_INLINE void sample(const DeformableInput& in, const double* reference, const double* logits,
+                           const double* offsets, Samples<double>& s) {
+  softmax(logits, in.plan->count, s.attention);
+  locate(*in.plan, reference, offsets, s);
+}
+
+// At most kLane elements of a head.
+template <typename V, typename A>
 LEXISEG_INLINE void mix(const V* value, int64_t stride, int64_t width, const Samples<A>& s,
                         int64_t count, V* out) {
-  const int64_t size = kWidth > 0 ? kWidth : width;
-  A sum[kLane];
-  for (int64_t d = 0; d < size; ++d) sum[d] = 0;
+  A sum[kLane] = {};
   for (int64_t n = 0; n < count; ++n) {
     for (int corner = 0; corner < kCorners; ++corner) {
       if (s.token[corner][n] == kOutside) continue;
       const V* from = value + s.token[corner][n] * stride;
-      const A weight = s.attention[n] * s.weight(corner, n);
-      for (int64_t d = 0; d < size; ++d) sum[d] += weight * A(widen(from[d]));
+      for (int64_t d = 0; d < width; ++d) sum[d] += s.weight[corner][n] * A(widen(from[d]));
     }
   }
-  for (int64_t d = 0; d < size; ++d) narrow(sum[d], out + d);
+  for (int64_t d = 0; d < width; ++d) narrow(sum[d], out + d);
+}
+
+// kLane elements. The corners on the left and those on the right have sums of their own, so that an
+// addition need not wait for the one before it.
+LEXISEG_INLINE void mix_lane(const float* value, int64_t stride, const Samples<float>& s,
+                             int64_t count, float* out) {
+  constexpr int kVectors = kLane / kLanes;
+  Floats sums[2][kVectors] = {};
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 4
+    for (int corner = 0; corner < kCorners; ++corner) {
+      if (s.token[corner][n] == kOutside) continue;
+      const float* from = value + s.token[corner][n] * stride;
+      const Floats weight = all(s.weight[corner][n]);
+#pragma GCC unroll 8
+      for (int i = 0; i < kVectors; ++i) sums[corner & 1][i] += weight * load(from + i * kLanes);
+    }
+  }
+  for (int i = 0; i < kVectors; ++i) store(out + i * kLanes, sums[0][i] + sums[1][i]);
+}
+
+// Two elements are a word: its lower and its upper half are summed apart, which takes a shift and a
+// mask where widening in order would move values across the lanes.
+LEXISEG_INLINE void mix_lane(const BFloat16* value, int64_t stride, const Samples<float>& s,
+                             int64_t count, BFloat16* out) {
+  constexpr int kVectors = kLane / 2 / kLanes;
+  Floats lower[2][kVectors] = {}, upper[2][kVectors] = {};
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 4
+    for (int corner = 0; corner < kCorners; ++corner) {
+      if (s.token[corner][n] == kOutside) continue;
+      const BFloat16* from = value + s.token[corner][n] * stride;
+      const Floats weight = all(s.weight[corner][n]);
+#pragma GCC unroll 4
+      for (int i = 0; i < kVectors; ++i) {
+        const Ints words = load_words(from + 2 * i * kLanes);
+        lower[corner & 1][i] += weight * reinterpret_cast<Floats>(words << 16);
+        upper[corner & 1][i] += weight * reinterpret_cast<Floats>(words & kUpperHalf);
+      }
+    }
+  }
+  for (int i = 0; i < kVectors; ++i) {
+    store_words(out + 2 * i * kLanes, lower[0][i] + lower[1][i], upper[0][i] + upper[1][i]);
+  }
+}
+
+LEXISEG_INLINE void mix_lane(const double* value, int64_t stride, const Samples<double>& s,
+                             int64_t count, double* out) {
+  mix(value, stride, kLane, s, count, out);
 }
 
 template <typename V, typename U, typename A>
 void forward(const DeformableInput& in, void* out, int64_t begin, int64_t end) {
-  const int64_t queries = in.sizes.queries, width = in.sizes.head_width;
+  const int64_t queries = in.sizes.queries, width = in.sizes.head_width, count = in.plan->count;
+  Points<U> points(in, count);
   Samples<A> s;
   for (int64_t unit = begin; unit < end; ++unit) {
     const Head<V, U> head(in, unit / queries);
     const int64_t q = unit % queries;
     const int64_t point = head.first_point + q * head.point_stride;
-    softmax(static_cast<const U*>(in.logits) + point, in.plan->count, s.attention);
-    locate(*in.plan, static_cast<const A*>(in.reference) + 2 * q,
-           static_cast<const U*>(in.offsets) + 2 * point, s);
+    sample(in, static_cast<const A*>(in.reference) + 2 * q, points.logits(point),
+           points.offsets(point), s);
     V* to = static_cast<V*>(out) + head.out + q * head.stride;
     int64_t d = 0;
     for (; d + kLane <= width; d += kLane) {
-      mix<kLane>(head.value + d, head.stride, kLane, s, in.plan->count, to + d);
+      mix_lane(head.value + d, head.stride, s, count, to + d);
     }
-    if (d < width) mix<0>(head.value + d, head.stride, width - d, s, in.plan->count, to + d);
+    if (d < width) mix(head.value + d, head.stride, width - d, s, count, to + d);
   }
 }
 
@@ -132,7 +302,7 @@ LEXISEG_INLINE void unmix(const V* value, int64_t stride, const A* grad, int64_t
       dots[corner] = 0;
       if (s.token[corner][n] == kOutside) continue;
       const int64_t at = s.token[corner][n] * stride;
-      const A weight = s.attention[n] * s.weight(corner, n);
+      const A weight = s.weight[corner][n];
       A dot = 0;
       for (int64_t d = 0; d < width; ++d) dot += grad[d] * A(widen(value[at + d]));
       for (int64_t d = 0; d < width; ++d) value_grad[at + d] += weight * grad[d];
@@ -166,6 +336,7 @@ template <typename V, typename U, typename A>
 void backward(const DeformableInput& in, const DeformableGradient& gradient, int64_t begin,
               int64_t end) {
   const int64_t width = in.sizes.head_width, count = in.plan->count;
+  Points<U> points(in, count);
   Samples<A> s;
   SampleGradients<A> piece_gradients, g;
   A grad[kMaxPiece];
@@ -175,9 +346,8 @@ void backward(const DeformableInput& in, const DeformableGradient& gradient, int
         static_cast<A*>(gradient.value_grad) + (head.value - static_cast<const V*>(in.value));
     for (int64_t q = 0; q < in.sizes.queries; ++q) {
       const int64_t point = head.first_point + q * head.point_stride;
-      softmax(static_cast<const U*>(in.logits) + point, count, s.attention);
-      locate(*in.plan, static_cast<const A*>(in.reference) + 2 * q,
-             static_cast<const U*>(in.offsets) + 2 * point, s);
+      sample(in, static_cast<const A*>(in.reference) + 2 * q, points.logits(point),
+             points.offsets(point), s);
       for (int64_t n = 0; n < count; ++n) g.attention[n] = g.x[n] = g.y[n] = 0;
       const V* grads = static_cast<const V*>(gradient.grad) + head.out + q * head.stride;
       for (int64_t d = 0; d < width; d += kMaxPiece) {

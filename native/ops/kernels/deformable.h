@@ -24,6 +24,7 @@ struct DeformableInput {
   const void* offsets;
   const void* logits;
   const void* reference;
+  int64_t batch;
   DeformableSizes sizes;
   const SamplingPlan* plan;
 };

@@ -7,6 +7,7 @@
 #include "ops/kernels/activation.h"
 #include "ops/kernels/class_scores.h"
 #include "ops/kernels/deformable.h"
+#include "ops/kernels/layer_norm.h"
 #include "ops/kernels/mask_pooling.h"
 #include "ops/kernels/tile.h"
 
@@ -21,6 +22,7 @@ struct Kernels {
   ClassScoreKernels class_score;
   PoolingKernels pooling;
   ActivationKernels activation;
+  LayerNormKernels layer_norm;
 };
 
 // The best table for this processor. ATEN_CPU_CAPABILITY=avx2|default asks for a lesser one, as it

@@ -23,7 +23,7 @@ constexpr int kLanes = 4;
 typedef float Floats __attribute__((vector_size(kLanes * sizeof(float))));
 typedef int32_t Ints __attribute__((vector_size(kLanes * sizeof(int32_t))));
 typedef Floats LooseFloats __attribute__((aligned(4), may_alias));
-typedef Ints LooseInts __attribute__((aligned(4), may_alias));
+typedef Ints LooseInts __attribute__((aligned(2), may_alias));
 
 LEXISEG_INLINE Floats load(const float* from) {
   return *reinterpret_cast<const LooseFloats*>(from);
@@ -37,6 +37,55 @@ LEXISEG_INLINE Ints all(int32_t x) { return Ints{} + x; }
 // The second where the first is NaN.
 LEXISEG_INLINE Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 LEXISEG_INLINE Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
+
+typedef uint16_t Halves __attribute__((vector_size(kLanes * sizeof(uint16_t))));
+typedef Halves LooseHalves __attribute__((aligned(2), may_alias));
+
+LEXISEG_INLINE Floats load(const BFloat16* from) {
+  const Halves upper = *reinterpret_cast<const LooseHalves*>(from);
+  return reinterpret_cast<Floats>(__builtin_convertvector(upper, Ints) << 16);
+}
+
+// Two bfloat16 are a word, the first of them its lower half; as float32 a half is itself and zeros.
+constexpr int32_t kUpperHalf = ~0xffff;
+
+LEXISEG_INLINE Ints load_words(const BFloat16* from) {
+  return *reinterpret_cast<const LooseInts*>(from);
+}
+
+// The bits of bfloat16 in the upper halves, to the nearest, ties to even; NaN stays NaN.
+LEXISEG_INLINE Ints narrowed(Floats x) {
+  const Ints word = reinterpret_cast<Ints>(x);
+  const Ints rounded = word + 0x7fff + ((word >> 16) & 1);
+  return (x == x ? rounded : all(0x7fc00000)) & kUpperHalf;
+}
+
+LEXISEG_INLINE void store(BFloat16* to, Floats v) {
+  *reinterpret_cast<LooseHalves*>(to) = __builtin_convertvector(narrowed(v) >> 16, Halves);
+}
+
+LEXISEG_INLINE void store_words(BFloat16* to, Floats lower, Floats upper) {
+  *reinterpret_cast<LooseInts*>(to) = ((narrowed(lower) >> 16) & 0xffff) | narrowed(upper);
+}
+
+LEXISEG_INLINE float largest_lane(Floats v) {
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) {
+      lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+    }
+  }
+  return lanes[0];
+}
+LEXISEG_INLINE float sum_of_lanes(Floats v) {
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
 
 // One bit a lane, from a comparison.
 LEXISEG_INLINE uint32_t bits(Ints truth) {

@@ -11,12 +11,13 @@ extern const TileKernels tile_kernels;
 extern const ClassScoreKernels class_score_kernels;
 extern const PoolingKernels pooling_kernels;
 extern const ActivationKernels activation_kernels;
+extern const LayerNormKernels layer_norm_kernels;
 
 const Kernels& table();
 const Kernels& table() {
   static const Kernels kernels{
       LEXISEG_TEXT(LEXISEG_ISA), kLanes,          deformable_kernels, tile_kernels,
-      class_score_kernels,       pooling_kernels, activation_kernels};
+      class_score_kernels,       pooling_kernels, activation_kernels, layer_norm_kernels};
   return kernels;
 }
 

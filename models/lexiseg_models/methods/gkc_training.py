@@ -19,6 +19,7 @@ from lexiseg_models.objectives.mask_classification import (
     MaskClassificationConfig,
     Segments,
     read_segments,
+    segment_seeds,
 )
 from lexiseg_models.objectives.parameter_groups import (
     LOG_SCALE_BOUNDS,
@@ -53,6 +54,7 @@ PARTS = (
     Part("decoder", _DECODER, frozen=False, learning_rate_multiplier=1.0),
     Part("logit_scale", ("classifier",), False, 1.0, LOG_SCALE_BOUNDS),
 )
+STUDENTS = ("prior", "embedding")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class CalibrationConfig:
     Attributes:
         synonym_weight: of the cross entropy with drawn synonyms; 0 draws none.
         distillation_weight: of the text-guided distillation; 0 asks no teacher for it.
+        student: what is to be like the teacher: "prior", through a projection that only training
+            has (the paper's best), or "embedding", what is compared with texts itself.
         synonym_floor: a synonym whose share is smaller is never drawn, 0..1.
         region_dropout: share of the matched regions left out of the synonyms' loss, 0..1.
         mean: of the teacher's input, per RGB channel on the 0-255 scale.
@@ -70,6 +74,7 @@ class CalibrationConfig:
 
     synonym_weight: float
     distillation_weight: float
+    student: str
     synonym_floor: float
     region_dropout: float
     mean: Tuple[float, float, float]
@@ -96,6 +101,7 @@ class TrainableGkc(Gkc):
         self.objective, self.grounding = objectives
         self.synonym_weight: float = calibration.synonym_weight
         self.distillation_weight: float = calibration.distillation_weight
+        self.student: str = calibration.student
         self.synonym_floor: float = calibration.synonym_floor
         self.region_dropout: float = calibration.region_dropout
         self.teacher_preprocess, self.teacher_tower, self.region_head = teacher
@@ -165,7 +171,7 @@ class TrainableGkc(Gkc):
         if self.synonym_weight == 0.0 and self.distillation_weight == 0.0:
             return losses
         teachers = self.teacher_regions(batch["images"], segments)
-        seeds = self.segment_seeds(segments)
+        seeds = segment_seeds(segments)
         texts: List[Tensor] = []
         slots = segments.labels
         if self.synonym_weight > 0.0:
@@ -178,7 +184,7 @@ class TrainableGkc(Gkc):
             slots = diversified.slots
         students: List[Tensor] = []
         if self.distillation_weight > 0.0:
-            students = self.students(priors)
+            students = self.students(priors, embedded)
         own_names = names.index_select(0, segments.labels)
         synonym = torch.zeros([], device=names.device)
         distilled = torch.zeros([], device=names.device)
@@ -202,8 +208,10 @@ class TrainableGkc(Gkc):
         losses["distillation"] = self.distillation_weight * distilled
         return losses
 
-    def students(self, priors: List[Tensor]) -> List[Tensor]:
+    def students(self, priors: List[Tensor], embedded: List[Tensor]) -> List[Tensor]:
         """What of every prediction is to be like the teacher's embeddings."""
+        if self.student == "embedding":
+            return embedded
         students: List[Tensor] = []
         for i, projection in enumerate(self.distillation):
             students.append(projection(priors[i]))
@@ -228,14 +236,6 @@ class TrainableGkc(Gkc):
             logits.append(self.classifier(own, torch.cat((rows, void)))[0])
         return diversified_loss(logits, query, slots, kept, self.objective.void_weight)
 
-    def segment_seeds(self, segments: Segments) -> Tensor:
-        """A number of its own for each segment: int64 [M]."""
-        seeds: List[Tensor] = []
-        for image, count in enumerate(segments.counts):
-            order = torch.arange(count, device=segments.seeds.device)
-            seeds.append(mix_seeds(segments.seeds[image : image + 1], 101) + order)
-        return torch.cat(seeds)
-
 
 def _objective(
     data: Mapping[str, Any],
@@ -246,6 +246,8 @@ def _objective(
     rest = dict(section)
     grounding = parse(CaptionGroundingConfig, rest.pop("grounding", None), "objective.grounding")
     calibration = parse(CalibrationConfig, rest.pop("calibration", None), "objective.calibration")
+    if calibration.student not in STUDENTS:
+        raise ConfigError(f"Expected one of {STUDENTS} for objective.calibration.student")
     return parse(MaskClassificationConfig, rest, "objective"), grounding, calibration
 
 

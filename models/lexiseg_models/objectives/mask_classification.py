@@ -65,6 +65,15 @@ def read_segments(batch: Dict[str, Tensor]) -> Segments:
     return Segments(masks.to(torch.float32), labels, counts, batch["seeds"])
 
 
+def segment_seeds(segments: Segments) -> Tensor:
+    """A number of its own for each segment: int64 [M]."""
+    seeds: List[Tensor] = []
+    for image, count in enumerate(segments.counts):
+        order = torch.arange(count, device=segments.seeds.device)
+        seeds.append(mix_seeds(segments.seeds[image : image + 1], 101) + order)
+    return torch.cat(seeds)
+
+
 class MaskClassification(nn.Module):
     """Cross entropy of matched classes, cross entropy and Dice of matched masks.
 

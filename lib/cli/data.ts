@@ -16,17 +16,17 @@ short, unknown categories, maps of another size, ids that nothing explains. Exit
 anything is.
 
 Layouts, below <folder>:
-  coco-panoptic  panoptic.json, panoptic/, images/   or COCO 2017 as unpacked
-  coco-instance  instances.json, images/             or COCO 2014 or 2017 as unpacked
-  coco-stuff     val2017, stuffthingmaps/val2017 or stuffthingmaps_detectron2/val2017
-  ade20k-150     images/validation, annotations/validation
-  ade20k-847     images_detectron2/validation, annotations_detectron2/validation
-  voc-21, voc-20 VOCdevkit/VOC2012
-  context-59     images/validation, annotations_ctx59/validation
-  context-459    images/validation, annotations_ctx459/validation
-  cityscapes     leftImg8bit/val, gtFine/val
+  coco-panoptic     panoptic.json, panoptic/, images/   or COCO 2017 as unpacked
+  coco-instance     instances.json, images/             or COCO 2014 or 2017 as unpacked
+  coco-stuff        val2017, stuffthingmaps/val2017 or stuffthingmaps_detectron2/val2017
+  ade20k-150        images/validation, annotations/validation
+  ade20k-847        images_detectron2/validation, annotations_detectron2/validation
+  voc-21, voc-20    VOCdevkit/VOC2012
+  context-59        images/validation, annotations_ctx59/validation
+  context-459       images/validation, annotations_ctx459/validation
+  cityscapes        leftImg8bit/val, gtFine/val
   mapillary-vistas  validation/images, validation/panoptic
-  vipseg-frames  imgs, panomasks, val.txt: each frame as an image
+  vipseg-frames     imgs, panomasks, val.txt: each frame as an image
 
 Examples:
   lexiseg data check coco --dataset coco-panoptic --split train

@@ -15,6 +15,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const byName = (wanted?: string): unknown =>
+  CLASSES.find(({ name }: { name: string }) => name === wanted);
+
 async function draw(name: string, ...more: string[]): Promise<string> {
   const place = join(folder, name);
   const { status, stderr } = await runNode([tool, 'scenes', place, '--count', '4', ...more]);
@@ -85,12 +88,16 @@ describe('scenes', () => {
     }
   });
 
-  it('can leave out what must not be trained on', async () => {
-    const place = await draw('seen', '--seed', '4', '--classes', 'seen');
+  it.each([
+    ['seen', 1],
+    ['few', 4],
+  ])('can leave out what must not be trained on: %s', async (choice, oneIn) => {
+    const place = await draw(choice, '--seed', '4', '--classes', choice);
     const dataset = await openDataset('coco-panoptic', place);
     for (let index = 0; index < dataset.length; index++) {
       for (const { classIndex } of (await dataset.truth(index)).segments) {
         expect(dataset.classes[classIndex]?.seen).toBe(true);
+        expect(CLASSES.indexOf(byName(dataset.classes[classIndex]?.name)) % oneIn).toBe(oneIn - 1);
       }
     }
   });

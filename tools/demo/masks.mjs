@@ -2,18 +2,14 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { openDataset, panopticData, Trainer } from '../../dist/index.js';
-import { CLASSES } from '../scenes/classes.mjs';
+import { CLASSES, chosenClasses } from '../scenes/classes.mjs';
 import { exportBundle } from './exporter.mjs';
 import { follow } from './follow.mjs';
 import { MASK_DATA, MASK_PHASES, MASK_TRAINER, shortened, TUNED } from './recipe.mjs';
 
 /** Classes whose masks are trained on, as the trainer and the data both need them. */
-const seenClasses = () =>
-  CLASSES.filter(({ seen }) => seen).map(({ name, synonyms, thing }) => ({
-    name,
-    synonyms,
-    thing,
-  }));
+const trainedClasses = (choice) =>
+  chosenClasses(choice, CLASSES).map(({ name, synonyms, thing }) => ({ name, synonyms, thing }));
 
 const ABOUT = {
   source: 'trained from scratch on drawn scenes: masks of seen classes, captions of all',
@@ -63,6 +59,7 @@ export function trainTuned({ work, fraction, signal }) {
  * @param {object} run
  * @param {string} run.name
  * @param {string} run.scenes drawn set in COCO's panoptic layout, in `work` or by its whole path
+ * @param {string} [run.choice] of classes whose masks are trained on
  * @param {object} run.data of the recipe's, by run
  * @param {object} [run.groups] changes of the parameter groups
  * @param {number} [run.seed]
@@ -70,11 +67,11 @@ export function trainTuned({ work, fraction, signal }) {
  * @returns {Promise<string>} path of the trained bundle
  */
 export async function trainMaskRun(work, start, run, signal) {
-  const { name, scenes, data: size, groups, seed = 0, ...schedule } = run;
+  const { name, scenes, choice = 'seen', data: size, groups, seed = 0, ...schedule } = run;
   const out = join(work, `${name}.pt`);
   if (existsSync(out)) return out;
   const dataset = await openDataset('coco-panoptic', resolve(work, scenes), 'train');
-  const vocabulary = seenClasses();
+  const vocabulary = trainedClasses(choice);
   const trainer = await Trainer.open(start, { ...MASK_TRAINER, groups, vocabulary, seed, signal });
   const classes = vocabulary.map((one) => one.name);
   const data = panopticData(dataset, { ...MASK_DATA, ...size, classes });

@@ -24,11 +24,24 @@ export const STUFF = CLASSES.filter(({ thing }) => !thing);
 /** In the order of videos: stuff first, whose numbers are then far from those of things. */
 export const VIDEO_CLASSES = [...STUFF, ...THINGS];
 
-/** Classes of a choice: `seen`, `unseen` or `all`. */
-export function chosenClasses(choice, classes) {
-  if (choice === 'all') return classes;
-  return classes.filter(({ seen }) => seen === (choice === 'seen'));
-}
+/** Of the seen classes, one in so many is among the few. */
+const FEW = 4;
+
+/** Choices of classes; the `few` are some of those that are seen. */
+const CHOICES = {
+  all: () => true,
+  seen: ({ seen }) => seen,
+  unseen: ({ seen }) => !seen,
+  few: ({ seen, id }) => seen && id % FEW === 0,
+};
+
+export const CLASS_CHOICES = Object.keys(CHOICES);
+
+/**
+ * @param {keyof typeof CHOICES} choice
+ * @param {readonly SceneClass[]} classes
+ */
+export const chosenClasses = (choice, classes) => classes.filter(CHOICES[choice]);
 
 /** Categories as COCO panoptic files list them, with synonyms and the split beside. */
 export function categories() {

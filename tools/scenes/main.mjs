@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { stoppable } from '../stoppable.mjs';
+import { CLASS_CHOICES } from './classes.mjs';
 import { draw } from './draw.mjs';
 import { DEFAULT_SETS, IconSet } from './icon-set.mjs';
 import { MOST_OBJECTS } from './layout.mjs';
@@ -55,9 +56,7 @@ function worldCommand(name, description) {
     .description(description)
     .option('--seed <number>', 'the same seed gives the same pictures', whole, 0)
     .addOption(
-      new Option('--classes <choice>', 'whose pictures')
-        .choices(['seen', 'unseen', 'all'])
-        .default('all'),
+      new Option('--classes <choice>', 'whose pictures').choices(CLASS_CHOICES).default('all'),
     )
     .option('--icons <set...>', 'Iconify packages, folders or JSON files', DEFAULT_SETS)
     .option('--plain <share>', 'share of icons drawn as their artist did, 0 to 1', share, 0.3)

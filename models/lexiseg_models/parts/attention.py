@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from lexiseg_models.parts.linear import Linear, linear
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, factors: Optional[Tensor] = None
+) -> Tensor:
     """Scaled dot product attention, by the way that is faster where gradients flow back.
 
     Args:
@@ -19,6 +21,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
         key: [B, heads, S, C].
         value: [B, heads, S, C].
         causal: whether a position sees only itself and what precedes it.
+        factors: of the weights, [B, heads, N, S], where some are dropped.
 
     Returns:
         [B, heads, N, C].
@@ -27,19 +30,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
     # CPU, than through plain products: 145 ms where they take 15 (192 images of 65 tokens).
     short = 448
     learns = torch.is_grad_enabled() and query.requires_grad and query.dtype == torch.bfloat16
-    if not learns or query.is_cuda or key.shape[2] > short:
+    if factors is None and (not learns or query.is_cuda or key.shape[2] > short):
         return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
     scores = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
     if causal:
         later = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(later, -float("inf"))
-    return scores.softmax(dim=3).to(value.dtype) @ value
-
-
-def attend_dropped(query: Tensor, key: Tensor, value: Tensor, factors: Tensor) -> Tensor:
-    """Scaled dot product attention whose weights are multiplied by `factors` [B, heads, N, S]."""
-    scores = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
-    weights = scores.softmax(dim=3) * factors
+    weights = scores.softmax(dim=3)
+    if factors is not None:
+        weights = weights * factors
     return weights.to(value.dtype) @ value
 
 
@@ -81,10 +80,7 @@ class MultiHeadAttention(nn.Module):
         query_key = linear(positioned, self.in_weight[: 2 * width], self.in_bias[: 2 * width])
         value = linear(content, self.in_weight[2 * width :], self.in_bias[2 * width :])
         query, key = [self._split(part) for part in query_key.chunk(2, dim=2)]
-        if factors is None:
-            mixed = attend(query, key, self._split(value), causal=False)
-        else:
-            mixed = attend_dropped(query, key, self._split(value), factors)
+        mixed = attend(query, key, self._split(value), False, factors)
         return self.out(self._merge(mixed))
 
     def attend_within(self, content: Tensor, causal: bool) -> Tensor:
@@ -145,7 +141,7 @@ class MultiHeadAttention(nn.Module):
                 heads, self._split(keys), self._split(values), attn_mask=visible
             )
         else:
-            mixed = attend_dropped(heads, self._split(keys), self._split(values), factors)
+            mixed = attend(heads, self._split(keys), self._split(values), False, factors)
         return self.out(self._merge(mixed).to(query.dtype))
 
 

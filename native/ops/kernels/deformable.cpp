@@ -50,7 +50,9 @@ LEXISEG_INLINE void softmax(const U* logits, int64_t count, float* out) {
   }
   const Floats top = all(largest_lane(highest));
   for (int64_t n = 0; n < count; n += kLanes) {
-    const Floats own = first_lanes(exponential(load(out + n) - top), count - n, 0.0f);
+    const Floats below = load(out + n) - top;
+    const Floats weight = below == below ? exponential(below) : below;  // NaN stays NaN
+    const Floats own = first_lanes(weight, count - n, 0.0f);
     store(out + n, own);
     sum += own;
   }

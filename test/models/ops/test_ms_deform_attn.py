@@ -140,6 +140,19 @@ def test_samples_outside_are_zero_and_nothing_else_is_read():
         assert torch.equal(out, torch.zeros(1, 1, 3)), offset
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_logit_that_is_no_number_spoils_its_own_query_alone(dtype):
+    value, shapes, reference, offsets, logits = _inputs(shapes=[4, 4], points=4, dtype=dtype)
+    expected = torch.ops.lexiseg.ms_deform_attn(value, shapes, reference, offsets, logits)
+    logits[0, 1, 0, 2] = float("nan")
+    actual = torch.ops.lexiseg.ms_deform_attn(value, shapes, reference, offsets, logits)
+    spoiled = actual.isnan()
+    width = value.shape[3]
+    assert bool(spoiled[0, 1, :width].all())
+    assert int(spoiled.sum()) == width
+    assert torch.equal(actual[~spoiled], expected[~spoiled])
+
+
 def test_gradients_equal_numerical_ones():
     inputs = _inputs([3, 4, 2, 3], batch=2, width=3, points=2, queries=4, dtype=torch.float64)
     value, offsets, logits = (inputs[i].requires_grad_() for i in (0, 3, 4))

@@ -8,6 +8,7 @@ const SETS = {
   ...DRAWN,
   crops: { ...DRAWN.crops, count: 91_035 },
   'scenes-crowded': { ...DRAWN['scenes-crowded'], count: 3_000 },
+  'scenes-few': { ...DRAWN['scenes-crowded'], count: 2_000, classes: 'few', seed: 5 },
 };
 
 /**

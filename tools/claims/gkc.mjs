@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { evaluate, openDataset, Segmenter } from '../../dist/index.js';
 import { exportBundle, PYTHON } from '../demo/exporter.mjs';
 import { trainMaskRun } from '../demo/masks.mjs';
+import { CLASSES, chosenClasses } from '../scenes/classes.mjs';
 import { drawn } from './drawn.mjs';
 import { mean } from './report.mjs';
 
@@ -14,6 +15,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Whose towers and decoders every run begins with, and whose CLIP it learns from. */
 const CLIP = join(root, 'models/bundles/demo-fc-clip.pt');
 const SEEDS = [1, 2];
+/** Classes whose masks are trained on; those that are unseen have none in the demo bundle either. */
+const MASKS = 'few';
 const SCENES = 300;
 /** Of the picture whose cost is told, pixels. */
 const PICTURE = { width: 512, height: 384 };
@@ -50,7 +53,7 @@ export const metrics = [
 
 /** @param {{ work: string, shared: string, icons?: string[], signal: AbortSignal }} options */
 export async function run({ work, shared, icons, signal }) {
-  const names = ['scenes-crowded', 'scenes-check'];
+  const names = ['scenes-few', 'scenes-check'];
   const sets = await drawn(join(shared, 'drawn'), names, { icons, signal });
   const rows = Object.keys(VARIANTS).map((name) => ({
     name,
@@ -59,7 +62,7 @@ export async function run({ work, shared, icons, signal }) {
   for (const seed of SEEDS) {
     for (const { name, values } of rows) {
       const run = { config: VARIANTS[name], seed, signal };
-      const bundle = await train(work, sets['scenes-crowded'], run);
+      const bundle = await train(work, sets['scenes-few'], run);
       const found = await scores(bundle, sets['scenes-check'], signal);
       console.log(`[gkc] ${name}, seed ${seed}: ${JSON.stringify(found)}`);
       for (const [key, value] of Object.entries(found)) values[key].push(value);
@@ -70,8 +73,10 @@ export async function run({ work, shared, icons, signal }) {
   const notes = [
     `In the PQ of unseen classes the claim's order is ${rising ? '' : 'not '}seen here.`,
     'Every run begins with the towers and decoders of the demo bundle and a class head at random. The ' +
-      'backbone is tuned as fast as the decoders, on the masks of seen classes alone; the teacher is the ' +
-      `demo bundle's CLIP, frozen. Synonyms are those of the drawn world. Scored on ${SCENES} scenes.`,
+      'backbone is tuned as fast as the decoders, on masks of a quarter of the seen classes, which are ' +
+      "what is called seen here; the teacher is the demo bundle's CLIP, frozen, and what is compared " +
+      'with texts follows it. The drawn world has one synonym for every second class, which leaves ' +
+      `little to diversify. Scored on ${SCENES} scenes.`,
     await costs(work, join(work, `${VARIANTS['+ distillation']}-${SEEDS[0]}.pt`)),
   ];
   return { seeds: SEEDS, rows, notes };
@@ -85,7 +90,7 @@ async function train(work, scenes, { config, seed, signal }) {
   if (!existsSync(start)) {
     await exportBundle(['gkc', '--config', config, ...random, ...weights], start);
   }
-  const run = { ...RUN, name, scenes: resolve(scenes), seed };
+  const run = { ...RUN, name, scenes: resolve(scenes), choice: MASKS, seed };
   return trainMaskRun(work, start, run, signal);
 }
 
@@ -97,12 +102,17 @@ async function scores(bundle, scenes, signal) {
   try {
     const dataset = await openDataset('coco-panoptic', scenes);
     const tasks = ['panoptic', 'semantic'];
-    const { groups } = await evaluate(segmenter, dataset, { tasks, limit: SCENES, signal });
+    const { perClass } = await evaluate(segmenter, dataset, { tasks, limit: SCENES, signal });
+    const score = (choice, key) => {
+      const names = new Set(chosenClasses(choice, CLASSES).map(({ name }) => name));
+      const own = perClass.filter(({ name }) => names.has(name)).map((one) => one[key]);
+      return 100 * mean(own.filter(Number.isFinite));
+    };
     const found = {
-      unseenPq: 100 * groups.unseen.panoptic.pq,
-      unseenMiou: 100 * groups.unseen.semantic.miou,
-      seenPq: 100 * groups.seen.panoptic.pq,
-      seenMiou: 100 * groups.seen.semantic.miou,
+      unseenPq: score('unseen', 'pq'),
+      unseenMiou: score('unseen', 'iou'),
+      seenPq: score(MASKS, 'pq'),
+      seenMiou: score(MASKS, 'iou'),
     };
     writeFileSync(kept, JSON.stringify(found));
     return found;

@@ -68,23 +68,19 @@ LEXISEG_INLINE void store_words(BFloat16* to, Floats lower, Floats upper) {
   *reinterpret_cast<LooseInts*>(to) = ((narrowed(lower) >> 16) & 0xffff) | narrowed(upper);
 }
 
+// Lane by lane in registers: an array for them on the stack may lie closer than the compiler thinks
+// where AddressSanitizer places it.
 LEXISEG_INLINE float largest_lane(Floats v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) {
-      lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-    }
-  }
-  return lanes[0];
+  float best = v[0];
+#pragma GCC unroll 16
+  for (int i = 1; i < kLanes; ++i) best = v[i] > best ? v[i] : best;
+  return best;
 }
 LEXISEG_INLINE float sum_of_lanes(Floats v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
-  return lanes[0];
+  float sum = v[0];
+#pragma GCC unroll 16
+  for (int i = 1; i < kLanes; ++i) sum += v[i];
+  return sum;
 }
 
 // One bit a lane, from a comparison.

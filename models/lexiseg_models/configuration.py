@@ -87,12 +87,17 @@ def _read_extended(method: str, path: Path, *, depth: int) -> Dict[str, Any]:
 
 
 def _check(value: Any, kind: Any, where: str) -> Any:
-    """`value` as `kind` (a number, bool, str, or a fixed tuple of these), or a ConfigError."""
+    """`value` as `kind` (number, bool, str, one of some, or a fixed tuple), or a ConfigError."""
     if typing.get_origin(kind) is tuple:
         kinds = typing.get_args(kind)
         if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
             raise ConfigError(f"Expected {len(kinds)} entries for {where} but received {value!r}")
         return tuple(_check(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(zip(value, kinds)))
+    if typing.get_origin(kind) is typing.Literal:
+        if value not in typing.get_args(kind):
+            known = ", ".join(typing.get_args(kind))
+            raise ConfigError(f"Expected one of {known} for {where} but received {value!r}")
+        return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -121,7 +126,7 @@ def parse(kind: Type[Config], data: Any, where: str) -> Config:
     """Reads `data` into the dataclass `kind`; unknown and missing keys are errors.
 
     Args:
-        kind: a dataclass of numbers, strings, booleans and fixed tuples of these.
+        kind: a dataclass of numbers, strings, Literal strings, booleans and fixed tuples of these.
         data: a mapping with exactly the fields of `kind`.
         where: the place in the file, for messages.
     """

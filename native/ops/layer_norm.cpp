@@ -44,7 +44,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
       other.sizes() != x.sizes()) {
     return at::layer_norm(added ? at::add(x, *added) : x, {width}, weight, bias, eps);
   }
-  const Tensor rows = x.contiguous(), more = other.contiguous();
+  const Tensor rows = x.contiguous(), more = added ? added->contiguous() : Tensor();
   const Tensor scale = weight.contiguous(), shift = bias.contiguous();
   Tensor out = at::empty(x.sizes(), x.options());
   const LayerNormTask task{rows.const_data_ptr(),  added ? more.const_data_ptr() : nullptr,

@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
-from lexiseg_models.configuration import config_names, read_config
+from lexiseg_models.configuration import ConfigError, config_names, read_config
 from lexiseg_models.export.command import main
 from lexiseg_models.export.verify import training_batch
 from lexiseg_models.methods import gkc, gkc_training
@@ -233,6 +233,23 @@ def test_without_their_weights_the_additions_cost_nothing():
     with torch.no_grad():
         losses = module.losses(training_batch("panoptic", dim))
     assert not {"synonym", "distillation"} & set(losses)
+
+
+def test_the_teacher_may_be_followed_by_what_is_compared_with_texts():
+    raw = copy.deepcopy(read_config("gkc", "tiny"))
+    raw["objective"]["calibration"]["student"] = "embedding"
+    torch.manual_seed(2)
+    module = gkc_training.build_trainable(raw)
+    for parameter in module.parameters():
+        parameter.requires_grad_(True)
+    dim = module.class_head.projection.weight.shape[0]
+    module.losses(training_batch("panoptic", dim))["distillation"].backward()
+    learning = {n.split(".")[0] for n, p in module.named_parameters() if p.grad is not None}
+    assert {"class_head", "auxiliary_projections"} <= learning
+    assert "distillation" not in learning
+    raw["objective"]["calibration"]["student"] = "pupil"
+    with pytest.raises(ConfigError, match="prior, embedding for objective.calibration.student"):
+        gkc_training.build_trainable(raw)
 
 
 def test_words_of_captions_reach_the_regions_and_not_the_texts():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Literal, Mapping, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +54,6 @@ PARTS = (
     Part("decoder", _DECODER, frozen=False, learning_rate_multiplier=1.0),
     Part("logit_scale", ("classifier",), False, 1.0, LOG_SCALE_BOUNDS),
 )
-STUDENTS = ("prior", "embedding")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class CalibrationConfig:
 
     synonym_weight: float
     distillation_weight: float
-    student: str
+    student: Literal["prior", "embedding"]
     synonym_floor: float
     region_dropout: float
     mean: Tuple[float, float, float]
@@ -246,8 +245,6 @@ def _objective(
     rest = dict(section)
     grounding = parse(CaptionGroundingConfig, rest.pop("grounding", None), "objective.grounding")
     calibration = parse(CalibrationConfig, rest.pop("calibration", None), "objective.calibration")
-    if calibration.student not in STUDENTS:
-        raise ConfigError(f"Expected one of {STUDENTS} for objective.calibration.student")
     return parse(MaskClassificationConfig, rest, "objective"), grounding, calibration
 
 

@@ -5,27 +5,20 @@
 namespace lexiseg::ops::LEXISEG_ISA {
 namespace {
 
-constexpr int64_t kBlock = 64;
-
-LEXISEG_INLINE void quick_gelu_block(float* block) {
-  for (int64_t i = 0; i < kBlock; i += kLanes) {
-    const Floats x = load(block + i);
-    store(block + i, x * sigmoid(1.702f * x));
-  }
+template <typename V>
+LEXISEG_INLINE void quick_gelu_vector(V* at) {
+  const Floats x = load(at);
+  store(at, x * sigmoid(1.702f * x));
 }
 
 template <typename V>
 void quick_gelu(void* values, int64_t count) {
   V* at = static_cast<V*>(values);
-  float block[kBlock] = {};
-  for (; count >= kBlock; count -= kBlock, at += kBlock) {
-    for (int64_t i = 0; i < kBlock; ++i) block[i] = widen(at[i]);
-    quick_gelu_block(block);
-    for (int64_t i = 0; i < kBlock; ++i) narrow(block[i], at + i);
-  }
-  for (int64_t i = 0; i < count; ++i) block[i] = widen(at[i]);
-  quick_gelu_block(block);
-  for (int64_t i = 0; i < count; ++i) narrow(block[i], at + i);
+  for (; count >= kLanes; count -= kLanes, at += kLanes) quick_gelu_vector(at);
+  V rest[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) rest[i] = at[i];
+  quick_gelu_vector(rest);
+  for (int64_t i = 0; i < count; ++i) at[i] = rest[i];
 }
 
 }  // namespace

@@ -192,14 +192,9 @@ class Points {
   U own_offsets_[2 * kMaxSamplingPoints] = {}, own_logits_[kMaxSamplingPoints] = {};
 };
 
-template <typename U>
-LEXISEG_INLINE void sample(const DeformableInput& in, const float* reference, const U* logits,
-                           const U* offsets, Samples<float>& s) {
-  softmax(logits, in.plan->count, s.attention);
-  locate(*in.plan, reference, offsets, s);
-}
-LEXISEG_INLINE void sample(const DeformableInput& in, const double* reference, const double* logits,
-                           const double* offsets, Samples<double>& s) {
+template <typename U, typename A>
+LEXISEG_INLINE void sample(const DeformableInput& in, const A* reference, const U* logits,
+                           const U* offsets, Samples<A>& s) {
   softmax(logits, in.plan->count, s.attention);
   locate(*in.plan, reference, offsets, s);
 }
@@ -219,50 +214,51 @@ LEXISEG_INLINE void mix(const V* value, int64_t stride, int64_t width, const Sam
   for (int64_t d = 0; d < width; ++d) narrow(sum[d], out + d);
 }
 
+// kLane elements as vectors, in an order that store_lane() undoes.
+constexpr int kParts = kLane / kLanes;
+LEXISEG_INLINE void load_lane(const float* from, Floats (&parts)[kParts]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kParts; ++i) parts[i] = load(from + i * kLanes);
+}
+LEXISEG_INLINE void store_lane(float* to, const Floats (&parts)[kParts]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kParts; ++i) store(to + i * kLanes, parts[i]);
+}
+// Two elements are a word: its halves become vectors of their own by a shift and a mask, where
+// widening in order would move values across the lanes.
+LEXISEG_INLINE void load_lane(const BFloat16* from, Floats (&parts)[kParts]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < kParts; i += 2) {
+    const Ints words = load_words(from + i * kLanes);
+    parts[i] = reinterpret_cast<Floats>(words << 16);
+    parts[i + 1] = reinterpret_cast<Floats>(words & kUpperHalf);
+  }
+}
+LEXISEG_INLINE void store_lane(BFloat16* to, const Floats (&parts)[kParts]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < kParts; i += 2) store_words(to + i * kLanes, parts[i], parts[i + 1]);
+}
+
 // kLane elements. The corners on the left and those on the right have sums of their own, so that an
 // addition need not wait for the one before it.
-LEXISEG_INLINE void mix_lane(const float* value, int64_t stride, const Samples<float>& s,
-                             int64_t count, float* out) {
-  constexpr int kVectors = kLane / kLanes;
-  Floats sums[2][kVectors] = {};
+template <typename V>
+LEXISEG_INLINE void mix_lane(const V* value, int64_t stride, const Samples<float>& s, int64_t count,
+                             V* out) {
+  Floats left[kParts] = {}, right[kParts] = {}, parts[kParts];
   for (int64_t n = 0; n < count; ++n) {
 #pragma GCC unroll 4
     for (int corner = 0; corner < kCorners; ++corner) {
       if (s.token[corner][n] == kOutside) continue;
-      const float* from = value + s.token[corner][n] * stride;
-      const Floats weight = all(s.weight[corner][n]);
+      load_lane(value + s.token[corner][n] * stride, parts);
+      auto& sum = corner & 1 ? right : left;
 #pragma GCC unroll 8
-      for (int i = 0; i < kVectors; ++i) sums[corner & 1][i] += weight * load(from + i * kLanes);
+      for (int i = 0; i < kParts; ++i) sum[i] += s.weight[corner][n] * parts[i];
     }
   }
-  for (int i = 0; i < kVectors; ++i) store(out + i * kLanes, sums[0][i] + sums[1][i]);
+#pragma GCC unroll 8
+  for (int i = 0; i < kParts; ++i) left[i] += right[i];
+  store_lane(out, left);
 }
-
-// Two elements are a word: its lower and its upper half are summed apart, which takes a shift and a
-// mask where widening in order would move values across the lanes.
-LEXISEG_INLINE void mix_lane(const BFloat16* value, int64_t stride, const Samples<float>& s,
-                             int64_t count, BFloat16* out) {
-  constexpr int kVectors = kLane / 2 / kLanes;
-  Floats lower[2][kVectors] = {}, upper[2][kVectors] = {};
-  for (int64_t n = 0; n < count; ++n) {
-#pragma GCC unroll 4
-    for (int corner = 0; corner < kCorners; ++corner) {
-      if (s.token[corner][n] == kOutside) continue;
-      const BFloat16* from = value + s.token[corner][n] * stride;
-      const Floats weight = all(s.weight[corner][n]);
-#pragma GCC unroll 4
-      for (int i = 0; i < kVectors; ++i) {
-        const Ints words = load_words(from + 2 * i * kLanes);
-        lower[corner & 1][i] += weight * reinterpret_cast<Floats>(words << 16);
-        upper[corner & 1][i] += weight * reinterpret_cast<Floats>(words & kUpperHalf);
-      }
-    }
-  }
-  for (int i = 0; i < kVectors; ++i) {
-    store_words(out + 2 * i * kLanes, lower[0][i] + lower[1][i], upper[0][i] + upper[1][i]);
-  }
-}
-
 LEXISEG_INLINE void mix_lane(const double* value, int64_t stride, const Samples<double>& s,
                              int64_t count, double* out) {
   mix(value, stride, kLane, s, count, out);

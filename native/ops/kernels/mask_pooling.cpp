@@ -10,19 +10,15 @@ constexpr int64_t kChannels = PoolingTask::kChannels;
 constexpr int kSums = kLanes == 16 ? 16 : 8;  // vectors of channels summed in registers
 
 // A bit for each of `count` <= kPixels logits over 0.
-LEXISEG_INLINE uint32_t inside(const float* logits, int64_t count) {
+template <typename U>
+LEXISEG_INLINE uint32_t inside(const U* logits, int64_t count) {
   uint32_t word = 0;
   if (count == kPixels) {
     for (int i = 0; i < kPixels; i += kLanes) word |= bits(load(logits + i) > 0.0f) << i;
     return word;
   }
-  for (int64_t i = 0; i < count; ++i) word |= static_cast<uint32_t>(logits[i] > 0) << i;
+  for (int64_t i = 0; i < count; ++i) word |= static_cast<uint32_t>(widen(logits[i]) > 0) << i;
   return word;
-}
-LEXISEG_INLINE uint32_t inside(const BFloat16* logits, int64_t count) {
-  float wide[kPixels] = {};
-  for (int64_t i = 0; i < count; ++i) wide[i] = widen(logits[i]);
-  return inside(wide, kPixels);
 }
 
 // Pixels one after another with their channels together, filled up with 0.

@@ -68,19 +68,26 @@ LEXISEG_INLINE void store_words(BFloat16* to, Floats lower, Floats upper) {
   *reinterpret_cast<LooseInts*>(to) = ((narrowed(lower) >> 16) & 0xffff) | narrowed(upper);
 }
 
-// Lane by lane in registers: an array for them on the stack may lie closer than the compiler thinks
-// where AddressSanitizer places it.
-LEXISEG_INLINE float largest_lane(Floats v) {
-  float best = v[0];
+// One value of all lanes, half of them with the other half again and again. Lanes are copied one by
+// one: a whole vector would have to lie as far apart on the stack as AddressSanitizer does not
+// place it.
+template <typename Merge>
+LEXISEG_INLINE float merged_lanes(Floats v, Merge merge) {
+  float lanes[kLanes];
 #pragma GCC unroll 16
-  for (int i = 1; i < kLanes; ++i) best = v[i] > best ? v[i] : best;
-  return best;
+  for (int i = 0; i < kLanes; ++i) lanes[i] = v[i];
+#pragma GCC unroll 4
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) lanes[i] = merge(lanes[i], lanes[i + half]);
+  }
+  return lanes[0];
+}
+LEXISEG_INLINE float largest_lane(Floats v) {
+  return merged_lanes(v, [](float a, float b) { return a > b ? a : b; });
 }
 LEXISEG_INLINE float sum_of_lanes(Floats v) {
-  float sum = v[0];
-#pragma GCC unroll 16
-  for (int i = 1; i < kLanes; ++i) sum += v[i];
-  return sum;
+  return merged_lanes(v, [](float a, float b) { return a + b; });
 }
 
 // One bit a lane, from a comparison.

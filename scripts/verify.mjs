@@ -15,9 +15,22 @@ const bin = join(root, '.venv', 'bin');
 
 /**
  * A step passes or fails as one, unless `count` reads how many tests its runner ran. One that is
- * `beside` runs together with the next, which leaves a core idle, and shows what it said afterwards.
+ * `beside` runs together with those after it, which leave a core idle, and shows what it said
+ * afterwards; one that is `alone` uses all cores itself and waits for them.
  */
 const STEPS = [
+  {
+    name: 'sanitize',
+    beside: true,
+    run: async (libtorch) => {
+      const env = { LEXISEG_LIBTORCH: libtorch };
+      const log = report('sanitize.log');
+      const status = await run('bash', ['scripts/sanitize.sh', '--short'], { env, log });
+      const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+      say(`sanitize:\n${lines.slice(status === 0 ? -1 : -200).join('\n')}`);
+      return status;
+    },
+  },
   { name: 'biome', run: biome },
   { name: 'clang-format', run: clangFormat },
   { name: 'ruff', run: ruff },
@@ -33,18 +46,6 @@ const STEPS = [
         report('ctest.xml'),
       ]),
     count: () => countJunit('ctest.xml'),
-  },
-  {
-    name: 'sanitize',
-    beside: true,
-    run: async (libtorch) => {
-      const env = { LEXISEG_LIBTORCH: libtorch, LEXISEG_JOBS: '1' };
-      const log = report('sanitize.log');
-      const status = await run('bash', ['scripts/sanitize.sh', '--short'], { env, log });
-      const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
-      say(`sanitize:\n${lines.slice(status === 0 ? -1 : -200).join('\n')}`);
-      return status;
-    },
   },
   {
     name: 'pytest',
@@ -68,18 +69,6 @@ const STEPS = [
   },
   { name: 'prebuild', run: () => run(process.execPath, ['scripts/prebuild.mjs']) },
   {
-    name: 'vitest',
-    run: () =>
-      run('npx', [
-        'vitest',
-        'run',
-        '--reporter=default',
-        '--reporter=json',
-        `--outputFile.json=${report('vitest.json')}`,
-      ]),
-    count: countVitest,
-  },
-  {
     name: 'node24',
     // What Node's own releases have broken before; `npm run test:node24` runs more.
     run: (libtorch) =>
@@ -90,6 +79,19 @@ const STEPS = [
           env: { LEXISEG_LIBTORCH: libtorch },
         },
       ),
+  },
+  {
+    name: 'vitest',
+    alone: true,
+    run: () =>
+      run('npx', [
+        'vitest',
+        'run',
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report('vitest.json')}`,
+      ]),
+    count: countVitest,
   },
 ];
 
@@ -184,13 +186,13 @@ try {
   const began = Date.now();
   const libtorch = await setup({ tests: true });
   say(`set-up took ${((Date.now() - began) / 1000).toFixed(0)} s`);
-  let together = [];
+  const running = [];
   for (const step of steps) {
-    together.push(perform(step, libtorch));
-    if (step.beside && step !== steps.at(-1)) continue;
-    results.push(...(await Promise.all(together)));
-    together = [];
+    if (step.alone) await Promise.all(running);
+    running.push(perform(step, libtorch));
+    if (!step.beside) await running.at(-1);
   }
+  results.push(...(await Promise.all(running)));
 } catch (error) {
   console.error(error instanceof StepError ? `[lexiseg] ${error.message}` : error);
   results.push({ name: 'set-up', passed: 0, failed: 1, skipped: 0, seconds: 0 });

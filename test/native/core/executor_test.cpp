@@ -33,10 +33,13 @@ std::string code_of(const std::exception_ptr& failure) {
 struct Watched {
   explicit Watched(std::function<void()> work) {
     task->work = std::move(work);
-    task->done = [this](std::exception_ptr failure) { ended.set_value(code_of(failure)); };
+    // Shared: an executor that outlives this may be telling the end still.
+    task->done = [ended = ended](std::exception_ptr failure) {
+      ended->set_value(code_of(failure));
+    };
   }
   std::shared_ptr<Task> task = std::make_shared<Task>();
-  std::promise<std::string> ended;
+  std::shared_ptr<std::promise<std::string>> ended = std::make_shared<std::promise<std::string>>();
 };
 
 // A stand-in for a long forward pass: it only ends by being cancelled.
@@ -55,7 +58,7 @@ TEST("tasks run one after the other in the order they were given") {
     tasks.push_back(std::make_unique<Watched>([&order, i] { order.push_back(i); }));
     executor.submit(tasks.back()->task);
   }
-  for (auto& task : tasks) EXPECT(task->ended.get_future().get().empty());
+  for (auto& task : tasks) EXPECT(task->ended->get_future().get().empty());
   EXPECT(order.size() == 100 && std::is_sorted(order.begin(), order.end()));
 }
 
@@ -65,8 +68,8 @@ TEST("an exception of a task reaches its end and leaves the executor working") {
   Watched good([] {});
   executor.submit(bad.task);
   executor.submit(good.task);
-  EXPECT(bad.ended.get_future().get() == "ERR_TENSOR");
-  EXPECT(good.ended.get_future().get().empty());
+  EXPECT(bad.ended->get_future().get() == "ERR_TENSOR");
+  EXPECT(good.ended->get_future().get().empty());
 }
 
 TEST("a waiting task can be withdrawn, a running one cannot") {
@@ -84,7 +87,7 @@ TEST("a waiting task can be withdrawn, a running one cannot") {
   EXPECT(!executor.withdraw(waiting.task));
   EXPECT(!executor.withdraw(running.task));
   running.task->cancelled = true;
-  EXPECT(running.ended.get_future().get() == "ERR_ABORTED");
+  EXPECT(running.ended->get_future().get() == "ERR_ABORTED");
   EXPECT(!ran);
 }
 
@@ -94,7 +97,7 @@ TEST("a cancelled task that had not begun does not begin") {
   Watched task([&] { ran = true; });
   task.task->cancelled = true;
   executor.submit(task.task);
-  EXPECT(task.ended.get_future().get() == "ERR_ABORTED");
+  EXPECT(task.ended->get_future().get() == "ERR_ABORTED");
   EXPECT(!ran);
 }
 
@@ -110,7 +113,7 @@ TEST("stopping ends the running task, drops the waiting ones and refuses new one
   begun.get_future().wait();
   executor.stop();
   executor.stop();
-  EXPECT(running.ended.get_future().get() == "ERR_ABORTED");
+  EXPECT(running.ended->get_future().get() == "ERR_ABORTED");
   EXPECT(!ran);
   EXPECT_CODE(executor.submit(waiting.task), "ERR_DISPOSED");
 }
@@ -121,7 +124,7 @@ TEST("fifty executors start, compute and stop") {
     Watched task(
         [] { EXPECT(at::ones({64, 64}).mm(at::ones({64, 64}))[0][0].item<float>() == 64); });
     executor.submit(task.task);
-    if (i % 2 == 0) EXPECT(task.ended.get_future().get().empty());
+    if (i % 2 == 0) EXPECT(task.ended->get_future().get().empty());
   }
 }
 
@@ -133,8 +136,8 @@ TEST("a task runs with its own number of threads") {
   second.task->threads = 1;
   executor.submit(first.task);
   executor.submit(second.task);
-  first.ended.get_future().wait();
-  second.ended.get_future().wait();
+  first.ended->get_future().wait();
+  second.ended->get_future().wait();
   EXPECT(default_threads == lexiseg::available_threads());
   EXPECT(own_threads == 1);
 }

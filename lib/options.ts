@@ -115,7 +115,7 @@ export const LIMITS = {
   /** Pixels of one image (an 8-bit RGB image of this size takes 300 MB). */
   imagePixels: 100_000_000,
   /** Pixels of one side of an image or a result. */
-  imageSide: 65_535,
+  imageSide: 32_768,
   imageFileBytes: 536_870_912,
   outputPixels: 100_000_000,
   manifestBytes: 16_777_216,

@@ -3,6 +3,7 @@
  *
  *   node scripts/build-native.mjs           LibTorch: LEXISEG_LIBTORCH, or what lexiseg finds
  *   node scripts/build-native.mjs --tests   also the C++ tests
+ *   node scripts/build-native.mjs --cuda    also the kernels for CUDA: nvcc and a CUDA LibTorch
  */
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -15,14 +16,15 @@ const MEMORY_PER_COMPILER = 2.5 * 1024 ** 3;
 await main(async () => {
   const libtorch = process.env.LEXISEG_LIBTORCH || process.env.LIBTORCH || (await found());
   const jobs = Math.max(1, Math.min(availableParallelism(), totalmem() / MEMORY_PER_COMPILER));
-  const tests = process.argv.includes('--tests') ? 'ON' : 'OFF';
+  const asked = (flag) => (process.argv.includes(flag) ? 'ON' : 'OFF');
   const options = [
     '--generator',
     'Ninja',
     '--parallel',
     String(Math.floor(jobs)),
     `--CDLEXISEG_LIBTORCH=${libtorch}`,
-    `--CDLEXISEG_TESTS=${tests}`,
+    `--CDLEXISEG_TESTS=${asked('--tests')}`,
+    `--CDLEXISEG_CUDA=${asked('--cuda')}`,
   ];
   // A build alone would keep the options of an earlier configuration.
   for (const step of ['configure', 'build']) await must('npx', ['cmake-js', step, ...options]);

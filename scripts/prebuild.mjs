@@ -3,6 +3,7 @@
  *
  *   prebuilds/<platform>-<arch>/lexiseg.napi.glibc.node   the addon, found by node-gyp-build
  *   prebuilds/<platform>-<arch>/liblexiseg_ops.so         the kernels
+ *   prebuilds/<platform>-<arch>/liblexiseg_ops_cuda.so    those for CUDA, where they were built
  *   prebuilds/<platform>-<arch>/loader/loader.node        opens LibTorch before the addon
  *   prebuilds/<platform>-<arch>/build.json                what they need
  */
@@ -20,10 +21,11 @@ const FILES = [
   { from: 'liblexiseg_ops.so', to: 'liblexiseg_ops.so' },
   { from: 'loader.node', to: 'loader/loader.node' },
 ];
+const CUDA_FILE = { from: 'liblexiseg_ops_cuda.so', to: 'liblexiseg_ops_cuda.so' };
 
 /** Libraries that a binary may ask for by name: the system's, LibTorch's (opened before) and ours. */
 const ALLOWED =
-  /^(lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|gomp)\.so\.\d+|ld-linux.*|lib(c10|torch|torch_cpu)\.so|liblexiseg_ops\.so)$/;
+  /^(lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|gomp|cudart)\.so\.\d+|ld-linux.*|lib(c10|torch|torch_cpu|c10_cuda|torch_cuda)\.so|liblexiseg_ops\.so)$/;
 
 await main(async () => {
   if (process.platform !== 'linux') {
@@ -35,7 +37,8 @@ await main(async () => {
   }
   rmSync(target, { recursive: true, force: true });
   let glibc = '2.17';
-  for (const { from, to } of FILES) {
+  const files = existsSync(join(built, CUDA_FILE.from)) ? [...FILES, CUDA_FILE] : FILES;
+  for (const { from, to } of files) {
     const path = join(target, to);
     mkdirSync(dirname(path), { recursive: true });
     copyFileSync(join(built, from), path);

@@ -1,6 +1,7 @@
 #include "core/device.h"
 
 #include <ATen/Context.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
@@ -31,6 +32,12 @@ std::string cuda_name(int index) {
 
 int cuda_count() { return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }
 
+// The kernels for CUDA are a library of their own, which a package need not carry.
+bool has_cuda_kernels() {
+  const auto op = c10::Dispatcher::singleton().findSchema({"lexiseg::ms_deform_attn", ""});
+  return op && op->hasKernelForDispatchKey(c10::DispatchKey::CUDA);
+}
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // n of "PREFIX:n", 0 of "PREFIX" alone, and -1 of anything else.
@@ -58,7 +65,11 @@ std::string cuda_unavailable_reason() {
     return std::string("the NVIDIA driver cannot be loaded: ") + ::dlerror();
   }
   try {
-    if (cuda_count() > 0) return "";
+    if (cuda_count() > 0) {
+      return has_cuda_kernels() ? ""
+                                : "liblexiseg_ops_cuda.so, our kernels for CUDA, is not beside the "
+                                  "addon; it is built from source";
+    }
   } catch (const c10::Error& error) {
     return first_line(error.what_without_backtrace());
   }

@@ -43,6 +43,15 @@ Error failed(const std::string& method, const std::string& what, const char* fai
   return {code, method + ": " + last_line(what)};
 }
 
+// A task, an awaitable or a closure: it runs nodes that are in none of the graph's blocks.
+bool holds_graph(const jit::Node& node) {
+  const auto names = node.attributeNames();
+  return std::any_of(names.begin(), names.end(), [&](c10::Symbol name) {
+    const jit::AttributeKind kind = node.kindOf(name);
+    return kind == jit::AttributeKind::g || kind == jit::AttributeKind::gs;
+  });
+}
+
 }  // namespace
 
 bool is_exported(const std::string& name) {
@@ -65,11 +74,13 @@ bool lies_under(const std::string& name, const std::vector<std::string>& prefixe
 }
 
 void refuse_file_access(jit::Graph& graph, const std::string& method) {
-  static const std::unordered_set<std::string> refused{"aten::save", "aten::from_file",
-                                                       "prim::fork", "prim::forkClosure"};
+  // Inlining leaves a call only where it cannot tell what is called.
+  static const std::unordered_set<std::string> refused{"aten::save",         "aten::from_file",
+                                                       "prim::CallFunction", "prim::CallMethod",
+                                                       "prim::fork",         "prim::forkClosure"};
   for_each_node(graph.block(), [&](jit::Node* node) {
     const std::string kind = node->kind().toQualString();
-    if (refused.contains(kind)) {
+    if (refused.contains(kind) || holds_graph(*node)) {
       throw Error(code::kBundleContract, "Method " + method + " uses " + kind);
     }
   });

@@ -28,8 +28,8 @@ void for_each_node(torch::jit::Block* block, const See& see) {
   }
 }
 
-// A network computes; one that would touch files, or start a task in which it might, is no bundle
-// of ours: Error(ERR_BUNDLE_CONTRACT).
+// A network computes; an inlined graph that would touch files, or run what this cannot see (a task,
+// an awaitable, a call through an interface), is no bundle of ours: Error(ERR_BUNDLE_CONTRACT).
 void refuse_file_access(torch::jit::Graph& graph, const std::string& method);
 
 // Interprets `code` as it is: no profiling and no recompiling, so that the first call costs what a

@@ -110,7 +110,8 @@ std::unique_ptr<TrainingProgram> TrainingProgram::load(
       throw Error(code::kUnsupported,
                   archive->path() + " holds no training loss: export it with --trainable");
     }
-    // No network of ours has dropout, and the statistics of frozen norms must not move.
+    // The statistics of frozen norms must not move; a network that drops activations while it
+    // learns does so in its losses, by seeds of the batch.
     module.eval();
     collect(module, state->parameters, state->buffers);
     for (Slots* slots : {&state->parameters, &state->buffers}) {
@@ -137,10 +138,6 @@ NamedTensors TrainingProgram::parameters() const {
   NamedTensors tensors;
   for (const auto& [name, slot] : state_->parameters) tensors.emplace(name, slot.get());
   return tensors;
-}
-
-void TrainingProgram::set_parameter(const std::string& name, const at::Tensor& tensor) {
-  state_->parameters.at(name).set(tensor);
 }
 
 void TrainingProgram::cast_others(const NamedTensors& but, const WeightFormat& format) {

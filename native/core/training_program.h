@@ -33,9 +33,6 @@ class TrainingProgram {
   // Every parameter as the program holds it now.
   NamedTensors parameters() const;
 
-  // Puts `tensor` in the place of a parameter, of any floating dtype.
-  void set_parameter(const std::string& name, const at::Tensor& tensor);
-
   // Buffers and parameters that are not in `but`, to `dtype`, except those under `keep_float32`.
   void cast_others(const NamedTensors& but, const WeightFormat& format);
 

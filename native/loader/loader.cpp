@@ -1,6 +1,5 @@
 // Opens shared libraries by absolute path and keeps them for good; it must not need LibTorch.
 #include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <node_api.h>
 #include <torch/version.h>
 
@@ -85,21 +84,12 @@ napi_value open(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// glibcVersion(): the version of the C library, e.g. "2.36".
-napi_value glibc_version(napi_env env, napi_callback_info) {
-  napi_value version;
-  napi_create_string_utf8(env, gnu_get_libc_version(), NAPI_AUTO_LENGTH, &version);
-  return version;
-}
-
 }  // namespace
 
 NAPI_MODULE_INIT() {
   napi_value function;
   napi_create_function(env, "open", NAPI_AUTO_LENGTH, open, nullptr, &function);
   napi_set_named_property(env, exports, "open", function);
-  napi_create_function(env, "glibcVersion", NAPI_AUTO_LENGTH, glibc_version, nullptr, &function);
-  napi_set_named_property(env, exports, "glibcVersion", function);
   // Macros of a header: the version that the addon beside this file was compiled against.
   napi_value version;
   napi_create_string_utf8(env, TORCH_VERSION, NAPI_AUTO_LENGTH, &version);

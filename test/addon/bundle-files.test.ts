@@ -139,6 +139,8 @@ describe('a file that is no bundle', () => {
     'writes-file.pt',
     'maps-file.pt',
     'forks-writing.pt',
+    'awaits-writing.pt',
+    'calls-interface.pt',
   ])('breaks the contract when it is %s', async (name) => {
     await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_CONTRACT');
     expect(existsSync('/tmp/lexiseg-written-by-a-bundle')).toBe(false);

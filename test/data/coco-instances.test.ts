@@ -131,7 +131,7 @@ describe('checkDataset', () => {
     write([{ segmentation: [SQUARE] }], [...images, IMAGE]);
     const { problems, images: count } = await checkDataset('coco-instance', root);
     expect(problems).toEqual([
-      expect.stringMatching(/images\[0\]\.width is above 65535 \(1000000\)/),
+      expect.stringMatching(/images\[0\]\.width is above 32768 \(1000000\)/),
       expect.stringMatching(
         /images\[1\]\.width times height is above 100000000 pixels \(400000000\)/,
       ),

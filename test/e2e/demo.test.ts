@@ -77,6 +77,21 @@ describe.each(BUNDLES)('%s', (shipped) => {
   });
 });
 
+describe.each([...BUNDLES, 'demo-pacl'])('%s in bfloat16', (shipped) => {
+  it('gives the labels of float32', async () => {
+    const labels: Int32Array[] = [];
+    for (const dtype of ['float32', 'bfloat16'] as const) {
+      const options = { cache: false, dtype };
+      await using segmenter = await Segmenter.load(file(`models/bundles/${shipped}.pt`), options);
+      using result = await segmenter.segment(SCENE, [...THERE, ...ABSENT], { task: 'semantic' });
+      labels.push(result.labelMap.slice());
+    }
+    const [exact, rounded] = labels as [Int32Array, Int32Array];
+    const same = exact.reduce((sum, label, pixel) => sum + Number(label === rounded[pixel]), 0);
+    expect(same / exact.length).toBeGreaterThan(0.98);
+  });
+});
+
 describe('demo-ovseg', () => {
   const bundle = file('models/bundles/demo-ovseg.pt');
   const options = { cache: false } as const;

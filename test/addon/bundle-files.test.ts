@@ -141,6 +141,7 @@ describe('a file that is no bundle', () => {
     'forks-writing.pt',
     'awaits-writing.pt',
     'calls-interface.pt',
+    'reinterprets-memory.pt',
   ])('breaks the contract when it is %s', async (name) => {
     await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_CONTRACT');
     expect(existsSync('/tmp/lexiseg-written-by-a-bundle')).toBe(false);

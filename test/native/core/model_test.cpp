@@ -175,6 +175,7 @@ TEST("files that are no bundles are refused") {
   EXPECT_CODE(load(fixture("forks-writing.pt")), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(load(fixture("awaits-writing.pt")), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(load(fixture("calls-interface.pt")), "ERR_BUNDLE_CONTRACT");
+  EXPECT_CODE(load(fixture("reinterprets-memory.pt")), "ERR_BUNDLE_CONTRACT");
   EXPECT_CODE(load(fixture("writes-when-loaded.pt")), "ERR_BUNDLE_READ");
   EXPECT(!std::filesystem::exists("/tmp/lexiseg-written-by-a-bundle"));
 }

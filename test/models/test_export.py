@@ -356,11 +356,11 @@ def test_decoders_may_be_random_beside_the_towers_of_a_clip_bundle(tmp_path):
 
 def test_the_clip_of_any_bundle_may_be_taken(tmp_path):
     adapted, out = tmp_path / "adapted.pt", tmp_path / "out.pt"
-    start = ["export", "ovseg", "--config", "tiny_regions", "--random-init", "--seed", "3"]
+    start = ["export", "ovseg", "--config", "tiny_prompts_regions", "--random-init", "--seed", "3"]
     assert main([*start, "--trainable", "--out", str(adapted)]) == 0
-    for config in ("tiny", "tiny_regions"):
+    for config in ("tiny", "tiny_prompts_regions"):
         own = ["export", "ovseg", "--config", config, "--random-init", "--clip", str(adapted)]
-        trainable = ["--trainable"] if config == "tiny_regions" else []
+        trainable = ["--trainable"] if config == "tiny_prompts_regions" else []
         assert main([*own, *trainable, "--out", str(out)]) == 0
         given, taken = (torch.jit.load(str(path)).state_dict() for path in (adapted, out))
         shared = [name for name in taken if name.startswith(("image_tower.", "text_encoder."))]

@@ -241,7 +241,7 @@ def test_matching_finds_the_masks_that_are_there():
 @pytest.fixture(scope="module")
 def regions() -> ovseg_training.TrainableRegions:
     torch.manual_seed(4)
-    return ovseg_training.build_trainable(read_config("ovseg", "tiny_regions"))
+    return ovseg_training.build_trainable(read_config("ovseg", "tiny_prompts_regions"))
 
 
 def test_blank_pixels_of_training_crops_are_told_by_their_colour(regions):
@@ -288,10 +288,16 @@ def test_groups_let_prompts_learn_alone(regions):
     module = ovseg_training.build_trainable(read_config("ovseg", "tiny"))
     frozen = {group["name"]: group["frozen"] for group in ovseg_training.groups(module)}
     assert frozen["image_tower"] and frozen["text_encoder"] and not frozen["backbone"]
-    raw = read_config("ovseg", "tiny_regions")
-    plain = ovseg_training.build_trainable({**raw, "regions": {**raw["regions"], "prompts": False}})
-    assert "mask_prompts" not in {group["name"] for group in ovseg_training.groups(plain)}
-    assert "mask_prompts.tokens" not in plain.state_dict()
+
+
+@pytest.mark.parametrize("name", [n for n in config_names("ovseg") if n.endswith("_regions")])
+def test_the_tower_is_adapted_without_prompts_unless_a_config_is_named_for_them(name):
+    with torch.device("meta"):
+        module = ovseg_training.build_trainable(read_config("ovseg", name))
+    groups = {group["name"] for group in ovseg_training.groups(module)}
+    named = "_prompts_" in name
+    assert ("mask_prompts" in groups) == named
+    assert ("mask_prompts.tokens" in module.state_dict()) == named
 
 
 def test_regions_are_adapted_without_what_proposes_them():

@@ -27,6 +27,6 @@ def test_prompts_and_the_published_void_do_not_decay():
         groups = training.groups(training.build_trainable(read_config(method, config)))
         return {n for group in groups if not group["decayed"] for n in group["parameters"]}
 
-    assert "mask_prompts.tokens" in exempt("ovseg", "tiny_regions")
+    assert "mask_prompts.tokens" in exempt("ovseg", "tiny_prompts_regions")
     assert "void_embedding.weight" in exempt("fc-clip", "tiny")
     assert "void_embedding.weight" not in exempt("ovseg", "tiny")

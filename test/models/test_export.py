@@ -354,15 +354,33 @@ def test_decoders_may_be_random_beside_the_towers_of_a_clip_bundle(tmp_path):
     assert "clip.pt" in read_manifest(out)["weights"]["source"]
 
 
-def test_the_clip_of_any_bundle_may_be_taken(tmp_path):
+@pytest.mark.parametrize("config", ["tiny", "tiny_prompts_regions"])
+def test_the_clip_of_any_bundle_may_be_taken_with_its_mask_prompts(tmp_path, config):
     adapted, out = tmp_path / "adapted.pt", tmp_path / "out.pt"
-    start = ["export", "ovseg", "--config", "tiny_prompts_regions", "--random-init", "--seed", "3"]
-    assert main([*start, "--trainable", "--out", str(adapted)]) == 0
-    for config in ("tiny", "tiny_prompts_regions"):
-        own = ["export", "ovseg", "--config", config, "--random-init", "--clip", str(adapted)]
-        trainable = ["--trainable"] if config == "tiny_prompts_regions" else []
-        assert main([*own, *trainable, "--out", str(out)]) == 0
-        given, taken = (torch.jit.load(str(path)).state_dict() for path in (adapted, out))
-        shared = [name for name in taken if name.startswith(("image_tower.", "text_encoder."))]
-        assert shared and all(torch.equal(given[name], taken[name]) for name in shared)
-        assert not torch.equal(given["mask_prompts.tokens"], taken["mask_prompts.tokens"])
+    start = ["export", "ovseg", "--random-init", "--trainable", "--seed", "3"]
+    assert main([*start, "--config", "tiny_prompts_regions", "--out", str(adapted)]) == 0
+    own = ["export", "ovseg", "--config", config, "--random-init", "--clip", str(adapted)]
+    assert main([*own, "--out", str(out)]) == 0
+    given, taken = (torch.jit.load(str(path)).state_dict() for path in (adapted, out))
+    parts = ("image_tower.", "text_encoder.", "mask_prompts.")
+    shared = [name for name in taken if name.startswith(parts)]
+    assert "mask_prompts.tokens" in shared
+    assert all(torch.equal(given[name], taken[name]) for name in shared)
+
+
+def test_a_bundle_without_mask_prompts_is_no_clip_for_a_config_with_them(tmp_path, capsys):
+    tuned, out = tmp_path / "tuned.pt", tmp_path / "out.pt"
+    start = ["export", "ovseg", "--random-init", "--trainable", "--seed", "3"]
+    assert main([*start, "--config", "tiny_regions", "--out", str(tuned)]) == 0
+    tensors = dict(torch.jit.load(str(tuned)).named_parameters())
+    assert "text_encoder.projection" in tensors and "mask_prompts.tokens" not in tensors
+    own = ["export", "ovseg", "--config", "tiny", "--random-init", "--clip", str(tuned)]
+    assert main([*own, "--out", str(out)]) == 1
+    assert "(1 faults)" in (fault := capsys.readouterr().err) and "regions.prompts" in fault
+    assert not out.exists()
+    # They are learned on it.
+    begin = [*start, "--config", "tiny_prompts_regions", "--clip", str(tuned)]
+    assert main([*begin, "--out", str(out)]) == 0
+    begun = dict(torch.jit.load(str(out)).named_parameters())
+    assert begun["mask_prompts.tokens"].abs().amax() > 0
+    assert torch.equal(begun["image_tower.projection"], tensors["image_tower.projection"])

@@ -290,12 +290,14 @@ def test_groups_let_prompts_learn_alone(regions):
     assert frozen["image_tower"] and frozen["text_encoder"] and not frozen["backbone"]
 
 
-@pytest.mark.parametrize("name", [n for n in config_names("ovseg") if n.endswith("_regions")])
-def test_the_tower_is_adapted_without_prompts_unless_a_config_is_named_for_them(name):
+@pytest.mark.parametrize(
+    "name", [n for n in config_names("ovseg") if n.endswith(("_regions", "_no_prompts"))]
+)
+def test_configs_are_named_for_the_mask_prompts_they_have(name):
     with torch.device("meta"):
         module = ovseg_training.build_trainable(read_config("ovseg", name))
     groups = {group["name"] for group in ovseg_training.groups(module)}
-    named = "_prompts_" in name
+    named = name.endswith("_prompts_regions")
     assert ("mask_prompts" in groups) == named
     assert ("mask_prompts.tokens" in module.state_dict()) == named
 

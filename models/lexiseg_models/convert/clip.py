@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Mapping, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 from torch import Tensor, nn
 
@@ -95,7 +95,7 @@ _BUNDLE_TEXT_RULES: Tuple[Rule, ...] = (
     (r"(text_encoder\..+)", r"\1"),
     (r"(?:out_of_vocabulary_)?classifier\.logit_scale", r"classifier.logit_scale"),
 )
-_BUNDLE_RULES: Tuple[Rule, ...] = (
+BUNDLE_RULES: Tuple[Rule, ...] = (
     (r"(image_tower\..+)", r"\1"),
     (r"(region_head\..+)", r"\1"),
     *_BUNDLE_TEXT_RULES,
@@ -121,15 +121,16 @@ def without_numbers(tensors: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     }
 
 
-# What a bundle has beside CLIP's towers is no concern of CLIP's.
+# What else a bundle has is of CLIP only where a method asks for it.
 _TOWERS = ("image_tower.", "region_head.", "text_encoder.")
 _SCALES = ("classifier.logit_scale", "out_of_vocabulary_classifier.logit_scale")
 
 
-def _clip_of_bundle(path: Path) -> Dict[str, Tensor]:
+def _clip_of_bundle(path: Path, beside: Tuple[str, ...]) -> Dict[str, Tensor]:
     """CLIP's part of a bundle of any method; its scale by the name that a CLIP's bundle has."""
     tensors = bundle_tensors(path)
-    found = {name: tensor for name, tensor in tensors.items() if name.startswith(_TOWERS)}
+    wanted = _TOWERS + beside
+    found = {name: tensor for name, tensor in tensors.items() if name.startswith(wanted)}
     scales = [tensors[name] for name in _SCALES if name in tensors]
     return {**found, _SCALES[0]: scales[0]} if scales else found
 
@@ -138,11 +139,19 @@ def _clip_of_bundle(path: Path) -> Dict[str, Tensor]:
 _POOLS = ("visual.attnpool.", "visual.trunk.head.", "visual.head.", "region_head.")
 
 
-def _read(place: str) -> Tuple[Dict[str, Tensor], bool]:
-    """CLIP's tensors, and whether they come from a bundle and so have our names."""
+def read_clip(place: str, *, beside: Tuple[str, ...] = ()) -> Tuple[Dict[str, Tensor], bool]:
+    """CLIP's tensors, and whether they come from a bundle and so have our names.
+
+    Args:
+        place: as for `load_clip`.
+        beside: beginnings of names of what else is to be taken from a bundle.
+
+    Raises:
+        CheckpointError: nothing is there, or the file is damaged.
+    """
     path = find_clip_file(place)
     if is_bundle(path):
-        return _clip_of_bundle(path), True
+        return _clip_of_bundle(path, beside), True
     return without_numbers(read_tensors(path)), False
 
 
@@ -169,7 +178,7 @@ def load_text(module: nn.Module, place: str, *, with_scale: bool = True) -> None
     Raises:
         CheckpointError: as `load_clip`.
     """
-    tensors, bundled = _read(place)
+    tensors, bundled = read_clip(place)
     tensors = {name: t for name, t in tensors.items() if not name.startswith(_IMAGE_SIDE)}
     rules = _BUNDLE_TEXT_RULES if bundled else TEXT_RULES
     if not with_scale:
@@ -188,16 +197,35 @@ def load_trunk(module: nn.Module, place: str) -> None:
     Raises:
         CheckpointError: as `load_clip`.
     """
-    tensors, bundled = _read(place)
+    tensors, bundled = read_clip(place)
     tensors = {
         name: tensor
         for name, tensor in tensors.items()
         if name.startswith(_IMAGE_SIDE) and not name.startswith(_POOLS)
     }
-    rules = _BUNDLE_RULES if bundled else clip_rules(module)
+    rules = BUNDLE_RULES if bundled else clip_rules(module)
     trunk = tuple(rule for rule in rules if "image_tower" in rule[0])
     found, faults = match_tensors(module, trunk, tensors, "tower")
     assign_tensors(module, {**module.state_dict(), **found}, faults)
+
+
+def match_clip(
+    module: nn.Module,
+    rules: Tuple[Rule, ...],
+    tensors: Dict[str, Tensor],
+    *,
+    with_scale: bool = True,
+) -> Tuple[Dict[str, Tensor], List[str]]:
+    """CLIP's tensors under our names, and the faults, without what `module` has no place for.
+
+    That is the scale of cosines, and without a region head what makes one vector of a map.
+    """
+    names = module.state_dict()
+    if not any(name.startswith("region_head.") for name in names):
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(_POOLS)}
+    if not with_scale or not any(name in names for name in _SCALES):
+        tensors, rules = _without_scale(tensors, rules)
+    return match_tensors(module, rules, tensors, "CLIP")
 
 
 def load_clip(module: nn.Module, place: str, *, with_scale: bool = True) -> None:
@@ -211,11 +239,7 @@ def load_clip(module: nn.Module, place: str, *, with_scale: bool = True) -> None
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
     """
-    tensors, bundled = _read(place)
-    if not any(name.startswith("region_head.") for name in module.state_dict()):
-        tensors = {name: t for name, t in tensors.items() if not name.startswith(_POOLS)}
-    rules = _BUNDLE_RULES if bundled else clip_rules(module)
-    if not with_scale or not any(name in module.state_dict() for name in _SCALES):
-        tensors, rules = _without_scale(tensors, rules)
-    found, faults = match_tensors(module, rules, tensors, "CLIP")
+    tensors, bundled = read_clip(place)
+    rules = BUNDLE_RULES if bundled else clip_rules(module)
+    found, faults = match_clip(module, rules, tensors, with_scale=with_scale)
     assign_tensors(module, {**module.state_dict(), **found}, faults)

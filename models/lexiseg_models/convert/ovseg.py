@@ -7,19 +7,25 @@ from typing import Dict, List, Optional, Tuple
 
 from torch import Tensor, nn
 
-from lexiseg_models.convert.clip import TEXT_RULES, VISION_TRANSFORMER_RULES, without_numbers
+from lexiseg_models.convert.clip import (
+    BUNDLE_RULES,
+    TEXT_RULES,
+    VISION_TRANSFORMER_RULES,
+    match_clip,
+    read_clip,
+    without_numbers,
+)
 from lexiseg_models.convert.matching import Rule, assign_tensors, match_tensors
-from lexiseg_models.convert.tensors import find_clip_file, read_tensors
+from lexiseg_models.convert.tensors import read_tensors
 
 CLIP_PREFIX = "clip_adapter.clip_model."
-# Of the training loss, of preprocessing, and of both temperatures, which are constants here.
+# Of the training loss and of preprocessing.
 _UNUSED = (
     "criterion.empty_weight",
     "pixel_mean",
     "pixel_std",
     "clip_adapter.pixel_mean",
     "clip_adapter.pixel_std",
-    CLIP_PREFIX + "logit_scale",
 )
 _SWIN = r"backbone.layers.\1.blocks.\2."
 _OUR_SWIN = r"backbone\.stages\.(\d)\.(\d+)\."
@@ -102,7 +108,10 @@ PREDICTOR_RULES: Tuple[Rule, ...] = (
     (r"transformer_decoder\.class_embedding\.(\w+)", _PREDICTOR + r"class_embed.layers.1.\1"),
     (r"void_embedding\.weight", r"clip_adapter.non_object_embedding"),
 )
-PROMPT_RULES: Tuple[Rule, ...] = ((r"mask_prompts\.tokens", r"visual.mask_embedding"),)
+_PROMPTS = "mask_prompts.tokens"
+_PUBLISHED_PROMPTS = "visual.mask_embedding"
+PROMPT_RULES: Tuple[Rule, ...] = ((r"mask_prompts\.tokens", _PUBLISHED_PROMPTS),)
+_BUNDLE_PROMPT_RULES: Tuple[Rule, ...] = ((r"(mask_prompts\.tokens)", r"\1"),)
 RESNET_RULES = _resnet_rules()
 PROPOSAL_RULES = SWIN_RULES + _merging_rules() + _decoder_rules() + PREDICTOR_RULES
 CLIP_RULES = TEXT_RULES + VISION_TRANSFORMER_RULES + PROMPT_RULES
@@ -123,10 +132,60 @@ def _is_index(name: str) -> bool:
 def _fine_tuned(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """CLIP's tensors of a file on its own: as published, or a training checkpoint of the fork."""
     plain = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    inside = {name.removeprefix(CLIP_PREFIX): tensor for name, tensor in plain.items()}
-    found = without_numbers(inside)
-    found.pop("logit_scale", None)
-    return found
+    return without_numbers({name.removeprefix(CLIP_PREFIX): t for name, t in plain.items()})
+
+
+def _match_clip(
+    module: nn.Module, tensors: Dict[str, Tensor], *, bundled: bool
+) -> Tuple[Dict[str, Tensor], List[str]]:
+    """CLIP's tensors under our names and the faults; its mask prompts go where it goes.
+
+    Prompts are of the tower that they were tuned on: those of another, or random ones, are worse
+    than none, and may only stand where they are to be learned.
+    """
+    towers, prompts, theirs = (
+        TEXT_RULES + VISION_TRANSFORMER_RULES,
+        PROMPT_RULES,
+        _PUBLISHED_PROMPTS,
+    )
+    if bundled:
+        towers, prompts, theirs = BUNDLE_RULES, _BUNDLE_PROMPT_RULES, _PROMPTS
+    # A bundle without prompts has an empty tensor of them.
+    wanted = _PROMPTS in module.state_dict()
+    given = theirs in tensors and tensors[theirs].numel() > 0
+    if not wanted or not given:
+        tensors = {name: tensor for name, tensor in tensors.items() if name != theirs}
+    rules = towers + prompts if wanted and given else towers
+    found, faults = match_clip(module, rules, tensors)
+    if wanted and not given and not getattr(module, "learns_prompts", False):
+        faults.append(
+            f"missing   CLIP: {theirs}; without mask prompts it fits a config whose "
+            "regions.prompts is false"
+        )
+    return found, faults
+
+
+def _read_clip(place: str) -> Tuple[Dict[str, Tensor], bool]:
+    """CLIP's tensors, with its mask prompts where it has any, and whether their names are ours."""
+    tensors, bundled = read_clip(place, beside=(_PROMPTS,))
+    return (tensors if bundled else _fine_tuned(tensors)), bundled
+
+
+def load_clip(module: nn.Module, place: str) -> None:
+    """Fills CLIP's part of `module`, mask prompts among it, and leaves the rest as it is.
+
+    Args:
+        module: the method, not on the meta device. One whose mask prompts are to be learned keeps
+            its own where the CLIP has none; one without ignores those there are.
+        place: OpenAI's weights, a training checkpoint of the method's own CLIP (file, folder or
+            cached hub id), or a bundle with a CLIP in it.
+
+    Raises:
+        CheckpointError: one error that lists every missing, surplus or misshapen tensor.
+    """
+    tensors, bundled = _read_clip(place)
+    found, faults = _match_clip(module, tensors, bundled=bundled)
+    assign_tensors(module, {**module.state_dict(), **found}, faults)
 
 
 def load_weights(module: nn.Module, checkpoint: Path, clip: Optional[str]) -> None:
@@ -135,8 +194,8 @@ def load_weights(module: nn.Module, checkpoint: Path, clip: Optional[str]) -> No
     Args:
         module: the method, possibly on the meta device.
         checkpoint: .pth or .pt, nested under "model" or flat, with all tensors of the system.
-        clip: another CLIP in the place of the one inside: a file, folder or cached hub id. One
-            without mask prompts fits a config without them, which ignores those there are.
+        clip: another CLIP in the place of the one inside, as for `load_clip`. One without mask
+            prompts fits a config without them, which ignores those there are.
 
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
@@ -150,17 +209,9 @@ def load_weights(module: nn.Module, checkpoint: Path, clip: Optional[str]) -> No
             inside[name.removeprefix(CLIP_PREFIX)] = tensor
         else:
             own[name] = tensor
+    bundled = False
     if clip is not None:
-        inside = {**inside, **_fine_tuned(read_tensors(find_clip_file(clip)))}
-    if "mask_prompts.tokens" not in module.state_dict():
-        inside.pop("visual.mask_embedding", None)
-    found: Dict[str, Tensor] = {}
-    faults: List[str] = []
-    for rules, tensors, what in (
-        (proposal_rules(module), own, "checkpoint"),
-        (CLIP_RULES, inside, "CLIP"),
-    ):
-        renamed, more = match_tensors(module, rules, tensors, what)
-        found.update(renamed)
-        faults.extend(more)
-    assign_tensors(module, found, faults)
+        inside, bundled = _read_clip(clip)
+    found, faults = match_tensors(module, proposal_rules(module), own, "checkpoint")
+    towers, more = _match_clip(module, inside, bundled=bundled)
+    assign_tensors(module, {**found, **towers}, [*faults, *more])

@@ -77,7 +77,7 @@ METHODS: Dict[str, Method] = {
         composer=ovseg,
         training=ovseg_training,
         load_weights=ovseg_weights.load_weights,
-        load_clip=clip_weights.load_clip,
+        load_clip=ovseg_weights.load_clip,
         licence="OVSeg: CC BY-NC 4.0",
     ),
     "pacl": Method(

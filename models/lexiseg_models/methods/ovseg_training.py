@@ -77,7 +77,13 @@ class TrainableProposals(Ovseg):
 
 
 class TrainableRegions(OvsegRegions):
-    """Adapts CLIP to masked crops: the whole image tower, the mask prompts, or both (sec. 3.3)."""
+    """Adapts CLIP to masked crops: the whole image tower, the mask prompts, or both (sec. 3.3).
+
+    Attributes:
+        learns_prompts: mask prompts may be random at first.
+    """
+
+    learns_prompts = True
 
     def __init__(self, **parts: Any) -> None:
         """`parts` are those of the method."""

@@ -105,7 +105,7 @@ def test_unsound_configs_are_refused():
 @pytest.mark.parametrize("size", [(64, 64), (36, 100), (4, 4)])
 def test_swin_gives_a_pyramid_for_any_size(size):
     torch.manual_seed(0)
-    tower = Swin(SwinConfig(4, 8, (1, 2, 1, 1), (1, 2, 2, 2), 3)).eval()
+    tower = Swin(SwinConfig(4, 8, (1, 2, 1, 1), (1, 2, 2, 2), 3, 0.0)).eval()
     with torch.no_grad():
         maps = tower(torch.randn(2, 3, *size))
     sides = [(-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16, 32)]
@@ -115,7 +115,7 @@ def test_swin_gives_a_pyramid_for_any_size(size):
 
 def test_swin_sees_each_image_of_a_batch_alone():
     torch.manual_seed(0)
-    tower = Swin(SwinConfig(4, 8, (2, 2, 1, 1), (1, 2, 2, 2), 3)).eval()
+    tower = Swin(SwinConfig(4, 8, (2, 2, 1, 1), (1, 2, 2, 2), 3, 0.0)).eval()
     images = torch.randn(3, 3, 44, 52)
     with torch.no_grad():
         together, alone = tower(images), tower(images[1:2])

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from lexiseg_models.configuration import read_config
 from lexiseg_models.methods import METHODS
 
@@ -19,6 +20,19 @@ def test_scales_of_cosines_are_held_under_a_hundred():
         assert list(bounded) == ["classifier.logit_scale"]
         least, most = bounded["classifier.logit_scale"]
         assert least == 0.0 and 99.9 < math.exp(most) < 100.0
+
+
+def test_the_norms_of_a_resnet_stay_as_they_are():
+    training = METHODS["ovseg"].training
+    with torch.device("meta"):
+        module = training.build_trainable(read_config("ovseg", "r101c_vit_b_16"))
+    learns = {name: not g["frozen"] for g in training.groups(module) for name in g["parameters"]}
+    backbone = {name: one for name, one in learns.items() if name.startswith("backbone.")}
+    norms = {name for name in backbone if ".norm." in name}
+    assert len(norms) == 2 * len(backbone) / 3
+    assert all(one == (name not in norms) for name, one in backbone.items())
+    # Group norms of what is trained from the start learn.
+    assert learns["pixel_decoder.deepest.norm.weight"]
 
 
 def test_prompts_and_the_published_void_do_not_decay():

@@ -51,6 +51,7 @@ def exporter_config(sizes: OvsegSizes) -> dict[str, Any]:
             "depths": sizes.swin_depths,
             "heads": sizes.swin_heads,
             "window": sizes.window,
+            "drop_path": 0.0,
         }
     text, decoder = SIZES.text, dict(SIZES.decoder)
     return {

@@ -12,6 +12,7 @@ from lexiseg_models.parts.preprocess import ImageConfig
 from lexiseg_models.parts.pyramid_decoder import PyramidDecoderConfig
 from lexiseg_models.parts.query_decoder import QueryDecoderConfig
 from lexiseg_models.parts.region_crops import RegionConfig
+from lexiseg_models.parts.swin import SwinConfig
 from lexiseg_models.parts.text_encoder import TextEncoderConfig
 from lexiseg_models.parts.vision_transformer import VisionTransformerConfig
 
@@ -93,4 +94,6 @@ def _parse_proposer(data: Mapping[str, Any]) -> Optional[ProposerConfig]:
     if not 0.0 <= decoder.dropout < 1.0:
         raise ConfigError("Expected a number of 0 to less than 1 for transformer_decoder.dropout")
     backbone = parse_tower(data.get("backbone"), "backbone", ("swin", "resnet"))
+    if isinstance(backbone, SwinConfig) and not 0.0 <= backbone.drop_path < 1.0:
+        raise ConfigError("Expected a number of 0 to less than 1 for backbone.drop_path")
     return ProposerConfig(backbone, pixel_decoder, decoder)

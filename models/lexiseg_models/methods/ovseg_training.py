@@ -26,16 +26,30 @@ from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
 from lexiseg_models.parts.region_crops import MaskPrompts
 from lexiseg_models.parts.resnet import ResNet
 
-_PROPOSAL_PARTS = ("backbone", "pixel_decoder", "transformer_decoder", "void_embedding")
+_DECODER_PARTS = ("pixel_decoder", "transformer_decoder", "void_embedding")
+
+
+def _backbone_parts(module: nn.Module) -> Tuple[Part, ...]:
+    """A ResNet learns slower than what stands on it, and its norms not at all (spec sec. 5)."""
+    if not isinstance(getattr(module, "backbone", None), ResNet):
+        return (Part("backbone", ("backbone",), False, 1.0),)
+    norms, others = (
+        [
+            path
+            for path, child in module.named_modules()
+            if path.startswith("backbone.") and isinstance(child, kind)
+        ]
+        for kind in (nn.BatchNorm2d, nn.Conv2d)
+    )
+    return (Part("backbone", others, False, 0.1), Part("backbone_norms", norms, True, 0.1))
 
 
 def _parts(module: nn.Module) -> Tuple[Part, ...]:
-    """Which groups train for proposals or for regions; a ResNet slower than what stands on it."""
+    """Which groups train for proposals or for regions."""
     regions = isinstance(module, TrainableRegions)
-    slow = isinstance(getattr(module, "backbone", None), ResNet)
     groups = [
-        Part("backbone", _PROPOSAL_PARTS[:1], False, 0.1 if slow else 1.0),
-        Part("decoder", _PROPOSAL_PARTS[1:], regions, 1.0),
+        *_backbone_parts(module),
+        Part("decoder", _DECODER_PARTS, regions, 1.0),
         Part("image_tower", ("image_tower",), not regions, 1.0),
         Part("mask_prompts", ("mask_prompts",), not regions, 1.0),
         Part("text_encoder", ("text_encoder",), True, 1.0),
@@ -62,7 +76,8 @@ class TrainableProposals(Ovseg):
                 [M, H, W], `labels` int64 [M], `mask_counts` int64 [B], `seeds` int64 [B],
                 `class_embeddings` float32 [S, D] and `synonym_counts` int64 [K].
         """
-        features: List[Tensor] = self.backbone(self.preprocess.normalise(batch["images"]))
+        network_input = self.preprocess.normalise(batch["images"])
+        features: List[Tensor] = self.backbone(network_input, batch["seeds"])
         mask_features = self.pixel_decoder(features)
         class_logits: List[Tensor] = []
         mask_logits: List[Tensor] = []

@@ -44,3 +44,11 @@ class Dropout(nn.Module):
         """X [B, ...] times its factors; arguments as of `factors`."""
         factors = self.factors(x.shape, seeds, place)
         return x if factors is None else x * factors.to(x.dtype)
+
+    def drop_images(self, x: Tensor, seeds: Optional[Tensor], place: int) -> Tensor:
+        """X [B, ...] times one factor for each image; arguments as of `factors`.
+
+        On a residual branch this is stochastic depth (arXiv 1603.09382).
+        """
+        factors = self.factors([x.shape[0]] + [1] * (x.dim() - 1), seeds, place)
+        return x if factors is None else x * factors.to(x.dtype)

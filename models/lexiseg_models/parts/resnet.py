@@ -80,11 +80,12 @@ class ResNet(nn.Module):
                 in_width = 4 * inner
             self.stages.append(nn.Sequential(*blocks))
 
-    def forward(self, image: Tensor) -> List[Tensor]:
+    def forward(self, image: Tensor, seeds: Optional[Tensor] = None) -> List[Tensor]:
         """The feature pyramid.
 
         Args:
             image: normalised float [B, 3, H, W], H and W multiples of 32.
+            seeds: int64 [B], as other towers take them; nothing here is left to chance.
 
         Returns:
             Four maps [B, C, H / s, W / s] at strides 4, 8, 16, 32.

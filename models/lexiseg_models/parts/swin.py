@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexiseg_models.parts.dropout import Dropout
 from lexiseg_models.parts.layer_norm import LayerNorm
 from lexiseg_models.parts.linear import Linear, linear
 
@@ -23,6 +24,8 @@ class SwinConfig:
         depths: blocks of each of the four stages.
         heads: of each attention, by stage.
         window: side of the attention windows, cells.
+        drop_path: share of the images for which a residual branch of the last block is left out
+            while training, 0 to less than 1; it grows from 0 block by block.
     """
 
     patch: int
@@ -30,6 +33,11 @@ class SwinConfig:
     depths: Tuple[int, int, int, int]
     heads: Tuple[int, int, int, int]
     window: int
+    drop_path: float
+
+
+# What stands on the tower has the same seeds: these places are past all of its own.
+_FIRST_PLACE = 1 << 16
 
 
 def relative_positions(window: int) -> Tensor:
@@ -117,11 +125,15 @@ class WindowAttention(nn.Module):
 class SwinBlock(nn.Module):
     """Attention in windows, shifted in every other block, and a fourfold MLP; pre-norm."""
 
-    def __init__(self, *, width: int, heads: int, window: int, shift: int) -> None:
-        """`shift` is 0 or half a window."""
+    def __init__(
+        self, *, width: int, heads: int, window: int, shift: int, drop_path: float, index: int
+    ) -> None:
+        """`shift` is 0 or half a window; `index` is the block's among the tower's."""
         super().__init__()
         self.window: int = window
         self.shift: int = shift
+        self.drop_path = Dropout(drop_path)
+        self.place: int = _FIRST_PLACE + 2 * index
         self.norm_attention = LayerNorm(width)
         self.attention = WindowAttention(width=width, heads=heads, window=window)
         self.norm_mlp = LayerNorm(width)
@@ -151,10 +163,12 @@ class SwinBlock(nn.Module):
             x = torch.roll(x, [self.shift, self.shift], [1, 2])
         return x[:, :height, :width]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, H, W, C] to the same shape."""
-        x = x + self.attend(self.norm_attention(x))
-        return x + self.project(self.expand(self.norm_mlp(x)))
+    def forward(self, x: Tensor, seeds: Optional[Tensor] = None) -> Tensor:
+        """[B, H, W, C] to the same shape; `seeds`, int64 [B], say which branches are left out."""
+        mixed = self.attend(self.norm_attention(x))
+        x = x + self.drop_path.drop_images(mixed, seeds, self.place)
+        hidden = self.project(self.expand(self.norm_mlp(x)))
+        return x + self.drop_path.drop_images(hidden, seeds, self.place + 1)
 
 
 class PatchMerging(nn.Module):
@@ -185,26 +199,33 @@ class Swin(nn.Module):
         self.patches = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
         self.norm_patches = LayerNorm(config.width)
         self.stages = nn.ModuleList()
+        last, index = max(1, sum(config.depths) - 1), 0
         for width, depth, heads in zip(widths, config.depths, config.heads):
-            shifts = [0 if i % 2 == 0 else config.window // 2 for i in range(depth)]
-            self.stages.append(
-                nn.Sequential(
-                    *(
-                        SwinBlock(width=width, heads=heads, window=config.window, shift=shift)
-                        for shift in shifts
+            stage = nn.ModuleList()
+            for i in range(depth):
+                stage.append(
+                    SwinBlock(
+                        width=width,
+                        heads=heads,
+                        window=config.window,
+                        shift=0 if i % 2 == 0 else config.window // 2,
+                        drop_path=config.drop_path * index / last,
+                        index=index,
                     )
                 )
-            )
+                index += 1
+            self.stages.append(stage)
         # The first entry keeps stages and reductions in step.
         self.reductions = nn.ModuleList([nn.Identity()])
         self.reductions.extend(PatchMerging(width=width) for width in widths[:3])
         self.norms = nn.ModuleList(LayerNorm(width) for width in widths)
 
-    def forward(self, image: Tensor) -> List[Tensor]:
+    def forward(self, image: Tensor, seeds: Optional[Tensor] = None) -> List[Tensor]:
         """The feature pyramid.
 
         Args:
             image: normalised float [B, 3, H, W].
+            seeds: of stochastic depth, int64 [B]; none at inference.
 
         Returns:
             Four maps [B, C, H / s, W / s] at strides 4, 8, 16, 32, each after a norm of its own.
@@ -215,6 +236,8 @@ class Swin(nn.Module):
         x = self.norm_patches(self.patches(image).permute(0, 2, 3, 1))
         features: List[Tensor] = []
         for reduction, stage, norm in zip(self.reductions, self.stages, self.norms):
-            x = stage(reduction(x))
+            x = reduction(x)
+            for block in stage:
+                x = block(x, seeds)
             features.append(norm(x).permute(0, 3, 1, 2))
         return features

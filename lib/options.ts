@@ -128,6 +128,8 @@ export const LIMITS = {
   batchSize: 256,
   threads: 1024,
   instanceTopK: 100_000,
+  /** Things that a video remembers, and queries that are matched: the work grows with the cube. */
+  followed: 1_024,
 } as const;
 
 /**

@@ -1,8 +1,7 @@
 /** Who is who from one frame to the next, by what the decoder made of each query. */
 
 import { blend, product, unitRows } from '../inference/unit-vectors.js';
-import { callNative } from '../job.js';
-import { native } from '../native.js';
+import { matchRows } from './matching.js';
 import type { Association, FrameThings, Tracking } from './tracking.js';
 
 /** What a query was, as long as anything is remembered of it. */
@@ -71,7 +70,7 @@ export class QueryIdentities implements Association {
         cost[row * slots.length + column] = -product(embedding, slot.embedding);
       }
     }
-    return callNative(() => native().assign(cost, embeddings.length, slots.length));
+    return matchRows(cost, embeddings.length, slots.length);
   }
 
   #recognise(slot: Slot, embedding: Float32Array): number {

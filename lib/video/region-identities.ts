@@ -1,8 +1,8 @@
 /** Who is who from one frame to the next, by where things were and what they are like. */
 
 import { blend, product, unitRows } from '../inference/unit-vectors.js';
-import { callNative } from '../job.js';
-import { native } from '../native.js';
+import { LIMITS } from '../options.js';
+import { matchRows } from './matching.js';
 import type { Association, FrameThings, SeenThing, Tracking } from './tracking.js';
 
 /** What is remembered of a thing. */
@@ -50,8 +50,7 @@ export class RegionIdentities implements Association {
 
   next(frame: FrameThings): number[] {
     this.#frame++;
-    const { memory } = this.#tracking;
-    this.#tracks = this.#tracks.filter(({ lastSeen }) => this.#frame - lastSeen <= memory + 1);
+    this.#forget();
     const embeddings = unitRows(frame.queries, frame.queryCount);
     const overlaps = this.#overlaps(frame);
     const trackOf = this.#match(frame.things, embeddings, overlaps);
@@ -67,6 +66,14 @@ export class RegionIdentities implements Association {
     // The map is renumbered by whoever called.
     this.#before = { width, height, map: frame.map.slice() };
     return identities;
+  }
+
+  /** Keeps what was seen lately enough, and of that the latest. */
+  #forget(): void {
+    const { memory } = this.#tracking;
+    const known = this.#tracks.filter(({ lastSeen }) => this.#frame - lastSeen <= memory + 1);
+    if (known.length > LIMITS.followed) known.sort((one, other) => other.lastSeen - one.lastSeen);
+    this.#tracks = known.slice(0, LIMITS.followed);
   }
 
   #begin(embedding: Float32Array, region: number, area: number): number {
@@ -95,7 +102,7 @@ export class RegionIdentities implements Association {
         cost[row * tracks.length + column] = -(iou + similarity);
       }
     }
-    const trackOf = callNative(() => native().assign(cost, things.length, tracks.length));
+    const trackOf = matchRows(cost, things.length, tracks.length);
     return trackOf.map((column, row) => {
       if (column < 0) return -1;
       const [iou, similarity] = likeness(things[row] as SeenThing, tracks[column] as Track);

@@ -49,7 +49,7 @@ const KEYS = ['thresholds', 'outputSize', 'templates', 'tracking', 'sceneCut', '
  * segmentation.
  *
  * @throws LexisegError `ERR_VIDEO` for frames that cannot be read, `ERR_UNSUPPORTED` for a bundle
- *   that gives no panoptic maps or no query embeddings.
+ *   that gives no panoptic maps or no query embeddings, or more of them than can be matched.
  */
 export async function* segmentVideo(
   segmenter: Segmenter,

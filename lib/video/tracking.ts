@@ -7,7 +7,7 @@ export interface Tracking {
    * the query that is like its own, wherever that is; `none` takes its query's number.
    */
   readonly association: 'regions' | 'queries' | 'none';
-  /** Frames for which a thing that is not seen keeps its identity. */
+  /** Frames for which a thing that is not seen keeps its identity, if there are not too many. */
   readonly memory: number;
   /** A thing less like the one that it is matched with (cosine of queries) is another thing. */
   readonly leastSimilarity: number;

@@ -1,6 +1,7 @@
 /** Who keeps which id, on query embeddings made up for the purpose. */
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../lib/data/random.js';
+import { LIMITS } from '../../lib/options.js';
 import { QueryIdentities } from '../../lib/video/query-identities.js';
 import { RegionIdentities } from '../../lib/video/region-identities.js';
 import type { FrameThings, Tracking } from '../../lib/video/tracking.js';
@@ -13,11 +14,14 @@ function counter(): () => number {
   return () => ++last;
 }
 
-/** What the decoder makes of each of five things, and of a query that finds nothing. */
-const LOOKS = Array.from({ length: 6 }, (_, thing) => {
+/** What the decoder makes of a thing. */
+function lookOf(thing: number): Float32Array {
   const random = new Random(3, thing);
   return Float32Array.from({ length: WIDTH }, () => random.between(-1, 1));
-});
+}
+
+/** Of five things, and of a query that finds nothing. */
+const LOOKS = Array.from({ length: 6 }, (_, thing) => lookOf(thing));
 
 /**
  * Query i shows `shown[i]`, a little changed; of `visible` ones things are made, each a row of pixels
@@ -98,6 +102,48 @@ describe.each(['queries', 'regions'] as const)('identities by %s', (kind) => {
     const [a, b] = identities.next(frame([0, 1, 5], 0, [0, 1]));
     expect(identities.next(frame([1, 0], 1))).toEqual([b, a]);
     expect(identities.next(frame([5, 4, 3, 0, 1], 2, [0, 1]))).toEqual([a, b]);
+  });
+});
+
+/** Things from number `first` on, each a pixel where nothing was in the frame before. */
+function crowd(first: number, count: number, t: number): FrameThings {
+  const looks = Array.from({ length: count }, (_, row) => lookOf(first + row));
+  const queries = Float32Array.from(looks.flatMap((look) => [...look]));
+  const map = new Int32Array(2 * count);
+  const things = Array.from({ length: count }, (_, row) => {
+    map[(t % 2) * count + row] = row + 1;
+    return { query: row, region: row + 1, area: 1 };
+  });
+  return { queries, queryCount: count, things, width: count, height: 2, map };
+}
+
+describe('identities of many things', () => {
+  const COUNT = 50;
+
+  it('are kept for the latest that fit, and a video goes on past them', () => {
+    const identities = open('regions', { memory: 1e6, leastSimilarity: 0.999 });
+    const given = new Set<number>();
+    let t = 0;
+    for (; t * COUNT <= LIMITS.followed + COUNT; t++) {
+      for (const id of identities.next(crowd(t * COUNT, COUNT, t))) given.add(id);
+    }
+    expect(given.size).toBe(t * COUNT);
+    const back = (first: number): boolean[] =>
+      identities.next(crowd(first, COUNT, t++)).map((id) => given.has(id));
+    expect(new Set(back((t - 2) * COUNT))).toEqual(new Set([true]));
+    expect(new Set(back(0))).toEqual(new Set([false]));
+  });
+
+  it.each(['queries', 'regions'] as const)('by %s are refused beyond what is matched', (kind) => {
+    const identities = open(kind);
+    const many = crowd(0, LIMITS.followed + 1, 0);
+    const run = (): void => {
+      for (const _ of [0, 1]) identities.next(many);
+    };
+    expect(run).toThrow(expect.objectContaining({ code: 'ERR_UNSUPPORTED' }));
+    expect(run).toThrow(/1025 queries or things.*at most 1024.*"none"/);
+    const none = open('queries', { association: 'none' });
+    expect(none.next(many)).toEqual(none.next(many));
   });
 });
 

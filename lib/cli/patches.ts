@@ -25,7 +25,8 @@ interface PatchFlags extends BundleFlags {
 const HELP = `
 Patch classification accuracy: the share of patches whose best word is that of their class. Semantic
 coherence: how well the cosine of two patches, as the frozen tower leaves them, tells whether they are
-of one class (area under the ROC curve; 0.5 is chance). Both leave out background and void.
+of one class (area under the ROC curve; 0.5 is chance). Both leave out void, and the background,
+which has no words either.
 
 Files written to --out: patches.json, and patches.html with the curve.
 

@@ -14,7 +14,7 @@ import {
   type Templates,
 } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
-import type { ClassInput } from '../text/classes.js';
+import type { ClassDefinition, ClassInput } from '../text/classes.js';
 import type { Vocabulary } from '../vocabulary.js';
 import { BACKGROUND } from './background.js';
 import { classInputs } from './class-inputs.js';
@@ -68,7 +68,8 @@ interface Patch {
 
 /**
  * Semantic coherence of a bundle's tower and patch classification accuracy of its patches. A patch
- * has the class of most of its pixels; background and void are left out.
+ * has the class of most of its pixels, and none where two have as many. Patches of background and
+ * void are left out, and no word stands for background.
  *
  * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without `encode_patches`, `ERR_VOCABULARY` for
  *   a vocabulary of another size than the data's, `ERR_DATA` for data without two patches of one class.
@@ -86,7 +87,12 @@ export async function evaluatePatches(
   const seed = integerIn(options.seed ?? 0, 0, 2 ** 31, 'options.seed');
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const images = Math.min(limit, dataset.length);
-  const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
+  const inputs = classInputs(dataset, options.vocabulary);
+  const asked = [...dataset.classes.keys()].filter(
+    (index) => dataset.classes[index]?.name !== BACKGROUND,
+  );
+  const named = asked.map((index) => inputs[index] as ClassDefinition);
+  const vocabulary = await segmenter.createVocabulary(named, {
     templates,
     duplicates: 'keep',
     signal,
@@ -101,9 +107,9 @@ export async function evaluatePatches(
       const truth = await dataset.truth(index);
       const found = await segmenter.encodePatches(dataset.image(index).path, { signal });
       for (const { place, classIndex } of labelledPatches(found, truth, purity)) {
-        const known = vocabulary.classes[classIndex];
-        if (known === undefined || known.name === BACKGROUND) continue;
-        const hit = words.best(rowOf(found.embeddings, place, found)) === classIndex ? 1 : 0;
+        const known = vocabulary.classes[asked.indexOf(classIndex)];
+        if (known === undefined) continue;
+        const hit = words.best(rowOf(found.embeddings, place, found)) === known.index ? 1 : 0;
         for (const group of ['all', known.seen ? 'seen' : 'unseen'] as const) {
           right[group] += hit;
           total[group]++;
@@ -131,7 +137,7 @@ export async function evaluatePatches(
   }
 }
 
-/** Patches that are mostly of one class, by counting the true pixels in each. */
+/** Patches with more of one class than of any other, and enough, by counting true pixels in each. */
 function* labelledPatches(
   { rows, columns, networkSize, validSize }: PatchEmbeddings,
   { ids, segments, width, height }: Truth,
@@ -155,9 +161,10 @@ function* labelledPatches(
   // Pixels of the truth in a whole patch.
   const whole = (size * height * (size * width)) / (validSize.height * validSize.width);
   for (const [place, cell] of counts.entries()) {
-    for (const [classIndex, pixels] of cell) {
-      if (classIndex >= 0 && pixels >= purity * whole) yield { place, classIndex };
-    }
+    const known = [...cell].filter(([classIndex]) => classIndex >= 0);
+    const [most, next] = known.sort(([, one], [, other]) => other - one);
+    if (most === undefined || most[1] < purity * whole || most[1] === next?.[1]) continue;
+    yield { place, classIndex: most[0] };
   }
 }
 

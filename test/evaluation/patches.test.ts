@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../lib/data/random.js';
 import { rocOf } from '../../lib/evaluation/roc.js';
-import { evaluate, evaluatePatches, openDataset, Segmenter } from '../../lib/index.js';
+import { evaluate, evaluatePatches, openDataset, Segmenter, type Truth } from '../../lib/index.js';
 import { lexiseg } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 import { TINY_BUNDLE, TINY_DENSE_BUNDLE } from '../e2e/bundle-file.js';
@@ -111,6 +111,39 @@ describe('evaluatePatches', () => {
     // What is left over is in no patch, nor in the first of the next row.
     const { patches } = await evaluatePatches(segmenter, dataset, { pairs: 100, purity: 0.5 });
     expect(patches).toBe(report.patches);
+  });
+
+  it.each([
+    ['most of it', 61, 8],
+    ['nothing, where two have as much', 60, 7],
+  ])('gives a patch the class of %s', async (_, edge, counted) => {
+    const dataset = await openDataset('coco-panoptic', folder);
+    // The eighth column of patches lies across the edge.
+    const moved = async (index: number): Promise<Truth> => {
+      const truth = await dataset.truth(index);
+      return { ...truth, ids: truth.ids.map((_, at) => (at % WIDTH < edge ? 1 : 2)) };
+    };
+    const report = await evaluatePatches(
+      segmenter,
+      { ...dataset, truth: moved },
+      { pairs: 100, purity: 0.3 },
+    );
+    expect(report.patches).toBe(6 * 8 * (7 + counted));
+  });
+
+  it('has neither words nor patches for the background', async () => {
+    const dataset = await openDataset('coco-panoptic', folder);
+    const classes = dataset.classes.map((one, i) =>
+      i === 0 ? { ...one, name: 'background' } : one,
+    );
+    // The first of equal words is the best: one for the background would take every patch.
+    const { accuracy, patches } = await evaluatePatches(
+      segmenter,
+      { ...dataset, classes },
+      { pairs: 100, purity: 0.9, vocabulary: ['sky', 'sky', 'sky'] },
+    );
+    expect(patches).toBe((6 * 8 * 15 * 2) / 3);
+    expect(accuracy.all).toBe(0.5);
   });
 
   it('gives a patch the word that fits it best', async () => {

@@ -19,7 +19,7 @@ export interface Thresholds {
   readonly instanceTopK: number;
   /**
    * Of bundles that score places and not masks: pixels whose distribution over the classes has more
-   * entropy than this, nats, get no class. Published for 20 classes: 1.5; for K, 1.5 ln K / ln 20.
+   * entropy than this, nats, get no class. Left out, every pixel gets one.
    */
   readonly entropy?: number | undefined;
 }
@@ -99,6 +99,8 @@ export const DEFAULTS = {
   batchSize: { cpu: 1, cuda: 4 },
   /** The published post-processing keeps every instance of the top k. */
   instanceScore: 0,
+  /** Pixels of more entropy, nats, are background: published for so many classes (2212.04994). */
+  background: { entropy: 1.5, classes: 20 },
   video: { association: 'regions', memory: 30, leastSimilarity: 0.7, sceneCut: 0.7 },
   overlay: { opacity: 0.5, outlines: true, names: true, legend: true, ids: false },
 } as const;

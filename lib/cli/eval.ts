@@ -68,7 +68,7 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
     .addOption(
       new Option(
         '--background <kind>',
-        'the class background is a word, or what has no label (see --entropy)',
+        'the class background is a word, or places that fit no word (beyond --entropy, or 1.5 for 20 classes)',
       ).choices(['word', 'unlabelled']),
     )
     .addOption(

@@ -1,7 +1,7 @@
 /** A class that has no words: pixels of which nothing can be said are called background. */
 import type { DatasetClass, SegmentationDataset } from '../data/segmentation-dataset.js';
 import { LexisegError } from '../errors.js';
-import { oneOf, type Task } from '../options.js';
+import { DEFAULTS, oneOf, type Task } from '../options.js';
 import type { VocabularyClass } from '../text/classes.js';
 
 /** What data sets call the class that says only that nothing is there. */
@@ -33,27 +33,35 @@ export class Background {
   }
 }
 
+/** Above how much entropy of its distribution over the classes a pixel is background, nats. */
+export function backgroundEntropy(classCount: number): number {
+  const { entropy, classes } = DEFAULTS.background;
+  return (entropy * Math.log(classCount)) / Math.log(classes);
+}
+
 /**
  * The background of a data set, where unlabelled pixels are to be called so.
  *
- * @throws LexisegError `ERR_UNSUPPORTED` for data without one, or other tasks than semantic.
+ * @param masks whether the bundle gives classes to masks, which leave no pixel without one
+ * @throws LexisegError `ERR_UNSUPPORTED` for such a bundle, data without a background, or other
+ *   tasks than semantic.
  */
 export function backgroundOf(
   dataset: SegmentationDataset,
   tasks: readonly Task[],
+  masks: boolean,
   meaning: 'word' | 'unlabelled' = 'word',
 ): Background | undefined {
   oneOf(meaning, ['word', 'unlabelled'], 'options.background');
   if (meaning === 'word') return undefined;
   const index = dataset.classes.findIndex(({ name }) => name === BACKGROUND);
   const found = dataset.classes[index];
-  if (found !== undefined && tasks.every((task) => task === 'semantic')) {
-    return new Background(index, found);
-  }
+  const places = !masks && tasks.every((task) => task === 'semantic');
+  if (found !== undefined && places) return new Background(index, found);
   const reason =
     found === undefined
       ? `${dataset.name} has no class "${BACKGROUND}"`
-      : 'only semantic maps leave pixels unlabelled';
+      : 'only semantic maps of bundles that score places leave pixels unlabelled';
   throw new LexisegError(
     'ERR_UNSUPPORTED',
     `options.background cannot be "unlabelled": ${reason}`,

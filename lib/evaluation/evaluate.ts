@@ -13,7 +13,7 @@ import {
 } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
-import { backgroundOf } from './background.js';
+import { backgroundEntropy, backgroundOf } from './background.js';
 import { classInputs } from './class-inputs.js';
 import type { EvaluationReport } from './report.js';
 import { Scores } from './scores.js';
@@ -32,7 +32,8 @@ export interface EvaluationOptions extends CallOptions {
   readonly limit?: number | undefined;
   /**
    * What the data's class "background" is: a `word` like the others, or `unlabelled`: no word, and
-   * pixels without a label (semantic, `thresholds.entropy`) are called background.
+   * pixels without a label are called background. That is for semantic maps of bundles that score
+   * places; `thresholds.entropy` is then 1.5 ln K / ln 20 for K words, unless given.
    */
   readonly background?: 'word' | 'unlabelled' | undefined;
   /** Also panoptic quality by the lesser of mask and boundary IoU. */
@@ -67,15 +68,17 @@ export async function evaluate(
 ): Promise<EvaluationReport> {
   checkOptions(options, KEYS, 'options');
   checkCallback(options.onProgress, 'options.onProgress');
-  const { signal, thresholds } = options;
-  const usual = { signal, ...(thresholds === undefined ? {} : { thresholds }) };
+  const { signal } = options;
   const masks = segmenter.manifest.methods.includes('classify_masks');
   const tasks = tasksOf(segmenter, dataset, options.tasks);
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const count = Math.min(limit, dataset.length);
-  const background = backgroundOf(dataset, tasks, options.background);
+  const background = backgroundOf(dataset, tasks, masks, options.background);
   const inputs = classInputs(dataset, options.vocabulary);
   const words = inputs.filter((_, index) => index !== background?.index);
+  const given = options.thresholds;
+  const entropy = given?.entropy ?? (background && backgroundEntropy(words.length));
+  const thresholds = entropy === undefined ? given : { ...given, entropy };
   const vocabulary = await segmenter.createVocabulary(words, {
     templates: options.templates,
     // A data set may name two classes alike; they differ by their place.
@@ -110,7 +113,12 @@ export async function evaluate(
         const size = { width: truth.width, height: truth.height };
         for (const task of tasks) {
           const found = await timed('inference', () =>
-            segmenter.segment(proposals ?? path, vocabulary, { ...usual, task, outputSize: size }),
+            segmenter.segment(proposals ?? path, vocabulary, {
+              signal,
+              thresholds,
+              task,
+              outputSize: size,
+            }),
           );
           await timed('scoring', () => scores.add(found, truth, { name, path, index }));
           found.dispose();

@@ -180,12 +180,31 @@ describe('evaluatePatches', () => {
     const unsure = await evaluate(segmenter, voc, { ...options, thresholds: { entropy: 0 } });
     expect(unsure.pixelAccuracy).toBeCloseTo(1 / 3, 6);
     expect(unsure.perClass.map(({ iou }) => iou)).toEqual([0, expect.closeTo(1 / 3, 6), 0]);
-    const sure = await evaluate(segmenter, voc, options);
+    const sure = await evaluate(segmenter, voc, { ...options, thresholds: { entropy: 0.7 } });
     expect(sure.perClass.map(({ name }) => name)).toEqual(classes.map(({ name }) => name));
     expect(sure.perClass[1]?.iou).toBe(0);
     await expect(evaluate(segmenter, dataset, options)).rejects.toMatchObject({
       code: 'ERR_UNSUPPORTED',
     });
+    const masks = await Segmenter.load(TINY_BUNDLE, { cache: false });
+    await expect(evaluate(masks, voc, options)).rejects.toThrow(/bundles that score places/);
+    await masks.dispose();
+  });
+
+  it('evaluate finds background without being told a threshold', async () => {
+    const dataset = await openDataset('coco-panoptic', folder);
+    const classes = [...dataset.classes, { name: 'background', synonyms: [], thing: false }];
+    const voc = { ...dataset, classes };
+    const options = { tasks: ['semantic'], background: 'unlabelled' } as const;
+    // Published for 20 classes: 1.5 nats.
+    const published = (1.5 * Math.log(WORDS.length)) / Math.log(20);
+    const at = async (thresholds: { entropy?: number }) => {
+      const { groups, perClass } = await evaluate(segmenter, voc, { ...options, thresholds });
+      return { groups, perClass };
+    };
+    const usual = await at({});
+    expect(usual).toEqual(await at({ entropy: published }));
+    expect(usual).not.toEqual(await at({ entropy: Math.log(WORDS.length) + 0.01 }));
   });
 
   it('is a command', async () => {

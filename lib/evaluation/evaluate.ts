@@ -14,6 +14,7 @@ import {
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
 import { backgroundEntropy, backgroundOf } from './background.js';
+import { groupedClasses } from './class-groups.js';
 import { classInputs } from './class-inputs.js';
 import type { EvaluationReport } from './report.js';
 import { Scores } from './scores.js';
@@ -56,7 +57,8 @@ const KEYS = [
 
 /**
  * Scores of a bundle on a data set: panoptic quality, mean IoU by both conventions, and COCO's
- * average precision; over all classes, those seen in training, and those not.
+ * average precision; over all classes, those seen in training (as the data set says, or the bundle),
+ * and those not.
  *
  * @throws LexisegError `ERR_DATA` for what the data set has wrong, `ERR_VOCABULARY` for a
  *   vocabulary of another size than the data set's.
@@ -85,7 +87,8 @@ export async function evaluate(
     duplicates: 'keep',
     signal,
   });
-  const classes = background ? background.among(vocabulary.classes) : vocabulary.classes;
+  const all = background ? background.among(vocabulary.classes) : vocabulary.classes;
+  const classes = groupedClasses(all, dataset);
   const scores = new Scores(classes, options.boundary ?? false, background);
   const seconds = { inference: 0, scoring: 0 };
   const timed = async <Result>(

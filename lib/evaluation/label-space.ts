@@ -5,6 +5,7 @@ import { LexisegError } from '../errors.js';
 import { oneOf } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
 import { type ClassDefinition, type ClassInput, parseClasses } from '../text/classes.js';
+import { groupedClasses } from './class-groups.js';
 import { classInputs } from './class-inputs.js';
 
 /** A data set with the words of its classes, as {@link evaluate} takes them. */
@@ -34,7 +35,9 @@ export function labelSpace(
     templates: 'bundle',
     duplicates: 'keep',
   });
-  const kept = classes.filter(({ seen }) => seen === (group === 'seen')).map(({ index }) => index);
+  const kept = groupedClasses(classes, dataset)
+    .filter(({ seen }) => seen === (group === 'seen'))
+    .map(({ index }) => index);
   if (kept.length === 0) {
     throw new LexisegError('ERR_VOCABULARY', `${dataset.name} has no ${group} classes`, {
       details: { group, dataset: dataset.name },

@@ -110,7 +110,8 @@ export async function evaluatePatches(
         const known = vocabulary.classes[asked.indexOf(classIndex)];
         if (known === undefined) continue;
         const hit = words.best(rowOf(found.embeddings, place, found)) === known.index ? 1 : 0;
-        for (const group of ['all', known.seen ? 'seen' : 'unseen'] as const) {
+        const seen = dataset.classes[classIndex]?.seen ?? known.seen;
+        for (const group of ['all', seen ? 'seen' : 'unseen'] as const) {
           right[group] += hit;
           total[group]++;
         }

@@ -14,7 +14,7 @@ import {
 import type { Segmenter } from '../../segmenter.js';
 import type { ClassInput, VocabularyClass } from '../../text/classes.js';
 import { segmentVideo, type VideoFrame, type VideoOptions } from '../../video/segment-video.js';
-import { type ClassGroup, harmonicMean, scoreGroups } from '../class-groups.js';
+import { type ClassGroup, groupedClasses, harmonicMean, scoreGroups } from '../class-groups.js';
 import { classInputs } from '../class-inputs.js';
 import { Confusion } from '../confusion.js';
 import type { PanopticScore } from '../panoptic-quality.js';
@@ -47,6 +47,8 @@ export interface VideoScores {
   readonly meanVpq: number;
   /** Mean IoU over classes that occur. */
   readonly miou: number;
+  /** IoU weighted by how often the class occurs. */
+  readonly fwiou: number;
 }
 
 /** What was scored, and on what. */
@@ -112,7 +114,7 @@ export async function evaluateVideo(
     signal,
   });
   const began = performance.now();
-  const scores = new Sums(vocabulary.classes);
+  const scores = new Sums(groupedClasses(vocabulary.classes, dataset));
   const total = videos.reduce((sum, { length }) => sum + length, 0);
   let done = 0;
   try {
@@ -204,12 +206,14 @@ class Sums {
     const rows = this.#quality.map(
       ({ length, quality }) => [length, quality.mean(classes)] as const,
     );
+    const { miou, fwiou } = this.#confusion.mean(classes);
     const counted = rows.filter(([, { pq }]) => !Number.isNaN(pq));
     return {
       classes: classes.length,
       vpq: Object.fromEntries(rows.map(([length, { pq, sq, rq }]) => [length, { pq, sq, rq }])),
       meanVpq: counted.reduce((sum, [, { pq }]) => sum + pq, 0) / counted.length,
-      miou: this.#confusion.mean(classes).miou,
+      miou,
+      fwiou,
     };
   }
 }

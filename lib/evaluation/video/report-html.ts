@@ -5,18 +5,19 @@ import type { VideoReport } from './evaluate-video.js';
 const percent = (value: number | undefined): string =>
   value === undefined || Number.isNaN(value) ? '–' : (100 * value).toFixed(1);
 
-/** VPQ and mIoU by group of classes: the head and the rows of a table. */
+/** VPQ, mIoU and fwIoU by group of classes: the head and the rows of a table. */
 export function videoGroupTable({ groups }: VideoReport): [head: string[], rows: string[][]] {
   const lengths = Object.keys(Object.values(groups)[0]?.vpq ?? {});
-  const head = ['classes', 'number', 'VPQ', ...lengths.map((length) => `VPQ ${length}`), 'mIoU'];
-  const rows = Object.entries(groups).map(([name, { classes, meanVpq, vpq, miou }]) => [
+  const head = ['classes', 'number', 'VPQ', ...lengths.map((length) => `VPQ ${length}`)];
+  const rows = Object.entries(groups).map(([name, { classes, meanVpq, vpq, miou, fwiou }]) => [
     name,
     String(classes),
     percent(meanVpq),
     ...lengths.map((length) => percent(vpq[length]?.pq)),
     percent(miou),
+    percent(fwiou),
   ]);
-  return [head, rows];
+  return [[...head, 'mIoU', 'fwIoU'], rows];
 }
 
 /** What is one number for all classes: rows of a table. */

@@ -72,7 +72,8 @@ export interface SegmentOptions<Kind extends Task = Task> extends ImageOptions {
   readonly semanticResize?: 'scores' | 'masks' | undefined;
   /**
    * Semantic: each class has only the mask that suits it best, whole where its probability is above
-   * this, (0, 1); other pixels get no class. Words compete for masks: give two or more.
+   * this, (0, 1); other pixels get no class. Words compete for masks: two classes or more, of which
+   * one may be "others".
    */
   readonly oneMaskAt?: number | undefined;
   /** Images of equal size that run together. Results depend on it by rounding at most. */

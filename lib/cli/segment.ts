@@ -70,7 +70,11 @@ export function addSegmentCommand(program: Command, signal: AbortSignal): void {
     )
     .option('--overlay', 'also write a picture with the segments drawn on it')
     .option('--json', 'print each result as one line of JSON')
-    .option('--one-mask <p>', 'semantic: only the best mask of each class, cut at p', share)
+    .option(
+      '--one-mask <p>',
+      'semantic: only the best mask of each class (of two or more), cut at p',
+      share,
+    )
     .option('--size <WxH>', "size of the result (default: the image's)", readSize)
     .addHelpText('after', HELP)
     .action((images: string[], flags: SegmentFlags) => segmentAll(images, flags, signal));

@@ -14,7 +14,7 @@ import { composeSegmentation } from './compose.js';
 import { DenseStages, type PatchEmbeddings } from './dense.js';
 import { batchesOfEqualSize, decodeWindow, stackImages } from './image-batch.js';
 import { MaskStages } from './masks.js';
-import type { SegmentPlan } from './segment-options.js';
+import { checkCompetition, type SegmentPlan } from './segment-options.js';
 
 /** How long one stage took. */
 export interface StageTime {
@@ -89,6 +89,7 @@ export class Pipeline {
     vocabulary: Vocabulary,
     plan: SegmentPlan,
   ): Promise<Result[]> {
+    checkCompetition(plan, vocabulary.length);
     const results = new Array<Segmentation>(inputs.length);
     let done = 0;
     const finish = (index: number, segmentation: Segmentation): void => {

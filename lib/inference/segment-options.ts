@@ -102,6 +102,21 @@ export function parseSegmentOptions(
   };
 }
 
+/**
+ * Refuses one class where classes compete for masks: CLIP alone would find every mask as like it.
+ *
+ * @throws LexisegError `ERR_VOCABULARY` that says what to add.
+ */
+export function checkCompetition({ oneMaskAt }: SegmentPlan, classCount: number): void {
+  if (oneMaskAt === undefined || classCount > 1) return;
+  throw new LexisegError(
+    'ERR_VOCABULARY',
+    'options.oneMaskAt needs two classes or more, which compete for masks; ' +
+      'for one thing alone, add a class for the rest, as "others"',
+    { details: { classes: classCount } },
+  );
+}
+
 function parseOneMask(value: number | undefined, task: Task, dense: boolean): number | undefined {
   if (value === undefined) return undefined;
   if (task === 'semantic' && !dense) return numberIn(value, 0.001, 0.999, 'options.oneMaskAt');

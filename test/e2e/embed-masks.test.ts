@@ -122,6 +122,14 @@ describe('masks of another bundle', () => {
     expect(found.labelMap.every((label) => label >= -1)).toBe(true);
     const wrong = namer.segment(embedded, SCENE_CLASSES, { ...options, oneMaskAt: 1 });
     await expect(wrong).rejects.toThrow(/oneMaskAt/);
+    // One word by itself is as probable for every mask: the best would be any.
+    const alone = namer.segment(embedded, ['dog'], options);
+    await expect(alone).rejects.toMatchObject({
+      code: 'ERR_VOCABULARY',
+      message: expect.stringContaining('as "others"'),
+    });
+    using beside = await namer.segment(embedded, ['dog', 'others'], options);
+    expect(beside.segments.length).toBeGreaterThan(0);
     const panoptic = proposer.segment(picture, SCENE_CLASSES, { oneMaskAt: 0.5 });
     await expect(panoptic).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
   });

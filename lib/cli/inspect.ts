@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { checkBundleFile, labelBundle, readManifest, verifyWeights } from '../bundle.js';
 import type { Manifest } from '../manifest.js';
+import { placeGridFacts } from './place-grid.js';
 import { formatBytes, ProgressLine, plain, print, printJson } from './terminal.js';
 
 interface InspectFlags {
@@ -64,6 +65,7 @@ function facts(file: string, bytes: number, manifest: Manifest): [string, string
     ['licence', weights.licence],
     ['sha256', weights.sha256],
     ['image size', `shortest edge ${shortestEdge}, longest at most ${longestEdge} pixels`],
+    ...placeGridFacts(manifest),
     ['embedding', `${manifest.embeddingDim} wide, prompts of ${manifest.contextLength} tokens`],
     ['prompt templates', String(manifest.promptTemplates.length)],
     ['training classes', String(manifest.trainingClasses.length)],

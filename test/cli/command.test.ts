@@ -9,6 +9,7 @@ import {
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TINY_DENSE_BUNDLE } from '../e2e/bundle-file.js';
 import { bundle, lexiseg, main, street } from './command.js';
 import { libtorchFiles, temporaryFolder, writeFiles } from './places.js';
 
@@ -198,6 +199,13 @@ describe('lexiseg inspect and bench', () => {
     expect(stdout).toContain('the weights are those of the manifest');
     const { stdout: json } = await lexiseg(['inspect', bundle, '--json']);
     expect(JSON.parse(json)).toMatchObject({ formatVersion: 1, weights: { kind: 'random' } });
+    expect(stdout).not.toMatch(/stride/);
+  });
+
+  it('tells how many tokens a finer grid takes, beside the plain one', async () => {
+    const { stdout } = await lexiseg(['inspect', TINY_DENSE_BUNDLE]);
+    expect(stdout).toMatch(/^grid +stride 4: 15 × 15 = 225 tokens, for 64 × 64 pixels$/m);
+    expect(stdout).toMatch(/^plain grid +stride 8: 8 × 8 = 64 tokens$/m);
   });
 
   it.each([

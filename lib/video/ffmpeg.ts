@@ -10,6 +10,12 @@ import { LIMITS } from '../options.js';
 /** What is kept of what ffmpeg complains of, characters. */
 const MOST_COMPLAINT = 4_000;
 
+/** Every frame comes once, whatever its time; before 5.1 ffmpeg had another name for it. */
+const EACH_FRAME = ['-fps_mode', 'passthrough'];
+const EACH_FRAME_BEFORE_5_1 = ['-vsync', 'passthrough'];
+/** What the ffmpeg of this process is told, until it says that it does not know it. */
+let eachFrame = EACH_FRAME;
+
 /**
  * The frames of a video file, in order. A consumer that is slow makes ffmpeg wait; one that stops
  * ends it.
@@ -18,8 +24,19 @@ const MOST_COMPLAINT = 4_000;
  *   last whole frame where the file ends in the midst of one; `ERR_ABORTED` by the signal.
  */
 export async function* readVideo(path: string, signal?: AbortSignal): AsyncGenerator<RawImage> {
+  if (yield* framesTold(eachFrame, path, signal)) return;
+  eachFrame = EACH_FRAME_BEFORE_5_1;
+  yield* framesTold(eachFrame, path, signal);
+}
+
+/** The frames; returns whether ffmpeg knew the options at all. */
+async function* framesTold(
+  options: readonly string[],
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RawImage, boolean> {
   throwIfAborted(signal);
-  const input = ['-i', localFile(path), '-map', '0:v:0', '-fps_mode', 'passthrough'];
+  const input = ['-i', localFile(path), '-map', '0:v:0', ...options];
   const output = ['-f', 'image2pipe', '-c:v', 'ppm', '-pix_fmt', 'rgb24', 'pipe:1'];
   const child = start([...input, ...output], ['ignore', 'pipe', 'pipe']);
   const ended = endOf(child);
@@ -33,7 +50,11 @@ export async function* readVideo(path: string, signal?: AbortSignal): AsyncGener
       yield picture;
     }
     const { status, complaint } = await ended;
+    // Options are read before the file is looked at.
+    const unknown = complaint.startsWith("Unrecognized option 'fps_mode'");
+    if (unknown && options === EACH_FRAME) return false;
     if (status !== 0 || complaint !== '') throw videoError(path, complaint || `status ${status}`);
+    return true;
   } catch (error) {
     // A process that was killed leaves half a frame: that is no fault of the file.
     throwIfAborted(signal);

@@ -1,6 +1,7 @@
 /** Video files by way of a real ffmpeg: what is written is read, and broken files are told. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { frameRate, readVideo, VideoWriter } from '../../lib/video/ffmpeg.js';
 import { temporaryFolder } from '../cli/places.js';
@@ -115,5 +116,42 @@ describe('a video file', () => {
     const [none, before] = await failure(readVideo(video, controller.signal));
     expect(none).toBe(0);
     expect(before).toMatchObject({ code: 'ERR_ABORTED' });
+  });
+});
+
+describe('ffmpeg before 5.1', () => {
+  const { PATH } = process.env;
+  afterAll(() => {
+    process.env.PATH = PATH;
+  });
+
+  it('is asked in its own words, once it has said that it knows no others', async () => {
+    const place = join(folder, 'older');
+    const calls = join(place, 'calls.txt');
+    mkdirSync(place);
+    const own = execFileSync('sh', ['-c', 'command -v ffmpeg'], { encoding: 'utf8' }).trim();
+    const older = [
+      '#!/bin/sh',
+      `echo "$*" >> '${calls}'`,
+      'case "$*" in *-fps_mode*)',
+      `  echo "Unrecognized option 'fps_mode'." >&2`,
+      '  echo "Error splitting the argument list: Option not found" >&2',
+      '  exit 1;;',
+      'esac',
+      `exec '${own}' "$@"`,
+    ];
+    writeFileSync(join(place, 'ffmpeg'), older.join('\n'), { mode: 0o755 });
+    process.env.PATH = `${place}${delimiter}${PATH}`;
+    for (const _ of [0, 1]) {
+      let count = 0;
+      for await (const { width } of readVideo(video)) count += Number(width === SIZE.width);
+      expect(count).toBe(FRAMES);
+    }
+    const asked = readFileSync(calls, 'utf8').trim().split('\n');
+    expect(asked.map((call) => /-(fps_mode|vsync) passthrough/.exec(call)?.[1])).toEqual([
+      'fps_mode',
+      'vsync',
+      'vsync',
+    ]);
   });
 });

@@ -2,6 +2,7 @@
 
 import { videoFacts, videoGroupTable } from '../evaluation/video/report-html.js';
 import type { VideoReport } from '../index.js';
+import type { AssociationFlags } from './association-option.js';
 import { type BundleFlags, loadBundle } from './bundle-option.js';
 import { wordsFor } from './dataset-words.js';
 import { UsageError } from './exit.js';
@@ -9,7 +10,7 @@ import { writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 import { type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
-export interface VideoEvalFlags extends BundleFlags, ThresholdFlags {
+export interface VideoEvalFlags extends BundleFlags, ThresholdFlags, AssociationFlags {
   data: string;
   split: 'train' | 'val';
   vocab?: string;
@@ -48,6 +49,7 @@ export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): P
       vocabularyName: words.name,
       templates: flags.templates,
       thresholds: thresholdsOf(flags),
+      tracking: { association: flags.association },
       limit: flags.limit,
       onProgress: ({ done, total }) => progress.fraction('scoring', done, total),
       signal,

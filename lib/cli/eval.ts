@@ -2,16 +2,18 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DATASET_KINDS, type DatasetKind } from '../data/dataset-kinds.js';
 import type { EvaluationReport, GroupScores, Task } from '../index.js';
+import { type AssociationFlags, associationOption } from './association-option.js';
 import { addBundleOptions, type BundleFlags, loadBundle, wholeNumber } from './bundle-option.js';
 import { type Naming, wordsFor } from './dataset-words.js';
 import { scoreVideos, VIDEO_DATASET } from './eval-video.js';
+import { UsageError } from './exit.js';
 import { writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 import { addThresholdOptions, type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
 const TASKS: readonly Task[] = ['panoptic', 'semantic', 'instance'];
 
-interface EvalFlags extends BundleFlags, ThresholdFlags {
+interface EvalFlags extends BundleFlags, ThresholdFlags, AssociationFlags {
   dataset: DatasetKind | typeof VIDEO_DATASET;
   data: string;
   split: 'train' | 'val';
@@ -76,6 +78,7 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
         .choices(['all', 'seen', 'unseen'])
         .default('all'),
     )
+    .addOption(associationOption())
     .option('--limit <n>', 'look at the first n images', wholeNumber)
     .option('--boundary', 'also panoptic quality by boundaries')
     .option('-o, --out <folder>', 'write the report there')
@@ -97,6 +100,9 @@ function readTasks(text: string): Task[] {
 async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   const { dataset: kind } = flags;
   if (kind === VIDEO_DATASET) return scoreVideos(flags, signal);
+  if (flags.association !== undefined) {
+    throw new UsageError('--association is for videos, not for images');
+  }
   const progress = new ProgressLine({ quiet: flags.json === true });
   const { evaluate, labelSpace, openDataset, reportHtml, reportPictures } = await import(
     '../index.js'

@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import type { PanopticJson, PanopticSegmentation, VideoFrame } from '../index.js';
 import { frameRate, VideoWriter } from '../video/ffmpeg.js';
 import { framesOfFolder } from '../video/frames.js';
+import { type AssociationFlags, associationOption } from './association-option.js';
 import {
   addBundleOptions,
   addClassOptions,
@@ -21,7 +22,7 @@ const KINDS = ['json', 'panoptic', 'overlay', 'pictures'] as const;
 
 type Kind = (typeof KINDS)[number];
 
-interface VideoFlags extends BundleFlags, ClassFlags {
+interface VideoFlags extends BundleFlags, ClassFlags, AssociationFlags {
   out: string;
   write: Kind[];
   json?: boolean;
@@ -62,6 +63,7 @@ export function addVideoCommand(program: Command, signal: AbortSignal): void {
     ] as Kind[])
     .option('--json', 'print each frame as one line of JSON')
     .option('--fps <n>', "frames per second of overlay.mp4 (default: the video's)", frequency)
+    .addOption(associationOption())
     .option('--memory <frames>', 'how long a thing out of sight keeps its id', wholeNumber)
     .option('--similarity <cosine>', 'least likeness of a thing to what it was', share)
     .option('--scene-cut <share>', 'share of new colours that is a cut, 0 to 1; 1 for none', share)
@@ -95,9 +97,9 @@ async function followAll(input: string, flags: VideoFlags, signal: AbortSignal):
   let count = 0;
   try {
     progress.step(`segmenting ${input}`);
-    const { memory, similarity: leastSimilarity, sceneCut } = flags;
+    const { association, memory, similarity: leastSimilarity, sceneCut } = flags;
     for await (const frame of segmentVideo(segmenter, input, vocabulary, {
-      tracking: { memory, leastSimilarity },
+      tracking: { association, memory, leastSimilarity },
       sceneCut,
       signal,
     })) {

@@ -14,7 +14,7 @@ import { type Frames, openFrames } from './frames.js';
 import { QueryIdentities } from './query-identities.js';
 import { RegionIdentities } from './region-identities.js';
 import { colourChange, colourHistogram } from './scene-cut.js';
-import type { Association, FrameThings, Tracking } from './tracking.js';
+import { ASSOCIATIONS, type Association, type FrameThings, type Tracking } from './tracking.js';
 
 export interface VideoOptions {
   readonly thresholds?: Partial<Thresholds> | undefined;
@@ -190,11 +190,7 @@ function parseVideoOptions(options: VideoOptions): { tracking: Tracking; sceneCu
   const least = tracking.leastSimilarity ?? video.leastSimilarity;
   return {
     tracking: {
-      association: oneOf(
-        association,
-        ['regions', 'queries', 'none'],
-        'options.tracking.association',
-      ),
+      association: oneOf(association, ASSOCIATIONS, 'options.tracking.association'),
       memory: integerIn(memory, 0, 1e6, 'options.tracking.memory'),
       leastSimilarity: numberIn(least, -1, 1, 'options.tracking.leastSimilarity'),
     },

@@ -1,12 +1,15 @@
 /** How things are followed through a video. */
 
+/** Ways to tell who is who. */
+export const ASSOCIATIONS = ['regions', 'queries', 'none'] as const;
+
 /** How identities are kept. */
 export interface Tracking {
   /**
    * `regions` follows a thing to the region that overlaps where it was, and is like it; `queries` to
    * the query that is like its own, wherever that is; `none` takes its query's number.
    */
-  readonly association: 'regions' | 'queries' | 'none';
+  readonly association: (typeof ASSOCIATIONS)[number];
   /** Frames for which a thing that is not seen keeps its identity, if there are not too many. */
   readonly memory: number;
   /** A thing less like the one that it is matched with (cosine of queries) is another thing. */

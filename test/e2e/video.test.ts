@@ -300,6 +300,30 @@ describe('lexiseg video', () => {
     expect(stderr).toMatch(/ffmpeg is not installed.*ERR_VIDEO/);
   }, 60_000);
 
+  it('follows things as it is told', async () => {
+    const frames = join(folder, 'changing');
+    mkdirSync(frames);
+    for (const angle of [0, 90]) {
+      await sharp(picture)
+        .rotate(angle)
+        .toFile(join(frames, `${angle}.png`));
+    }
+    const words = ['-c', 'cat, dog', '-b', TINY_BUNDLE, '--no-cache', '--write', 'json'];
+    // Whoever is not wholly like what was there is another.
+    const strict = ['--similarity', '1', '--scene-cut', '1'];
+    const idsBy = async (association: string): Promise<number[][]> => {
+      const out = join(folder, association);
+      const how = [...strict, '--association', association, '--out', out];
+      expect((await lexiseg(['video', frames, ...words, ...how])).status).toBe(0);
+      const lines = readFileSync(join(out, 'frames.jsonl'), 'utf8').trim().split('\n');
+      return lines.map((line) => JSON.parse(line).segments.map(({ id }: { id: number }) => id));
+    };
+    const again = ([first = [], second = []]: number[][]) =>
+      second.some((id) => first.includes(id));
+    expect(again(await idsBy('none'))).toBe(true);
+    expect(again(await idsBy('queries'))).toBe(false);
+  }, 60_000);
+
   it('keeps what it has when the video breaks off', async () => {
     const frames = join(folder, 'frames');
     await runNode(['-e', `require('fs').mkdirSync(${JSON.stringify(frames)})`]);
@@ -360,5 +384,14 @@ describe('moving scenes', () => {
     }
     const two = { vocabulary: ['a thing', 'another'] };
     await expect(evaluateVideo(segmenter, dataset, two)).rejects.toThrow(/The vocabulary has 2/);
-  }, 120_000);
+    // By regions nobody changes here; random weights would tell nobody from nobody.
+    const trained = ['eval', 'demo-fc-clip', ...args.slice(2, -2), '--dtype', 'float32', '--json'];
+    const by = ['--association', 'none', '--limit', '1', '--no-cache'];
+    const { idSwitches } = JSON.parse((await lexiseg([...trained, ...by])).stdout);
+    expect(idSwitches).toBeGreaterThan(0);
+    const images = ['eval', TINY_BUNDLE, '--dataset', 'vipseg-frames', '--data', place];
+    const refused = await lexiseg([...images, '--association', 'none']);
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain('--association is for videos');
+  }, 180_000);
 });

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { HeatMap } from '../index.js';
 import { addBundleOptions, type BundleFlags, loadWithClasses } from './bundle-option.js';
+import { InputFiles } from './input-files.js';
 import { OutputFolder } from './output-folder.js';
 import { formatTable, ProgressLine, plain, print } from './terminal.js';
 
@@ -36,7 +37,7 @@ export function addHeatmapCommand(program: Command, signal: AbortSignal): void {
 
 async function drawAll(images: string[], flags: HeatmapFlags, signal: AbortSignal): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
-  const folder = new OutputFolder(flags.out, images);
+  const folder = new OutputFolder(flags.out, new InputFiles(images));
   const asked = { ...flags, classes: flags.words, templates: 'bundle' as const };
   const { segmenter, vocabulary } = await loadWithClasses(asked, progress, signal);
   try {

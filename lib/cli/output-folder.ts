@@ -1,7 +1,8 @@
 /** Writes the files of results, never outside one folder and never through a link. */
-import { appendFile, lstat, mkdir, stat, writeFile } from 'node:fs/promises';
+import { appendFile, lstat, mkdir, writeFile } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { LexisegError } from '../errors.js';
+import { InputFiles } from './input-files.js';
 
 /** UTF-8 bytes; a file name may have 255, and endings are added. */
 const MAXIMUM_STEM = 200;
@@ -10,13 +11,12 @@ export class OutputFolder {
   readonly path: string;
   readonly #stems = new Set<string>();
   readonly #begun = new Set<string>();
-  readonly #inputs: ReadonlySet<string>;
-  #inputFiles: Promise<ReadonlySet<string>> | undefined;
+  readonly #inputs: InputFiles;
 
-  /** @param inputs files that are still to be read, and are never written */
-  constructor(path: string, inputs: readonly string[] = []) {
+  /** @param inputs what is never written */
+  constructor(path: string, inputs: InputFiles = new InputFiles([])) {
     this.path = resolve(path);
-    this.#inputs = new Set(inputs.map((input) => resolve(input)));
+    this.#inputs = inputs;
   }
 
   /** A file name for an image, safe on every file system and different for each call. */
@@ -81,29 +81,12 @@ export class OutputFolder {
       await mkdir(this.path, { recursive: true });
       const present = await lstat(path).catch(() => null);
       if (present?.isSymbolicLink()) throw new Error('a link is in the way');
-      if (await this.#isInput(path)) throw new Error('it is one of the inputs');
+      if (await this.#inputs.has(path)) throw new Error('it is one of the inputs');
     } catch (error) {
       throw notWritten(path, error);
     }
     return path;
   }
-
-  /** By path, and by file: links and letter case give one file many paths. */
-  async #isInput(path: string): Promise<boolean> {
-    if (this.#inputs.has(path)) return true;
-    if (this.#inputs.size === 0) return false;
-    this.#inputFiles ??= Promise.all([...this.#inputs].map(fileOf)).then((files) => {
-      return new Set(files.filter((file) => file !== null));
-    });
-    const file = await fileOf(path);
-    return file !== null && (await this.#inputFiles).has(file);
-  }
-}
-
-/** Tells one file of the machine from another; null where there is none. */
-async function fileOf(path: string): Promise<string | null> {
-  const found = await stat(path, { bigint: true }).catch(() => null);
-  return found && `${found.dev}:${found.ino}`;
 }
 
 /** The longest beginning of at most `most` UTF-8 bytes that cuts no character in two. */

@@ -18,6 +18,7 @@ import {
   usualTask,
 } from './bundle-option.js';
 import { codeOf, EXIT, printError } from './exit.js';
+import { InputFiles } from './input-files.js';
 import { OutputFolder } from './output-folder.js';
 import { formatTable, ProgressLine, plain, print } from './terminal.js';
 import { addThresholdOptions, type ThresholdFlags, thresholdsOf } from './threshold-options.js';
@@ -100,7 +101,8 @@ async function segmentAll(
 ): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
   const kinds = kindsOf(flags);
-  const folder = kinds.size > 0 ? new OutputFolder(flags.out ?? 'lexiseg-out', images) : null;
+  const folder =
+    kinds.size > 0 ? new OutputFolder(flags.out ?? 'lexiseg-out', new InputFiles(images)) : null;
   const { segmenter, vocabulary } = await loadWithClasses(flags, progress, signal);
   try {
     let failures = 0;

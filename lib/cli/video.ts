@@ -15,6 +15,7 @@ import {
   share,
   wholeNumber,
 } from './bundle-option.js';
+import { InputFiles } from './input-files.js';
 import { OutputFolder } from './output-folder.js';
 import { ProgressLine, plain, print } from './terminal.js';
 
@@ -91,7 +92,7 @@ async function followAll(input: string, flags: VideoFlags, signal: AbortSignal):
   const rate = flags.fps ?? (frames ? undefined : await frameRate(input)) ?? USUAL_RATE;
   const { segmenter, vocabulary } = await loadWithClasses(flags, progress, signal);
   const { segmentVideo } = await import('../index.js');
-  const inputs = frames ?? [input];
+  const inputs = new InputFiles(frames ?? [input]);
   const files = new VideoFiles(flags.out, inputs, new Set(flags.write), rate);
   const began = performance.now();
   let count = 0;
@@ -148,8 +149,7 @@ class VideoFiles {
   #categories: PanopticJson['categories'] = [];
   #movie: VideoWriter | undefined;
 
-  /** @param inputs files that nothing is written over */
-  constructor(path: string, inputs: readonly string[], kinds: ReadonlySet<Kind>, rate: number) {
+  constructor(path: string, inputs: InputFiles, kinds: ReadonlySet<Kind>, rate: number) {
     this.#folder = new OutputFolder(path, inputs);
     this.#panoptic = new OutputFolder(join(path, 'panoptic'), inputs);
     this.#pictures = new OutputFolder(join(path, 'overlay'), inputs);

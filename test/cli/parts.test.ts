@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseClassList, readClassFile } from '../../lib/cli/classes.js';
 import { wordsFor } from '../../lib/cli/dataset-words.js';
 import { exitCodeOf, UsageError } from '../../lib/cli/exit.js';
+import { InputFiles } from '../../lib/cli/input-files.js';
 import { OutputFolder } from '../../lib/cli/output-folder.js';
 import { formatBytes, formatTable, ProgressLine, plain } from '../../lib/cli/terminal.js';
 import { LexisegError } from '../../lib/errors.js';
@@ -102,7 +103,7 @@ describe('the output folder', () => {
     writeFileSync(elsewhere, 'precious');
     linkSync(elsewhere, join(folder, 'linked.json'));
     const inputs = [join(folder, '.', 'a.json'), elsewhere, join(folder, 'later.json')];
-    const out = new OutputFolder(folder, inputs);
+    const out = new OutputFolder(folder, new InputFiles(inputs));
     for (const name of names) {
       await expect(out.write(name, 'x')).rejects.toMatchObject({
         code: 'ERR_OUTPUT',
@@ -113,6 +114,20 @@ describe('the output folder', () => {
     await out.write('other.json', 'x');
     await out.write('other.json', 'y');
     expect(readFileSync(join(folder, 'other.json'), 'utf8')).toBe('y');
+  });
+
+  it('looks its inputs up once, for however many folders share them', async () => {
+    const frame = join(folder, 'frame.png');
+    writeFileSync(frame, 'precious');
+    const inputs = new InputFiles([frame]);
+    await new OutputFolder(folder, inputs).write('a.json', 'x');
+    const other = join(folder, 'other');
+    mkdirSync(other);
+    linkSync(frame, join(other, 'linked.png'));
+    // Whoever looked it up now would find nothing.
+    rmSync(frame);
+    const written = new OutputFolder(other, inputs).write('linked.png', 'x');
+    await expect(written).rejects.toMatchObject({ code: 'ERR_OUTPUT' });
   });
 
   it('writes inside and refuses to leave, by name or by link', async () => {

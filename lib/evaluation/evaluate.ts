@@ -1,5 +1,6 @@
 /** Runs a bundle over a data set and scores what it finds. */
 import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
+import { checkTruthSize } from '../data/truth-size.js';
 import { LexisegError } from '../errors.js';
 import {
   type CallOptions,
@@ -60,8 +61,8 @@ const KEYS = [
  * average precision; over all classes, those seen in training (as the data set says, or the bundle),
  * and those not.
  *
- * @throws LexisegError `ERR_DATA` for what the data set has wrong, `ERR_VOCABULARY` for a
- *   vocabulary of another size than the data set's.
+ * @throws LexisegError `ERR_DATA` for what the data set has wrong, such as an image of another size
+ *   than its truth, `ERR_VOCABULARY` for a vocabulary of another size than the data set's.
  */
 export async function evaluate(
   segmenter: Segmenter,
@@ -113,18 +114,12 @@ export async function evaluate(
         : undefined;
       try {
         const truth = await timed('scoring', () => reading);
-        const size = { width: truth.width, height: truth.height };
         for (const task of tasks) {
-          const found = await timed('inference', () =>
-            segmenter.segment(proposals ?? path, vocabulary, {
-              signal,
-              thresholds,
-              task,
-              outputSize: size,
-            }),
+          using found = await timed('inference', () =>
+            segmenter.segment(proposals ?? path, vocabulary, { ...usual, task }),
           );
+          checkTruthSize(path, found, truth);
           await timed('scoring', () => scores.add(found, truth, { name, path, index }));
-          found.dispose();
         }
       } finally {
         proposals?.dispose();

@@ -1,6 +1,7 @@
 /** What single patches know: of each other (coherence), and of words (PACL, arXiv 2212.04994). */
 import { Random } from '../data/random.js';
 import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
+import { checkTruthSize } from '../data/truth-size.js';
 import { LexisegError } from '../errors.js';
 import type { PatchEmbeddings } from '../inference/dense.js';
 import { product, unit, unitRows } from '../inference/unit-vectors.js';
@@ -72,7 +73,8 @@ interface Patch {
  * void are left out, and no word stands for background.
  *
  * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without `encode_patches`, `ERR_VOCABULARY` for
- *   a vocabulary of another size than the data's, `ERR_DATA` for data without two patches of one class.
+ *   a vocabulary of another size than the data's, `ERR_DATA` for data without two patches of one class or
+ *   an image of another size than its truth.
  */
 export async function evaluatePatches(
   segmenter: Segmenter,
@@ -105,7 +107,9 @@ export async function evaluatePatches(
     const random = new Random(seed, 0);
     for (let index = 0; index < images; index++) {
       const truth = await dataset.truth(index);
-      const found = await segmenter.encodePatches(dataset.image(index).path, { signal });
+      const { path } = dataset.image(index);
+      const found = await segmenter.encodePatches(path, { signal });
+      checkTruthSize(path, found.imageSize, truth);
       for (const { place, classIndex } of labelledPatches(found, truth, purity)) {
         const known = vocabulary.classes[asked.indexOf(classIndex)];
         if (known === undefined) continue;

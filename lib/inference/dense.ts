@@ -7,6 +7,7 @@ import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
 import { type NativeJob, type NativeTensor, native } from '../native.js';
 import type { NativeModel } from '../native-model.js';
+import type { Size } from '../options.js';
 import { HeatMap, spread } from '../results/heat-map.js';
 import { type SemanticSegmentation, semanticSegmentation } from '../results/semantic.js';
 import { Vocabulary } from '../vocabulary.js';
@@ -25,6 +26,8 @@ export interface PlaceScores extends Frame {
  * less than a patch of the resized image may lie outside it.
  */
 export interface PatchEmbeddings extends Frame {
+  /** Size of the upright image, pixels. */
+  readonly imageSize: Size;
   readonly rows: number;
   readonly columns: number;
   /** float32 [rows × columns × W], as the frozen tower leaves them. */
@@ -158,6 +161,7 @@ export class DenseStages {
         columns,
         tokens: await float32OnHost(tokens, signal),
         embeddings: await float32OnHost(embeddings, signal),
+        imageSize: { width: image.width, height: image.height },
         ...frame,
       };
     } finally {

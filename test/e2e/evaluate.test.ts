@@ -1,11 +1,12 @@
 /** Evaluation with the tiny bundle (random weights): what a data set that is not whole does to it. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { evaluate, openDataset, Segmenter } from '../../lib/index.js';
+import { evaluate, evaluatePatches, openDataset, Segmenter } from '../../lib/index.js';
 import { temporaryFolder, writeFiles } from '../cli/places.js';
 import { drawScene } from '../fixtures/scene.js';
-import { TINY_BUNDLE } from './bundle-file.js';
+import { TINY_BUNDLE, TINY_DENSE_BUNDLE } from './bundle-file.js';
 
 let folder: string;
 let segmenter: Segmenter;
@@ -39,4 +40,29 @@ it('refuses a data set whose first map is missing, and leaves the process alive'
   } finally {
     process.off('unhandledRejection', note);
   }
+});
+
+it('refuses an image that its EXIF turns while its map stays', async () => {
+  const place = join(folder, 'turned');
+  for (const name of ['images', 'panoptic']) mkdirSync(join(place, name), { recursive: true });
+  const turned = sharp(await drawScene(240, 160)).withMetadata({ orientation: 6 });
+  await turned.jpeg().toFile(join(place, 'images/a.jpg'));
+  const map = { create: { width: 240, height: 160, channels: 3, background: '#010000' } } as const;
+  await sharp(map).png().toFile(join(place, 'panoptic/a.png'));
+  const segments_info = [{ id: 1, category_id: 7, iscrowd: 0 }];
+  const json = {
+    images: [{ id: 1, file_name: 'a.jpg', width: 240, height: 160 }],
+    categories: [{ id: 7, name: 'sky', isthing: 0 }],
+    annotations: [{ image_id: 1, file_name: 'a.png', segments_info }],
+  };
+  writeFiles(place, { 'panoptic.json': JSON.stringify(json) });
+  const dataset = await openDataset('coco-panoptic', place);
+  const refusal = {
+    code: 'ERR_DATA',
+    message: expect.stringMatching(/a\.jpg: is 160 × 240, its truth 240 × 160/),
+  };
+  await expect(evaluate(segmenter, dataset)).rejects.toMatchObject(refusal);
+  await using dense = await Segmenter.load(TINY_DENSE_BUNDLE, { cache: false });
+  await expect(evaluate(dense, dataset)).rejects.toMatchObject(refusal);
+  await expect(evaluatePatches(dense, dataset)).rejects.toMatchObject(refusal);
 });

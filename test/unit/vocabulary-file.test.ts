@@ -1,8 +1,9 @@
 /** Vocabularies that come with the package, and files of users. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LexisegError, readVocabulary, shippedVocabularies } from '../../lib/index.js';
+import { root } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 
 const SIZES = {
@@ -20,6 +21,13 @@ const SIZES = {
   vipseg_124: 124,
 };
 
+/** A name of COCO as words: without what tells stuff from things and merged classes from finer ones. */
+const wordsOf = (category: string): string =>
+  category.replace(/(-(merged|other|stuff))+$/, '').replaceAll('-', ' ');
+
+const categories = join(root, '../shared/data/coco-panoptic-sample/panoptic_coco_categories.json');
+if (!existsSync(categories)) console.warn(`skipped: COCO's own names need ${categories}`);
+
 describe('shipped vocabularies', () => {
   it('are these', () => {
     expect(shippedVocabularies()).toEqual(Object.keys(SIZES));
@@ -32,7 +40,7 @@ describe('shipped vocabularies', () => {
     expect(engineered.licence).toMatch(/Apache-2\.0|names are facts/);
     const plain = readVocabulary(name, 'plain');
     const renamed = plain.classes.filter((one, i) => one.name !== engineered.classes[i]?.name);
-    expect(renamed).toHaveLength(name === 'ade20k_150' ? 10 : 0);
+    expect(renamed).toHaveLength(['ade20k_150', 'coco_panoptic'].includes(name) ? 10 : 0);
     expect(plain.classes.every(({ synonyms }) => synonyms === undefined)).toBe(true);
     expect(plain.name).not.toBe(engineered.name);
   });
@@ -47,14 +55,35 @@ describe('shipped vocabularies', () => {
   });
 
   it('are asked for by their engineered names alone, where the plain one is none of them', () => {
-    const wordsOf = (name: string) =>
+    const askedOf = (name: string) =>
       readVocabulary(name).classes.map((one) => [...new Set([one.name, ...(one.synonyms ?? [])])]);
-    const ade = wordsOf('ade20k_150');
+    const ade = askedOf('ade20k_150');
     expect(ade.flat()).toHaveLength(402);
-    const trained = new Set(wordsOf('coco_panoptic').flat());
+    const trained = new Set(askedOf('coco_panoptic').flat());
     expect(ade.filter((words) => words.some((word) => trained.has(word)))).toHaveLength(64);
     expect(ade[25]).toEqual(['house exterior']);
     expect(readVocabulary('ade20k_150', 'plain').classes[25]?.name).toBe('house');
+  });
+
+  it('have the plain names that the data set itself gives', () => {
+    const plain = readVocabulary('coco_panoptic', 'plain').classes.map(({ name }) => name);
+    const some = [
+      ['orange', 49],
+      ['remote', 65],
+      ['scissors', 76],
+      ['light', 92],
+      ['net', 94],
+      ['wall-brick', 109],
+      ['door-stuff', 86],
+      ['floor-other-merged', 122],
+    ] as const;
+    for (const [name, index] of some) expect(plain[index]).toBe(wordsOf(name));
+  });
+
+  it.skipIf(!existsSync(categories))('have all 133 of COCO', () => {
+    const own = JSON.parse(readFileSync(categories, 'utf8')) as { name: string }[];
+    const plain = readVocabulary('coco_panoptic', 'plain').classes.map(({ name }) => name);
+    expect(plain).toEqual(own.map(({ name }) => wordsOf(name)));
   });
 
   it('have many words for a background', () => {

@@ -34,6 +34,7 @@ export type {
   GroupScores,
   ImageScore,
 } from './evaluation/report.js';
+export type { ReportFacts } from './evaluation/report-facts.js';
 export { type ReportPicture, reportHtml } from './evaluation/report-html.js';
 export { type PictureOptions, reportPictures } from './evaluation/report-pictures.js';
 export {

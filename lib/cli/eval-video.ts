@@ -1,5 +1,6 @@
 /** `lexiseg eval --dataset vipseg`: scores of a bundle on videos. */
 
+import { wordsOf } from '../evaluation/report-facts.js';
 import { videoFacts, videoGroupTable } from '../evaluation/video/report-html.js';
 import type { VideoReport } from '../index.js';
 import type { AssociationFlags } from './association-option.js';
@@ -67,7 +68,7 @@ export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): P
 
 const summary = (report: VideoReport): string =>
   [
-    `${report.dataset}, ${report.videos} videos, ${report.frames} frames, ${report.vocabulary}`,
+    `${report.dataset}, ${report.videos} videos, ${report.frames} frames, ${wordsOf(report)}`,
     formatTable(...videoGroupTable(report)),
     formatTable(['all together', ''], videoFacts(report)),
   ].join('\n\n');

@@ -1,6 +1,7 @@
 /** `lexiseg eval`: scores of a bundle on a data set, as a table, JSON and HTML. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DATASET_KINDS, type DatasetKind } from '../data/dataset-kinds.js';
+import { wordsOf } from '../evaluation/report-facts.js';
 import type { EvaluationReport, GroupScores, Task } from '../index.js';
 import { type AssociationFlags, associationOption } from './association-option.js';
 import { addBundleOptions, type BundleFlags, loadBundle, wholeNumber } from './bundle-option.js';
@@ -191,7 +192,7 @@ function summary(report: EvaluationReport): string {
   const head = ['classes', 'number', 'PQ', 'SQ', 'RQ', 'mIoU', 'mIoU (union)', 'AP'];
   const { inference, scoring } = report.seconds;
   return [
-    `${report.dataset}, ${report.images} images, ${report.vocabulary}`,
+    `${report.dataset}, ${report.images} images, ${wordsOf(report)}`,
     formatTable(head, Object.entries(report.groups).map(row)),
     `${inference.toFixed(1)} s in the network, ${scoring.toFixed(1)} s in scoring`,
   ].join('\n\n');

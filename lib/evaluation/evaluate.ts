@@ -18,6 +18,7 @@ import { backgroundEntropy, backgroundOf } from './background.js';
 import { groupedClasses } from './class-groups.js';
 import { classInputs } from './class-inputs.js';
 import type { EvaluationReport } from './report.js';
+import { reportFacts } from './report-facts.js';
 import { Scores } from './scores.js';
 
 export interface EvaluationOptions extends CallOptions {
@@ -127,10 +128,7 @@ export async function evaluate(
       options.onProgress?.({ done: index + 1, total: count });
     }
     return scores.report({
-      bundle: segmenter.path,
-      weights: segmenter.manifest.weights.source,
-      dataset: dataset.name,
-      vocabulary: options.vocabularyName ?? `names of ${dataset.name}`,
+      ...reportFacts(segmenter, dataset, vocabulary, options.vocabularyName),
       images: count,
       seconds,
     });

@@ -2,6 +2,7 @@
 import { htmlPage, htmlTable } from '../results/html-page.js';
 import { linePlot } from '../results/line-plot.js';
 import type { PatchReport } from './patches.js';
+import { factRows } from './report-facts.js';
 
 const percent = (value: number): string =>
   Number.isNaN(value) ? '–' : `${(100 * value).toFixed(1)} %`;
@@ -17,11 +18,11 @@ export const patchFacts = ({ accuracy, coherence, patches }: PatchReport): strin
 
 /** The page, with the ROC curve. */
 export function patchReportHtml(report: PatchReport): string {
-  const { bundle, dataset, images, coherence } = report;
+  const { dataset, images, coherence } = report;
   const chance = { name: 'chance', points: [[0, 0] as const, [1, 1] as const] };
   const title = `Pairs of one class found, by pairs of two taken for one (${coherence.pairs} pairs)`;
   return htmlPage(`Patches of ${images} images of ${dataset}`, [
-    htmlTable(['', ''], [['bundle', bundle], ...patchFacts(report)]),
+    htmlTable(['', ''], [...factRows(report), ...patchFacts(report)]),
     linePlot(title, [{ name: 'cosine of tokens', points: coherence.curve }, chance]),
   ]);
 }

@@ -19,11 +19,14 @@ import type { ClassDefinition, ClassInput } from '../text/classes.js';
 import type { Vocabulary } from '../vocabulary.js';
 import { BACKGROUND } from './background.js';
 import { classInputs } from './class-inputs.js';
+import { type ReportFacts, reportFacts } from './report-facts.js';
 import { type Roc, rocOf } from './roc.js';
 
 export interface PatchOptions extends CallOptions {
   /** Names for the classes of the data, in its order; default its own names and synonyms. */
   readonly vocabulary?: readonly ClassInput[] | undefined;
+  /** What the report calls the vocabulary. */
+  readonly vocabularyName?: string | undefined;
   readonly templates?: Templates | undefined;
   /** Images to look at, from the first; default all. */
   readonly limit?: number | undefined;
@@ -36,9 +39,7 @@ export interface PatchOptions extends CallOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
-export interface PatchReport {
-  readonly bundle: string;
-  readonly dataset: string;
+export interface PatchReport extends ReportFacts {
   readonly images: number;
   readonly patches: number;
   /** Share of patches whose best word is that of their class, by group of classes; NaN for none. */
@@ -49,6 +50,7 @@ export interface PatchReport {
 
 const KEYS = [
   'vocabulary',
+  'vocabularyName',
   'templates',
   'limit',
   'purity',
@@ -126,8 +128,7 @@ export async function evaluatePatches(
     }
     const { same, other } = compare(kept, pairs, random);
     return {
-      bundle: segmenter.path,
-      dataset: dataset.name,
+      ...reportFacts(segmenter, dataset, vocabulary, options.vocabularyName),
       images,
       patches: total.all,
       accuracy: {

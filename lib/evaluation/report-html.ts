@@ -2,6 +2,7 @@
 import { htmlPage, htmlTable, rawTable } from '../results/html-page.js';
 import { escapeXml } from '../results/svg-text.js';
 import type { ClassScores, EvaluationReport, GroupScores } from './report.js';
+import { factRows } from './report-facts.js';
 
 /** A picture of one image: what was found, and what is true, as `data:` URLs. */
 export interface ReportPicture {
@@ -44,9 +45,7 @@ export function reportHtml(
 function facts(report: EvaluationReport): string {
   const { inference, scoring } = report.seconds;
   const rows = [
-    ['bundle', report.bundle],
-    ['weights', report.weights],
-    ['vocabulary', report.vocabulary],
+    ...factRows(report),
     ['pixels right', `${percent(report.pixelAccuracy)} %`],
     ['time', `${inference.toFixed(1)} s in the network, ${scoring.toFixed(1)} s in scoring`],
   ];

@@ -3,6 +3,7 @@ import type { PrecisionScore } from './average-precision.js';
 import type { ClassGroup } from './class-groups.js';
 import type { SemanticScore } from './confusion.js';
 import type { PanopticScore } from './panoptic-quality.js';
+import type { ReportFacts } from './report-facts.js';
 
 /** Scores of a group of classes: all, seen while training, or not. */
 export interface GroupScores {
@@ -39,11 +40,7 @@ export interface ImageScore {
   readonly score: number;
 }
 
-export interface EvaluationReport {
-  readonly bundle: string;
-  readonly weights: string;
-  readonly dataset: string;
-  readonly vocabulary: string;
+export interface EvaluationReport extends ReportFacts {
   readonly images: number;
   readonly groups: Readonly<Record<ClassGroup, GroupScores>>;
   /** Harmonic means of seen and unseen; NaN where either is missing. */

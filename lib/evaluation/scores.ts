@@ -14,15 +14,13 @@ import { Confusion } from './confusion.js';
 import { Overlap } from './overlap.js';
 import { type ImageQuality, matchSegments, PanopticQuality } from './panoptic-quality.js';
 import type { EvaluationReport, GroupScores, ImageScore } from './report.js';
+import type { ReportFacts } from './report-facts.js';
 import { type RunLengths, runIou } from './run-lengths.js';
 
 /** Confused pairs and worst images that a report lists. */
 const LISTED = 24;
 
-type Facts = Pick<
-  EvaluationReport,
-  'bundle' | 'weights' | 'dataset' | 'vocabulary' | 'images' | 'seconds'
->;
+type Facts = ReportFacts & Pick<EvaluationReport, 'images' | 'seconds'>;
 
 export class Scores {
   readonly #classes: readonly VocabularyClass[];

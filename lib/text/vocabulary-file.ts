@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageFolder } from '../binaries.js';
 import { expected, LexisegError } from '../errors.js';
-import type { ClassDefinition } from './classes.js';
+import { type ClassDefinition, parseClasses } from './classes.js';
+import { wordsSha256 } from './words-hash.js';
 
 const folder = join(packageFolder, 'models', 'vocabularies');
 const LARGEST_FILE = 16 * 1024 * 1024;
@@ -15,7 +16,17 @@ export interface VocabularyFile {
   readonly source: string;
   readonly licence: string;
   readonly classes: readonly ClassDefinition[];
+  /** Of the words of the classes: the version that a report on them names. */
+  readonly wordsSha256: string;
 }
+
+/** Words are the same whatever bundle is asked. */
+const ALONE = {
+  trainingClasses: [],
+  bundleTemplates: [],
+  templates: 'bundle',
+  duplicates: 'keep',
+} as const;
 
 /** Names of the vocabularies that come with the package. */
 export function shippedVocabularies(): string[] {
@@ -41,13 +52,15 @@ export function readVocabulary(
   const shipped = shippedVocabularies().includes(nameOrPath);
   const path = shipped ? join(folder, `${nameOrPath}.json`) : nameOrPath;
   const value = readJson(path, shipped);
-  const { name, source, licence, classes } = value as Partial<Record<string, unknown>>;
-  if (!Array.isArray(classes) || classes.length === 0) refuse(path, 'it has no "classes"');
+  const { name, source, licence, classes: items } = value as Partial<Record<string, unknown>>;
+  if (!Array.isArray(items) || items.length === 0) refuse(path, 'it has no "classes"');
+  const classes = (items as unknown[]).map((item, index) => classOf(item, index, path, names));
   return {
     name: `${typeof name === 'string' ? name : path} (${names} names)`,
     source: typeof source === 'string' ? source : path,
     licence: typeof licence === 'string' ? licence : 'not stated',
-    classes: (classes as unknown[]).map((item, index) => classOf(item, index, path, names)),
+    classes,
+    wordsSha256: wordsSha256(parseClasses(classes, ALONE)),
   };
 }
 

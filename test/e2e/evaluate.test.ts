@@ -3,7 +3,14 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { evaluate, evaluatePatches, openDataset, Segmenter } from '../../lib/index.js';
+import {
+  evaluate,
+  evaluatePatches,
+  openDataset,
+  readVocabulary,
+  type SegmentationDataset,
+  Segmenter,
+} from '../../lib/index.js';
 import { temporaryFolder, writeFiles } from '../cli/places.js';
 import { drawScene } from '../fixtures/scene.js';
 import { TINY_BUNDLE, TINY_DENSE_BUNDLE } from './bundle-file.js';
@@ -42,11 +49,12 @@ it('refuses a data set whose first map is missing, and leaves the process alive'
   }
 });
 
-it('refuses an image that its EXIF turns while its map stays', async () => {
-  const place = join(folder, 'turned');
-  for (const name of ['images', 'panoptic']) mkdirSync(join(place, name), { recursive: true });
-  const turned = sharp(await drawScene(240, 160)).withMetadata({ orientation: 6 });
-  await turned.jpeg().toFile(join(place, 'images/a.jpg'));
+/** One picture that is sky all over, turned by its EXIF as `orientation` says. */
+async function allSky(name: string, orientation = 1): Promise<SegmentationDataset> {
+  const place = join(folder, name);
+  for (const part of ['images', 'panoptic']) mkdirSync(join(place, part), { recursive: true });
+  const scene = sharp(await drawScene(240, 160)).withMetadata({ orientation });
+  await scene.jpeg().toFile(join(place, 'images/a.jpg'));
   const map = { create: { width: 240, height: 160, channels: 3, background: '#010000' } } as const;
   await sharp(map).png().toFile(join(place, 'panoptic/a.png'));
   const segments_info = [{ id: 1, category_id: 7, iscrowd: 0 }];
@@ -56,7 +64,11 @@ it('refuses an image that its EXIF turns while its map stays', async () => {
     annotations: [{ image_id: 1, file_name: 'a.png', segments_info }],
   };
   writeFiles(place, { 'panoptic.json': JSON.stringify(json) });
-  const dataset = await openDataset('coco-panoptic', place);
+  return openDataset('coco-panoptic', place);
+}
+
+it('refuses an image that its EXIF turns while its map stays', async () => {
+  const dataset = await allSky('turned', 6);
   const refusal = {
     code: 'ERR_DATA',
     message: expect.stringMatching(/a\.jpg: is 160 × 240, its truth 240 × 160/),
@@ -65,4 +77,24 @@ it('refuses an image that its EXIF turns while its map stays', async () => {
   await using dense = await Segmenter.load(TINY_DENSE_BUNDLE, { cache: false });
   await expect(evaluate(dense, dataset)).rejects.toMatchObject(refusal);
   await expect(evaluatePatches(dense, dataset)).rejects.toMatchObject(refusal);
+});
+
+it('names the vocabulary by its words, and says that the weights are random', async () => {
+  const dataset = await allSky('words');
+  const path = join(folder, 'words.json');
+  const version = async (classes: object[]): Promise<string> => {
+    writeFileSync(path, JSON.stringify({ classes }));
+    const vocabulary = readVocabulary(path);
+    const { classes: words, name } = vocabulary;
+    const options = { tasks: ['semantic'], vocabulary: words, vocabularyName: name } as const;
+    const report = await evaluate(segmenter, dataset, options);
+    expect(report.vocabulary).toBe(name);
+    expect(report.weights).toMatch(/random/);
+    expect(report.wordsSha256).toBe(vocabulary.wordsSha256);
+    return report.wordsSha256;
+  };
+  const first = await version([{ name: 'sky', synonyms: ['sky', 'clouds'] }]);
+  expect(first).toMatch(/^[0-9a-f]{64}$/);
+  expect(await version([{ name: 'sky', synonyms: ['clouds'], thing: false }])).toBe(first);
+  expect(await version([{ name: 'sky', synonyms: ['cloud'] }])).not.toBe(first);
 });

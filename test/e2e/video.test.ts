@@ -9,6 +9,7 @@ import {
   Segmenter,
   segmentVideo,
   type Vocabulary,
+  videoReportHtml,
 } from '../../lib/index.js';
 import { VideoWriter } from '../../lib/video/ffmpeg.js';
 import { lexiseg, root, runNode } from '../cli/command.js';
@@ -355,6 +356,8 @@ describe('moving scenes', () => {
     }
     const report = await evaluateVideo(segmenter, dataset, { thresholds, limit: 1 });
     expect(report).toMatchObject({ videos: 1, frames: 5, vocabulary: 'names of videos' });
+    expect(videoReportHtml(report)).toContain(report.weights);
+    expect(report.weights).toMatch(/random/);
     expect(report.groups.all?.meanVpq).toBeGreaterThanOrEqual(0);
     expect(Object.keys(report.groups.all?.vpq ?? {})).toEqual(['1', '2', '4', '6']);
     expect(report.consistency['8']).toBeNaN();

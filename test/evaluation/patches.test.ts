@@ -5,7 +5,14 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../lib/data/random.js';
 import { rocOf } from '../../lib/evaluation/roc.js';
-import { evaluate, evaluatePatches, openDataset, Segmenter, type Truth } from '../../lib/index.js';
+import {
+  evaluate,
+  evaluatePatches,
+  openDataset,
+  patchReportHtml,
+  Segmenter,
+  type Truth,
+} from '../../lib/index.js';
 import { lexiseg } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 import { TINY_BUNDLE, TINY_DENSE_BUNDLE } from '../e2e/bundle-file.js';
@@ -100,6 +107,9 @@ describe('evaluatePatches', () => {
     const report = await evaluatePatches(segmenter, dataset, { pairs: 4_000, purity: 0.9 });
     // A grid of 8 x 15 patches of 8 pixels each, six pictures.
     expect(report).toMatchObject({ images: 6, patches: 6 * 8 * 15 });
+    expect(report.weights).toMatch(/random/);
+    expect(patchReportHtml(report)).toContain(report.weights);
+    expect(report.vocabulary).toMatch(/^names of /);
     expect(report.coherence.auc).toBeGreaterThan(0.9);
     expect(report.coherence.pairs).toBe(4_000);
     const { all, seen, unseen } = report.accuracy;

@@ -10,6 +10,7 @@ function report(scores: Omit<GroupScores, 'classes'>): EvaluationReport {
     weights: 'random',
     dataset: 'street',
     vocabulary: 'names of street',
+    wordsSha256: '0'.repeat(64),
     images: 1,
     groups: { all: group, seen: group, unseen: group, things: group, stuff: group },
     harmonic: { pq: Number.NaN, miou: Number.NaN },

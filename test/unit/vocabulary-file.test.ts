@@ -43,6 +43,8 @@ describe('shipped vocabularies', () => {
     expect(renamed).toHaveLength(['ade20k_150', 'coco_panoptic'].includes(name) ? 10 : 0);
     expect(plain.classes.every(({ synonyms }) => synonyms === undefined)).toBe(true);
     expect(plain.name).not.toBe(engineered.name);
+    const isPlain = engineered.classes.every(({ synonyms }) => synonyms === undefined);
+    expect(plain.wordsSha256 === engineered.wordsSha256).toBe(isPlain);
   });
 
   it('know things from stuff where the data set says so', () => {

@@ -18,6 +18,7 @@ import { type ClassGroup, groupedClasses, harmonicMean, scoreGroups } from '../c
 import { classInputs } from '../class-inputs.js';
 import { Confusion } from '../confusion.js';
 import type { PanopticScore } from '../panoptic-quality.js';
+import { type ReportFacts, reportFacts } from '../report-facts.js';
 import { AssociationQuality } from './association-quality.js';
 import { VideoConsistency } from './consistency.js';
 import { VideoPanopticQuality } from './panoptic-tubes.js';
@@ -52,10 +53,7 @@ export interface VideoScores {
 }
 
 /** What was scored, and on what. */
-interface VideoFacts {
-  readonly bundle: string;
-  readonly dataset: string;
-  readonly vocabulary: string;
+interface VideoFacts extends ReportFacts {
   readonly videos: number;
   readonly frames: number;
 }
@@ -131,9 +129,7 @@ export async function evaluateVideo(
       scores.endVideo();
     }
     return {
-      bundle: segmenter.path,
-      dataset: dataset.name,
-      vocabulary: options.vocabularyName ?? `names of ${dataset.name}`,
+      ...reportFacts(segmenter, dataset, vocabulary, options.vocabularyName),
       videos: videos.length,
       frames: total,
       ...scores.report(),

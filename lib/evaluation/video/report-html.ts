@@ -1,5 +1,6 @@
 /** An evaluation on videos as one HTML page that needs nothing beside itself. */
 import { htmlPage, htmlTable } from '../../results/html-page.js';
+import { factRows } from '../report-facts.js';
 import type { VideoReport } from './evaluate-video.js';
 
 const percent = (value: number | undefined): string =>
@@ -36,11 +37,11 @@ export function videoFacts(report: VideoReport): string[][] {
 
 /** The page. */
 export function videoReportHtml(report: VideoReport): string {
-  const { dataset, videos, frames, bundle, vocabulary } = report;
+  const { dataset, videos, frames } = report;
   return htmlPage(`${dataset}: ${videos} videos, ${frames} frames`, [
     `<h2>Groups of classes</h2>`,
     htmlTable(...videoGroupTable(report)),
     '<h2>All together</h2>',
-    htmlTable(['', ''], [['bundle', bundle], ['vocabulary', vocabulary], ...videoFacts(report)]),
+    htmlTable(['', ''], [...factRows(report), ...videoFacts(report)]),
   ]);
 }

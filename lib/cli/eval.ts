@@ -81,7 +81,7 @@ export function addEvalCommand(program: Command, signal: AbortSignal): void {
     )
     .addOption(associationOption())
     .option('--limit <n>', 'look at the first n images', wholeNumber)
-    .option('--boundary', 'also panoptic quality by boundaries')
+    .option('--boundary', 'also panoptic quality and average precision by boundaries')
     .option('-o, --out <folder>', 'write the report there')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', HELP);

@@ -32,7 +32,9 @@ const spaced = (from: number, to: number, count: number): number[] =>
   Array.from({ length: count }, (_, i) =>
     i === count - 1 ? to : from + i * ((to - from) / (count - 1)),
   );
-const IOU_THRESHOLDS = spaced(0.5, 0.95, 10);
+/** What a pair must overlap to be a match at any threshold. */
+export const LEAST_IOU = 0.5;
+const IOU_THRESHOLDS = spaced(LEAST_IOU, 0.95, 10);
 const RECALL_POINTS = spaced(0, 1, 101);
 const AREAS = {
   all: [0, 1e10],

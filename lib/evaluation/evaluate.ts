@@ -39,7 +39,7 @@ export interface EvaluationOptions extends CallOptions {
    * places; `thresholds.entropy` is then 1.5 ln K / ln 20 for K words, unless given.
    */
   readonly background?: 'word' | 'unlabelled' | undefined;
-  /** Also panoptic quality by the lesser of mask and boundary IoU. */
+  /** Also panoptic quality and average precision by the lesser of mask and boundary IoU. */
   readonly boundary?: boolean | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
@@ -78,6 +78,8 @@ export async function evaluate(
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const count = Math.min(limit, dataset.length);
   const background = backgroundOf(dataset, tasks, masks, options.background);
+  const boundary = options.boundary ?? false;
+  if (boundary) checkHasSegments(tasks);
   const inputs = classInputs(dataset, options.vocabulary);
   const words = inputs.filter((_, index) => index !== background?.index);
   const given = options.thresholds;
@@ -91,7 +93,7 @@ export async function evaluate(
   });
   const all = background ? background.among(vocabulary.classes) : vocabulary.classes;
   const classes = groupedClasses(all, dataset);
-  const scores = new Scores(classes, options.boundary ?? false, background);
+  const scores = new Scores(classes, boundary, background);
   const seconds = { inference: 0, scoring: 0 };
   const timed = async <Result>(
     kind: keyof typeof seconds,
@@ -142,6 +144,16 @@ function readAhead(dataset: SegmentationDataset, index: number): Promise<Truth> 
   // Awaited after the network has seen the image; until then a failure must not count as unhandled.
   reading.catch(() => {});
   return reading;
+}
+
+/** Maps of classes alone are scored by no boundary. */
+function checkHasSegments(tasks: readonly Task[]): void {
+  if (tasks.some((task) => task !== 'semantic')) return;
+  throw new LexisegError(
+    'ERR_UNSUPPORTED',
+    'options.boundary is for panoptic and instance segmentation, not for semantic alone',
+    { details: { tasks } },
+  );
 }
 
 function tasksOf(

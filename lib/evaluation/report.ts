@@ -13,6 +13,7 @@ export interface GroupScores {
   readonly boundaryPanoptic?: PanopticScore & { readonly classes: number };
   readonly semantic?: SemanticScore;
   readonly instance?: PrecisionScore;
+  readonly boundaryInstance?: PrecisionScore;
 }
 
 /** Scores of one class. */

@@ -6,16 +6,15 @@ import { PanopticSegmentation } from '../results/panoptic.js';
 import type { Segmentation } from '../results/segmentation.js';
 import { SemanticSegmentation } from '../results/semantic.js';
 import type { VocabularyClass } from '../text/classes.js';
-import { AveragePrecision } from './average-precision.js';
 import type { Background } from './background.js';
 import { boundaryIouOf } from './boundary.js';
 import { harmonicMean, scoreGroups } from './class-groups.js';
 import { Confusion } from './confusion.js';
+import { InstanceQuality } from './instance-quality.js';
 import { Overlap } from './overlap.js';
 import { type ImageQuality, matchSegments, PanopticQuality } from './panoptic-quality.js';
 import type { EvaluationReport, GroupScores, ImageScore } from './report.js';
 import type { ReportFacts } from './report-facts.js';
-import { type RunLengths, runIou } from './run-lengths.js';
 
 /** Confused pairs and worst images that a report lists. */
 const LISTED = 24;
@@ -28,7 +27,7 @@ export class Scores {
   readonly #panoptic: PanopticQuality;
   readonly #boundary: PanopticQuality | undefined;
   readonly #confusion: Confusion;
-  readonly #precision = new AveragePrecision<RunLengths>(runIou);
+  readonly #instances: InstanceQuality;
   readonly #panopticMaps: ImageScore[] = [];
   readonly #labelMaps: ImageScore[] = [];
   readonly #tasks = new Set<Segmentation['task']>();
@@ -43,6 +42,7 @@ export class Scores {
     this.#panoptic = new PanopticQuality(classes.length);
     this.#boundary = boundary ? new PanopticQuality(classes.length) : undefined;
     this.#confusion = new Confusion(classes.length);
+    this.#instances = new InstanceQuality(boundary);
   }
 
   /** Adds what was found in an image, of the truth's size. */
@@ -61,7 +61,10 @@ export class Scores {
       );
       this.#labelMaps.push({ image: name, path, index, score });
     }
-    if (found instanceof InstanceSegmentation) this.#addInstances(found, truth);
+    if (found instanceof InstanceSegmentation) {
+      const isThing = (index: number): boolean => this.#classes[index]?.thing ?? false;
+      this.#instances.add(found, objectsOfTruth(truth, isThing));
+    }
   }
 
   #addPanoptic(
@@ -89,26 +92,6 @@ export class Scores {
       return Math.min(iou, boundaryIou(row, id));
     });
     this.#boundary.add(lesser, classes, truth.segments);
-  }
-
-  #addInstances(found: InstanceSegmentation, truth: Truth): void {
-    const objects = objectsOfTruth(truth, (index) => this.#classes[index]?.thing ?? false);
-    const detections = found.segments.map((segment) => ({
-      classIndex: segment.classIndex,
-      shape: found.runLengths(segment),
-      score: segment.score,
-      area: segment.area,
-    }));
-    const present = new Set([...objects, ...detections].map(({ classIndex }) => classIndex));
-    for (const classIndex of present) {
-      this.#precision.add(
-        classIndex,
-        detections.filter((one) => one.classIndex === classIndex),
-        objects
-          .filter((one) => one.classIndex === classIndex)
-          .map(({ runs, area, crowd }) => ({ shape: runs, area, crowd })),
-      );
-    }
   }
 
   report(facts: Facts): EvaluationReport {
@@ -143,7 +126,7 @@ export class Scores {
         ? { boundaryPanoptic: this.#boundary.mean(classes) }
         : {}),
       ...(has('semantic') ? { semantic: this.#confusion.mean(classes) } : {}),
-      ...(has('instance') ? { instance: this.#precision.mean(things) } : {}),
+      ...(has('instance') ? this.#instances.mean(things) : {}),
     };
   }
 
@@ -157,7 +140,7 @@ export class Scores {
       pixels: truth[index] as number,
       ...this.#panoptic.scoreOf(index),
       iou: this.#tasks.has('semantic') ? ious[index] : undefined,
-      ap: this.#tasks.has('instance') && thing ? this.#precision.scoreOf(index).ap : undefined,
+      ap: this.#tasks.has('instance') && thing ? this.#instances.scoreOf(index).ap : undefined,
     }));
   }
 }

@@ -98,3 +98,11 @@ it('names the vocabulary by its words, and says that the weights are random', as
   expect(await version([{ name: 'sky', synonyms: ['clouds'], thing: false }])).toBe(first);
   expect(await version([{ name: 'sky', synonyms: ['cloud'] }])).not.toBe(first);
 });
+
+it('scores objects by boundaries as well, and refuses that for maps of classes alone', async () => {
+  const dataset = await allSky('boundaries');
+  const { groups } = await evaluate(segmenter, dataset, { tasks: ['instance'], boundary: true });
+  expect(groups.all).toHaveProperty('boundaryInstance.ap');
+  const semantic = evaluate(segmenter, dataset, { tasks: ['semantic'], boundary: true });
+  await expect(semantic).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+});

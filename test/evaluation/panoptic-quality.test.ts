@@ -1,11 +1,13 @@
 /** Panoptic quality against a pixel loop, and the cases where the definition is easily missed. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readIdMap } from '../../lib/data/id-map.js';
 import { Random } from '../../lib/data/random.js';
 import { Overlap } from '../../lib/evaluation/overlap.js';
 import { matchSegments, PanopticQuality } from '../../lib/evaluation/panoptic-quality.js';
-import { openDataset, type Truth } from '../../lib/index.js';
+import { openDataset, type SegmentationDataset, type Truth } from '../../lib/index.js';
+import { native } from '../../lib/native.js';
 import { root } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 import { countByLoop } from './quality-by-loop.js';
@@ -108,15 +110,65 @@ const sample = join(root, '..', 'shared', 'data', 'coco-panoptic-sample');
 if (!existsSync(sample)) console.warn(`skipped: the photographs of COCO need ${sample}`);
 
 describe.skipIf(!existsSync(sample))('the two photographs of COCO', () => {
+  const folder = temporaryFolder();
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const place = (name: string, as: string) => symlinkSync(join(sample, name), join(folder, as));
+  let dataset: SegmentationDataset;
+  beforeAll(async () => {
+    place('input_images', 'images');
+    place('panoptic_examples', 'panoptic');
+    place('panoptic_examples.json', 'panoptic.json');
+    place('panoptic_coco_detection_format.json', 'instances.json');
+    dataset = await openDataset('coco-panoptic', folder);
+  });
+
+  /** Every segment as its class and its pixels, in an order that only these decide. */
+  const segmentsOf = ({ ids, segments, width, height }: Truth): string[] =>
+    segments
+      .map(({ id, classIndex }) => {
+        const mask = Uint8Array.from(ids, (one) => (one === id ? 1 : 0));
+        return `${classIndex}: ${native().rleEncode(mask, width, height)}`;
+      })
+      .sort();
+
+  it('are the same segments in the detection form', async () => {
+    const detections = await openDataset('coco-instance', folder);
+    const namesOf = ({ classes }: SegmentationDataset): string[] => classes.map(({ name }) => name);
+    expect(namesOf(detections)).toEqual(namesOf(dataset));
+    expect(detections.length).toBe(2);
+    for (const index of [0, 1]) {
+      const { objects = [] } = await detections.truth(index);
+      const own = objects.map(({ classIndex, runs }) => `${classIndex}: ${runs}`).sort();
+      expect(detections.image(index)).toEqual(dataset.image(index));
+      expect(own).toEqual(segmentsOf(await dataset.truth(index)));
+    }
+  });
+
+  it('are the same segments in the form of two channels', async () => {
+    const { categories } = JSON.parse(readFileSync(join(folder, 'panoptic.json'), 'utf8'));
+    const indexOf = new Map<number, number>(
+      categories
+        .map(({ id }: { id: number }) => id)
+        .sort((a: number, b: number) => a - b)
+        .map((id: number, index: number) => [id, index]),
+    );
+    for (const index of [0, 1]) {
+      // Red is the category, green counts the segments of one; void is black.
+      const name = dataset.image(index).name.replace('.jpg', '.png');
+      const { ids, ...size } = await readIdMap(join(sample, 'panoptic_examples_2ch_format', name));
+      const segments = [...new Set(ids)]
+        .filter((id) => id !== 0)
+        .map((id) => {
+          expect(id).toBeLessThan(1 << 16);
+          return { id, classIndex: indexOf.get(id & 255) as number, crowd: false };
+        });
+      const same = segmentsOf({ ...size, ids, segments });
+      expect(same.length).toBeGreaterThan(10);
+      expect(same).toEqual(segmentsOf(await dataset.truth(index)));
+    }
+  });
+
   it('score 1 against themselves', async () => {
-    const folder = temporaryFolder();
-    const { mkdirSync, symlinkSync, writeFileSync } = await import('node:fs');
-    mkdirSync(folder, { recursive: true });
-    symlinkSync(join(sample, 'input_images'), join(folder, 'images'));
-    symlinkSync(join(sample, 'panoptic_examples'), join(folder, 'panoptic'));
-    const json = readFileSync(join(sample, 'panoptic_examples.json'), 'utf8');
-    writeFileSync(join(folder, 'panoptic.json'), json);
-    const dataset = await openDataset('coco-panoptic', folder);
     const quality = new PanopticQuality(dataset.classes.length);
     expect(dataset.length).toBe(2);
     for (let index = 0; index < 2; index++) {

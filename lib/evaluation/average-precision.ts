@@ -46,7 +46,7 @@ type AreaName = keyof typeof AREAS;
 const AREA_NAMES = Object.keys(AREAS) as AreaName[];
 
 /** What became of the detections of one image, class and range of areas. */
-interface Outcome {
+export interface Outcome {
   readonly scores: readonly number[];
   /** [threshold][detection]: 1 right, 0 wrong, −1 does not count. */
   readonly verdicts: readonly Int8Array[];
@@ -67,13 +67,17 @@ export class AveragePrecision<Shape> {
     this.#limit = limit;
   }
 
-  /** Adds what was found and what is true of one class in one image. */
+  /**
+   * Adds what was found and what is true of one class in one image.
+   *
+   * @returns what became of objects of every size; undefined where there is nothing.
+   */
   add(
     classIndex: number,
     detections: readonly Detection<Shape>[],
     truths: readonly TrueObject<Shape>[],
-  ): void {
-    if (detections.length === 0 && truths.length === 0) return;
+  ): Outcome | undefined {
+    if (detections.length === 0 && truths.length === 0) return undefined;
     const ordered = [...detections].sort((a, b) => b.score - a.score).slice(0, this.#limit);
     const ious = ordered.map(({ shape }) =>
       truths.map((truth) => this.#iou(shape, truth.shape, truth.crowd)),
@@ -84,6 +88,7 @@ export class AveragePrecision<Shape> {
       this.#outcomes.set(classIndex, outcomes);
     }
     for (const name of AREA_NAMES) outcomes[name].push(match(ordered, truths, ious, AREAS[name]));
+    return outcomes.all.at(-1);
   }
 
   /** Of one class, or NaN throughout when it has no true object. */

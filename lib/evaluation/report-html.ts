@@ -1,7 +1,13 @@
 /** An evaluation as one HTML page that needs nothing beside itself. */
+import type { Task } from '../options.js';
 import { htmlPage, htmlTable, rawTable } from '../results/html-page.js';
 import { escapeXml } from '../results/svg-text.js';
-import type { ClassScores, EvaluationReport, GroupScores } from './report.js';
+import {
+  type ClassScores,
+  type EvaluationReport,
+  type GroupScores,
+  rankingTask,
+} from './report.js';
 import { factRows } from './report-facts.js';
 
 /** A picture of one image: what was found, and what is true, as `data:` URLs. */
@@ -33,14 +39,19 @@ export function reportHtml(
     confusedTable(report),
   ];
   if (pictures.length > 0) {
-    const panoptic = report.groups.all.panoptic !== undefined;
-    const scored = (score: number): string =>
-      panoptic ? `PQ ${percent(score)}` : `${percent(score)} % of pixels right`;
-    const figures = pictures.map((picture) => figure(picture, scored(picture.score)));
+    const scored = SCORED[rankingTask(report)];
+    const figures = pictures.map((picture) => figure(picture, scored(percent(picture.score))));
     parts.push('<h2>The worst images</h2>', ...figures);
   }
   return htmlPage(title, parts);
 }
+
+/** What the score of an image is called. */
+const SCORED: Readonly<Record<Task, (value: string) => string>> = {
+  panoptic: (value) => `PQ ${value}`,
+  semantic: (value) => `${value} % of pixels right`,
+  instance: (value) => `F1 ${value}`,
+};
 
 function facts(report: EvaluationReport): string {
   const { inference, scoring } = report.seconds;
@@ -84,8 +95,10 @@ const groupRow = ([name, scores]: [string, GroupScores]): string[] => [
 ];
 
 function classTable(classes: readonly ClassScores[]): string {
-  const shown = classes.filter(({ pq, pixels }) => pq !== undefined || pixels > 0);
-  const ordered = [...shown].sort((a, b) => (b.pq ?? b.iou ?? 0) - (a.pq ?? a.iou ?? 0));
+  const found = (ap = Number.NaN): boolean => !Number.isNaN(ap);
+  const shown = classes.filter(({ pq, pixels, ap }) => pq !== undefined || pixels > 0 || found(ap));
+  const key = ({ pq, iou, ap }: ClassScores): number => pq ?? iou ?? ap ?? 0;
+  const ordered = shown.toSorted((a, b) => key(b) - key(a));
   const rows = ordered.map((one) => [
     escapeXml(one.name),
     `${one.thing ? 'thing' : 'stuff'}, ${one.seen ? 'seen' : 'unseen'}`,

@@ -1,12 +1,12 @@
 /** Pictures of the worst images of an evaluation: what was found beside what is true. */
 import sharp from 'sharp';
 import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
-import type { CallOptions, Task, Templates, Thresholds } from '../options.js';
+import type { CallOptions, Templates, Thresholds } from '../options.js';
 import { colourOfClass } from '../results/colours.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
 import { classInputs } from './class-inputs.js';
-import type { EvaluationReport } from './report.js';
+import { type EvaluationReport, rankingTask } from './report.js';
 import type { ReportPicture } from './report-html.js';
 
 /** Side of a picture, pixels. */
@@ -28,8 +28,7 @@ export async function reportPictures(
   { vocabulary, templates, thresholds, limit = 8, signal }: PictureOptions = {},
 ): Promise<ReportPicture[]> {
   const usual = thresholds === undefined ? {} : { thresholds };
-  const { tasks } = segmenter.manifest;
-  const task = tasks.includes('panoptic') ? 'panoptic' : (tasks[0] as Task);
+  const task = rankingTask(report);
   const words = await segmenter.createVocabulary(classInputs(dataset, vocabulary), {
     templates,
     duplicates: 'keep',

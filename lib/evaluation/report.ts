@@ -1,4 +1,6 @@
 /** What an evaluation found, as plain data. */
+
+import type { Task } from '../options.js';
 import type { PrecisionScore } from './average-precision.js';
 import type { ClassGroup } from './class-groups.js';
 import type { SemanticScore } from './confusion.js';
@@ -31,8 +33,8 @@ export interface ClassScores {
 }
 
 /**
- * One image and how well it went, in [0, 1]: PQ over its segments, or the share of pixels that is
- * right where no panoptic map was asked for.
+ * One image and how well it went, in [0, 1], by {@link rankingTask}: PQ over its segments, the share of
+ * pixels that is right, or F1 of its objects at an IoU of 0.5.
  */
 export interface ImageScore {
   readonly image: string;
@@ -60,3 +62,9 @@ export interface EvaluationReport extends ReportFacts {
   /** Seconds spent by the network and by counting. */
   readonly seconds: { readonly inference: number; readonly scoring: number };
 }
+
+const RANKING: readonly Task[] = ['panoptic', 'semantic', 'instance'];
+
+/** What the worst images are the worst at: the first of these tasks that was scored. */
+export const rankingTask = ({ groups }: Pick<EvaluationReport, 'groups'>): Task =>
+  RANKING.find((task) => groups.all[task] !== undefined) as Task;

@@ -1,10 +1,11 @@
 /** Gathers the results of one image after another, and makes the report. */
 import type { Truth } from '../data/segmentation-dataset.js';
 import { objectsOfTruth } from '../data/true-objects.js';
+import type { Task } from '../options.js';
 import { InstanceSegmentation } from '../results/instance.js';
 import { PanopticSegmentation } from '../results/panoptic.js';
 import type { Segmentation } from '../results/segmentation.js';
-import { SemanticSegmentation } from '../results/semantic.js';
+import type { SemanticSegmentation } from '../results/semantic.js';
 import type { VocabularyClass } from '../text/classes.js';
 import type { Background } from './background.js';
 import { boundaryIouOf } from './boundary.js';
@@ -13,7 +14,7 @@ import { Confusion } from './confusion.js';
 import { InstanceQuality } from './instance-quality.js';
 import { Overlap } from './overlap.js';
 import { type ImageQuality, matchSegments, PanopticQuality } from './panoptic-quality.js';
-import type { EvaluationReport, GroupScores, ImageScore } from './report.js';
+import { type EvaluationReport, type GroupScores, type ImageScore, rankingTask } from './report.js';
 import type { ReportFacts } from './report-facts.js';
 
 /** Confused pairs and worst images that a report lists. */
@@ -28,9 +29,8 @@ export class Scores {
   readonly #boundary: PanopticQuality | undefined;
   readonly #confusion: Confusion;
   readonly #instances: InstanceQuality;
-  readonly #panopticMaps: ImageScore[] = [];
-  readonly #labelMaps: ImageScore[] = [];
-  readonly #tasks = new Set<Segmentation['task']>();
+  readonly #images: Record<Task, ImageScore[]> = { panoptic: [], semantic: [], instance: [] };
+  readonly #tasks = new Set<Task>();
 
   constructor(
     classes: readonly VocabularyClass[],
@@ -52,39 +52,40 @@ export class Scores {
     image: Omit<ImageScore, 'score' | 'image'> & { name: string },
   ): void {
     this.#tasks.add(found.task);
-    if (found instanceof PanopticSegmentation) this.#addPanoptic(found, truth, image);
-    if (found instanceof SemanticSegmentation) {
-      const { name, path, index } = image;
-      const score = this.#confusion.add(
-        this.#background?.relabel(found.labelMap) ?? found.labelMap,
-        truth,
-      );
-      this.#labelMaps.push({ image: name, path, index, score });
-    }
-    if (found instanceof InstanceSegmentation) {
-      const isThing = (index: number): boolean => this.#classes[index]?.thing ?? false;
-      this.#instances.add(found, objectsOfTruth(truth, isThing));
-    }
+    const { name, path, index } = image;
+    const score = this.#count(found, truth);
+    this.#images[found.task].push({ image: name, path, index, score });
   }
 
-  #addPanoptic(
-    found: PanopticSegmentation,
-    truth: Truth,
-    image: { name: string; path: string; index: number },
-  ): void {
+  /** @returns how well the image went, [0, 1] */
+  #count(found: Segmentation, truth: Truth): number {
+    if (found instanceof PanopticSegmentation) return this.#addPanoptic(found, truth);
+    if (found instanceof InstanceSegmentation) {
+      const isThing = (index: number): boolean => this.#classes[index]?.thing ?? false;
+      return this.#instances.add(found, objectsOfTruth(truth, isThing));
+    }
+    const { labelMap } = found as SemanticSegmentation;
+    return this.#confusion.add(this.#background?.relabel(labelMap) ?? labelMap, truth);
+  }
+
+  #addPanoptic(found: PanopticSegmentation, truth: Truth): number {
     const map = found.segmentMap;
     const classes = found.segments.map(({ classIndex }) => classIndex);
     const overlap = new Overlap(map, classes.length, truth);
     const quality = matchSegments(overlap, classes, truth.segments);
     this.#panoptic.add(quality, classes, truth.segments);
-    this.#panopticMaps.push({
-      image: image.name,
-      path: image.path,
-      index: image.index,
-      score: qualityOfImage(quality),
-    });
+    this.#addBoundary(overlap, found, truth);
+    return qualityOfImage(quality);
+  }
+
+  #addBoundary(
+    overlap: Overlap,
+    { segmentMap, segments }: PanopticSegmentation,
+    truth: Truth,
+  ): void {
     if (this.#boundary === undefined) return;
-    const boundaryIou = boundaryIouOf(map, truth);
+    const classes = segments.map(({ classIndex }) => classIndex);
+    const boundaryIou = boundaryIouOf(segmentMap, truth);
     const lesser = matchSegments(overlap, classes, truth.segments, (row, column, iou) => {
       // A pair that fails by its masks fails by the lesser of the two as well.
       if (iou <= 0.5) return iou;
@@ -97,7 +98,6 @@ export class Scores {
   report(facts: Facts): EvaluationReport {
     const groups = scoreGroups(this.#classes, (classes) => this.#group(classes));
     const { seen, unseen } = groups;
-    const images = this.#panopticMaps.length > 0 ? this.#panopticMaps : this.#labelMaps;
     return {
       ...facts,
       groups,
@@ -112,12 +112,14 @@ export class Scores {
         truth: this.#classes[pair.truth]?.name as string,
         predicted: this.#classes[pair.predicted]?.name as string,
       })),
-      worst: [...images].sort((a, b) => a.score - b.score).slice(0, LISTED),
+      worst: this.#images[rankingTask({ groups })]
+        .toSorted((a, b) => a.score - b.score)
+        .slice(0, LISTED),
     };
   }
 
   #group(classes: readonly number[]): GroupScores {
-    const has = (task: Segmentation['task']): boolean => this.#tasks.has(task);
+    const has = (task: Task): boolean => this.#tasks.has(task);
     const things = classes.filter((index) => this.#classes[index]?.thing);
     return {
       classes: classes.length,

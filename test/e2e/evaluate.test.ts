@@ -8,6 +8,8 @@ import {
   evaluatePatches,
   openDataset,
   readVocabulary,
+  reportHtml,
+  reportPictures,
   type SegmentationDataset,
   Segmenter,
 } from '../../lib/index.js';
@@ -105,4 +107,27 @@ it('scores objects by boundaries as well, and refuses that for maps of classes a
   expect(groups.all).toHaveProperty('boundaryInstance.ap');
   const semantic = evaluate(segmenter, dataset, { tasks: ['semantic'], boundary: true });
   await expect(semantic).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+});
+
+it('shows the worst images where only objects are known', async () => {
+  const place = join(folder, 'objects');
+  mkdirSync(join(place, 'images'), { recursive: true });
+  const names = ['a.png', 'b.png'];
+  for (const name of names) writeFileSync(join(place, 'images', name), await drawScene(96, 64));
+  const segmentation = [[10, 10, 50, 10, 50, 40, 10, 40]];
+  const json = {
+    images: names.map((file_name, id) => ({ id, file_name, width: 96, height: 64 })),
+    categories: [{ id: 1, name: 'tree' }],
+    annotations: [{ id: 1, image_id: 0, category_id: 1, segmentation, iscrowd: 0 }],
+  };
+  writeFiles(place, { 'instances.json': JSON.stringify(json) });
+  const dataset = await openDataset('coco-instance', place);
+  const report = await evaluate(segmenter, dataset);
+  // Nothing is there to find in the second.
+  expect(report.worst.map(({ image }) => image)).toEqual(names);
+  expect(report.worst[1]?.score).toBe(1);
+  const pictures = await reportPictures(segmenter, dataset, report);
+  const page = reportHtml(report, pictures);
+  expect(page).toMatch(/a\.png: F1 \d/);
+  expect(page).toMatch(/thing, (un)?seen/);
 });

@@ -175,6 +175,23 @@ describe('scores of objects', () => {
     expect(found?.ap75).toBeCloseTo(at(0.75), 9);
   });
 
+  it('rank images by the F1 that the best score threshold gives, the worst first', () => {
+    const byLoop = pictures.map((picture) => {
+      const finds = CLASSES.flatMap(({ index }) => verdicts(picture, index, 0.5, byMasks));
+      const truths = CLASSES.reduce((sum, { index }) => sum + count([picture], index), 0);
+      const f1 = finds.map(({ score: least }) => {
+        const kept = finds.filter(({ score }) => score >= least);
+        return (2 * kept.filter(({ right }) => right).length) / (kept.length + truths);
+      });
+      return truths === 0 ? 1 : Math.max(0, ...f1);
+    });
+    expect(report.worst.length).toBe(24);
+    for (const { index, score } of report.worst) expect(score).toBeCloseTo(byLoop[index] ?? -1, 9);
+    const ranked = report.worst.map(({ score }) => score);
+    expect(ranked).toEqual(byLoop.toSorted((a, b) => a - b).slice(0, 24));
+    expect(ranked[0]).toBeLessThan(ranked[12] as number);
+  });
+
   it('are lower by boundaries, and there are some', () => {
     const { instance, boundaryInstance } = report.groups.all;
     expect(boundaryInstance?.ap).toBeGreaterThan(0.05);

@@ -24,10 +24,15 @@ function report(scores: Omit<GroupScores, 'classes'>): EvaluationReport {
 const PICTURES = [{ image: 'a', score: 0.25, found: 'data:,', truth: 'data:,' }];
 const caption = (page: string): string | undefined => /<figcaption>(.*?)<\/fig/.exec(page)?.[1];
 
-it('calls the score of an image PQ where panoptic maps were scored, else pixels right', () => {
+it('calls the score of an image by the task that was scored', () => {
   const panoptic = { pq: 0.5, sq: 0.5, rq: 1, classes: 1 };
   expect(caption(reportHtml(report({ panoptic }), PICTURES))).toBe('a: PQ 25.0; found, truth');
-  expect(caption(reportHtml(report({}), PICTURES))).toBe('a: 25.0 % of pixels right; found, truth');
+  const semantic = { miou: 0.5, miouUnion: 0.5, fwiou: 0.5, meanAccuracy: 0.5 };
+  const right = caption(reportHtml(report({ semantic }), PICTURES));
+  expect(right).toBe('a: 25.0 % of pixels right; found, truth');
+  const half = { ap: 0.5, ap50: 0.5, ap75: 0.5, apSmall: 0.5, apMedium: 0.5, apLarge: 0.5 };
+  const objects = caption(reportHtml(report({ instance: half }), PICTURES));
+  expect(objects).toBe('a: F1 25.0; found, truth');
 });
 
 /** The cells of the table row that begins with `name`, as they stand in the page. */

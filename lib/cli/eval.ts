@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DATASET_KINDS, type DatasetKind } from '../data/dataset-kinds.js';
 import { wordsOf } from '../evaluation/report-facts.js';
+import { groupTable, overallRows } from '../evaluation/score-table.js';
 import type { EvaluationReport, GroupScores, Task } from '../index.js';
 import { type AssociationFlags, associationOption } from './association-option.js';
 import { addBundleOptions, type BundleFlags, loadBundle, wholeNumber } from './bundle-option.js';
@@ -175,25 +176,12 @@ function gap(engineered: EvaluationReport, plain: EvaluationReport): string {
   return `engineered names less plain names\n\n${table}`;
 }
 
-const percent = (value: number | undefined): string =>
-  value === undefined || Number.isNaN(value) ? '–' : (100 * value).toFixed(1);
-
 function summary(report: EvaluationReport): string {
-  const row = ([name, scores]: [string, GroupScores]): string[] => [
-    name,
-    String(scores.classes),
-    percent(scores.panoptic?.pq),
-    percent(scores.panoptic?.sq),
-    percent(scores.panoptic?.rq),
-    percent(scores.semantic?.miou),
-    percent(scores.semantic?.miouUnion),
-    percent(scores.instance?.ap),
-  ];
-  const head = ['classes', 'number', 'PQ', 'SQ', 'RQ', 'mIoU', 'mIoU (union)', 'AP'];
   const { inference, scoring } = report.seconds;
   return [
     `${report.dataset}, ${report.images} images, ${wordsOf(report)}`,
-    formatTable(head, Object.entries(report.groups).map(row)),
+    formatTable(...groupTable(report)),
+    formatTable(['all together', ''], overallRows(report)),
     `${inference.toFixed(1)} s in the network, ${scoring.toFixed(1)} s in scoring`,
   ].join('\n\n');
 }

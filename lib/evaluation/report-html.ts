@@ -2,13 +2,9 @@
 import type { Task } from '../options.js';
 import { htmlPage, htmlTable, rawTable } from '../results/html-page.js';
 import { escapeXml } from '../results/svg-text.js';
-import {
-  type ClassScores,
-  type EvaluationReport,
-  type GroupScores,
-  rankingTask,
-} from './report.js';
+import { type ClassScores, type EvaluationReport, rankingTask } from './report.js';
 import { factRows } from './report-facts.js';
+import { groupTable, overallRows, percent } from './score-table.js';
 
 /** A picture of one image: what was found, and what is true, as `data:` URLs. */
 export interface ReportPicture {
@@ -17,9 +13,6 @@ export interface ReportPicture {
   readonly found: string;
   readonly truth: string;
 }
-
-const percent = (value: number | undefined): string =>
-  value === undefined || Number.isNaN(value) ? '–' : (100 * value).toFixed(1);
 
 /** The page; `pictures` of the worst images come last. */
 export function reportHtml(
@@ -30,9 +23,7 @@ export function reportHtml(
   const parts = [
     facts(report),
     '<h2>Groups of classes</h2>',
-    groupTable(report.groups),
-    `<p>Harmonic mean of seen and unseen: PQ ${percent(report.harmonic.pq)}, ` +
-      `mIoU ${percent(report.harmonic.miou)}.</p>`,
+    htmlTable(...groupTable(report)),
     '<h2>Classes</h2>',
     classTable(report.perClass),
     '<h2>What is taken for what</h2>',
@@ -57,42 +48,11 @@ function facts(report: EvaluationReport): string {
   const { inference, scoring } = report.seconds;
   const rows = [
     ...factRows(report),
-    ['pixels right', `${percent(report.pixelAccuracy)} %`],
+    ...overallRows(report),
     ['time', `${inference.toFixed(1)} s in the network, ${scoring.toFixed(1)} s in scoring`],
   ];
   return htmlTable(['', ''], rows);
 }
-
-function groupTable(groups: EvaluationReport['groups']): string {
-  const head = [
-    'group',
-    'classes',
-    'PQ',
-    'SQ',
-    'RQ',
-    'boundary PQ',
-    'mIoU (in truth)',
-    'mIoU (union)',
-    'fwIoU',
-    'AP',
-    'AP50',
-  ];
-  return htmlTable(head, Object.entries(groups).map(groupRow));
-}
-
-const groupRow = ([name, scores]: [string, GroupScores]): string[] => [
-  name,
-  String(scores.classes),
-  percent(scores.panoptic?.pq),
-  percent(scores.panoptic?.sq),
-  percent(scores.panoptic?.rq),
-  percent(scores.boundaryPanoptic?.pq),
-  percent(scores.semantic?.miou),
-  percent(scores.semantic?.miouUnion),
-  percent(scores.semantic?.fwiou),
-  percent(scores.instance?.ap),
-  percent(scores.instance?.ap50),
-];
 
 function classTable(classes: readonly ClassScores[]): string {
   const found = (ap = Number.NaN): boolean => !Number.isNaN(ap);

@@ -47,7 +47,7 @@ export interface EvaluationReport extends ReportFacts {
   readonly images: number;
   readonly groups: Readonly<Record<ClassGroup, GroupScores>>;
   /** Harmonic means of seen and unseen; NaN where either is missing. */
-  readonly harmonic: { readonly pq: number; readonly miou: number };
+  readonly harmonic: { readonly pq: number; readonly miou: number; readonly ap: number };
   /** Share of all pixels that the semantic map has right. */
   readonly pixelAccuracy?: number | undefined;
   readonly perClass: readonly ClassScores[];

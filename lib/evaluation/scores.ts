@@ -104,6 +104,7 @@ export class Scores {
       harmonic: {
         pq: harmonicMean(seen.panoptic?.pq, unseen.panoptic?.pq),
         miou: harmonicMean(seen.semantic?.miou, unseen.semantic?.miou),
+        ap: harmonicMean(seen.instance?.ap, unseen.instance?.ap),
       },
       ...(this.#tasks.has('semantic') ? { pixelAccuracy: this.#confusion.pixelAccuracy() } : {}),
       perClass: this.#perClass(),

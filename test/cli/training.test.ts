@@ -114,6 +114,12 @@ describe('lexiseg eval', () => {
     ]);
     expect({ status, stderr }).toMatchObject({ status: 0 });
     expect(stdout).toMatch(/seen\s+\d+/);
+    const head = stdout.split('\n').find((line) => line.startsWith('classes'));
+    for (const column of ['boundary PQ', 'fwIoU', 'AP50', 'boundary AP']) {
+      expect(head).toContain(column);
+    }
+    expect(stdout).toMatch(/harmonic mean of seen and unseen\s+PQ \S+, mIoU \S+, AP \S+\n/);
+    expect(stdout).toMatch(/pixels right\s+\d+\.\d %/);
     expect(stdout).toMatch(/engineered names less plain names/);
     const report = JSON.parse(readFileSync(join(out, 'report-plain.json'), 'utf8'));
     expect(report.vocabulary).toMatch(/plain names/);

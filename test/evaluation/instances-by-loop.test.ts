@@ -192,6 +192,12 @@ describe('scores of objects', () => {
     expect(ranked[0]).toBeLessThan(ranked[12] as number);
   });
 
+  it('have the harmonic mean of seen and unseen classes', () => {
+    const { seen, unseen } = report.groups;
+    const [a, b] = [seen.instance?.ap as number, unseen.instance?.ap as number];
+    expect(report.harmonic.ap).toBeCloseTo((2 * a * b) / (a + b), 12);
+  });
+
   it('are lower by boundaries, and there are some', () => {
     const { instance, boundaryInstance } = report.groups.all;
     expect(boundaryInstance?.ap).toBeGreaterThan(0.05);

@@ -13,7 +13,7 @@ function report(scores: Omit<GroupScores, 'classes'>): EvaluationReport {
     wordsSha256: '0'.repeat(64),
     images: 1,
     groups: { all: group, seen: group, unseen: group, things: group, stuff: group },
-    harmonic: { pq: Number.NaN, miou: Number.NaN },
+    harmonic: { pq: 0.1, miou: 0.2, ap: 0.3 },
     perClass: [],
     confused: [],
     worst: [],
@@ -55,8 +55,10 @@ it('shows the scores of videos by group, and those of all together', () => {
   const none = { ...scores(Number.NaN), classes: 0 };
   const video: VideoReport = {
     bundle: 'model.pt',
+    weights: 'trained on streets',
     dataset: 'streets <b>',
     vocabulary: 'names of streets',
+    wordsSha256: 'f'.repeat(64),
     videos: 2,
     frames: 30,
     groups: {
@@ -90,7 +92,10 @@ it('shows the scores of videos by group, and those of all together', () => {
 it('shows what patches know, and the curve', () => {
   const patches: PatchReport = {
     bundle: 'model & co.pt',
+    weights: 'trained on streets',
     dataset: 'street',
+    vocabulary: 'names of street',
+    wordsSha256: 'f'.repeat(64),
     images: 7,
     patches: 480,
     accuracy: { all: 0.5, seen: 0.75, unseen: Number.NaN },
@@ -113,4 +118,16 @@ it('shows what patches know, and the curve', () => {
   expect(page).toContain('(4000 pairs)');
   const curves = [...page.matchAll(/<polyline[^>]* points="([^"]*)"/g)];
   expect(curves.map(([, points = '']) => points.split(' ').length)).toEqual([3, 2]);
+});
+
+it('has a column for what was scored, and none for what was not', () => {
+  const semantic = { miou: 0.5, miouUnion: 0.4, fwiou: 0.3, meanAccuracy: 0.5 };
+  const page = reportHtml(report({ semantic }));
+  expect(page).toMatch(/<th>mIoU<\/th><th>mIoU \(union\)<\/th><th>fwIoU<\/th><\/tr>/);
+  expect(page).toContain('mIoU 20.0</td>');
+  const half = { ap: 0.5, ap50: 0.5, ap75: 0.5, apSmall: 0.5, apMedium: 0.5, apLarge: 0.5 };
+  const objects = reportHtml(report({ instance: half, boundaryInstance: half }));
+  expect(objects).toMatch(/<th>AP<\/th><th>AP50<\/th><th>boundary AP<\/th><\/tr>/);
+  expect(objects).toContain('AP 30.0</td>');
+  expect(objects).not.toContain('pixels right');
 });

@@ -22,8 +22,14 @@ function reduced(truth: Truth, placeOf: ReadonlyMap<number, number>): Truth {
     });
   const segments = among(truth.segments);
   const known = new Set(segments.map(({ id }) => id));
+  const places = (indices: readonly number[]): number[] =>
+    indices.flatMap((index) => placeOf.get(index) ?? []);
+  const { coverage } = truth;
   return {
     ...truth,
+    ...(coverage && {
+      coverage: { absent: places(coverage.absent), partial: places(coverage.partial) },
+    }),
     segments,
     ids: truth.ids.map((id) => (known.has(id) ? id : 0)),
     ...(truth.objects === undefined ? {} : { objects: among(truth.objects) }),

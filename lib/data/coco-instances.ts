@@ -21,11 +21,13 @@ const LAYOUTS = [
   { json: 'annotations/instances_SPLIT2014.json', images: 'SPLIT2014' },
 ];
 
-interface ImageRecord {
+export interface ImageRecord {
   readonly file: string;
   readonly width: number;
   readonly height: number;
   readonly annotations: Fields[];
+  /** What the JSON says of the image itself. */
+  readonly fields: Fields;
 }
 
 /**
@@ -50,7 +52,8 @@ export async function openCocoInstances(
   }
   const file = await readJsonFile(layout.json);
   const categories = readCategories(file);
-  const records = readImages(file, onProblem);
+  const fileOf = (image: Fields): string => insideFolder(image, 'file_name');
+  const records = readImages(file, fileOf, onProblem);
   const images = [...records.values()];
   return {
     name: basename(folder),
@@ -66,9 +69,13 @@ export async function openCocoInstances(
 }
 
 /** Images by id, each with its annotations; images without one are kept. */
-function readImages(file: Fields, onProblem: OnProblem | undefined): Map<RecordId, ImageRecord> {
+export function readImages(
+  file: Fields,
+  fileOf: (image: Fields) => string,
+  onProblem: OnProblem | undefined,
+): Map<RecordId, ImageRecord> {
   const read = (image: Fields): ImageRecord => {
-    return { file: insideFolder(image, 'file_name'), ...sizeOf(image), annotations: [] };
+    return { file: fileOf(image), ...sizeOf(image), annotations: [], fields: image };
   };
   const images = readById(file.list('images'), read, onProblem);
   const place = (annotation: Fields): void => {
@@ -92,7 +99,11 @@ function sizeOf(image: Fields): Size {
   return { width, height };
 }
 
-function readTruth({ width, height, annotations }: ImageRecord, categories: Categories): Truth {
+/** The objects of an image, and a map of them. */
+export function readTruth(
+  { width, height, annotations }: ImageRecord,
+  categories: Categories,
+): Truth {
   const objects = annotations.map((annotation): ObjectMask => {
     const runs = readMask(annotation, width, height);
     return {

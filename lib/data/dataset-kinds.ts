@@ -4,6 +4,7 @@ export const DATASET_KINDS = [
   'coco-panoptic',
   'coco-instance',
   'coco-stuff',
+  'lvis',
   'ade20k-150',
   'ade20k-847',
   'voc-21',

@@ -8,6 +8,7 @@ import { openCocoInstances } from './coco-instances.js';
 import { openCocoPanoptic } from './coco-panoptic.js';
 import { openCocoStuff } from './coco-stuff.js';
 import { DATASET_KINDS, type DatasetKind } from './dataset-kinds.js';
+import { openLvis } from './lvis.js';
 import { openMapillary } from './mapillary.js';
 import { openContext59, openContext459, openVoc20, openVoc21 } from './pascal.js';
 import type { DatasetOpener, SegmentationDataset } from './segmentation-dataset.js';
@@ -17,6 +18,7 @@ const OPENERS: Readonly<Record<DatasetKind, DatasetOpener>> = {
   'coco-panoptic': openCocoPanoptic,
   'coco-instance': openCocoInstances,
   'coco-stuff': openCocoStuff,
+  lvis: openLvis,
   'ade20k-150': openAde150,
   'ade20k-847': openAde847,
   'voc-21': openVoc21,

@@ -7,7 +7,11 @@ import type { OnProblem } from './annotation-file.js';
 export interface DatasetClass extends TrainingClass {
   /** Whether masks of it may be trained on, where the data set says so. */
   readonly seen?: boolean | undefined;
+  /** Where the data set says in how many of its training images it is. */
+  readonly frequency?: ClassFrequency | undefined;
 }
+
+export type ClassFrequency = 'rare' | 'common' | 'frequent';
 
 export interface TruthSegment {
   /** Its number in the map of ids, 1 or more. */
@@ -28,6 +32,14 @@ export interface ObjectMask {
   readonly area: number;
 }
 
+/** Which classes an image was searched for, beside those of its objects; of all others nobody knows. */
+export interface Coverage {
+  /** Indices of classes that are not there. */
+  readonly absent: readonly number[];
+  /** Indices of classes of which more objects are there than are marked. */
+  readonly partial: readonly number[];
+}
+
 /** What is where in one image. */
 export interface Truth {
   readonly width: number;
@@ -37,6 +49,8 @@ export interface Truth {
   readonly segments: readonly TruthSegment[];
   /** Where the layout has objects that overlap: each whole. */
   readonly objects?: readonly ObjectMask[] | undefined;
+  /** Where not all classes were looked for. */
+  readonly coverage?: Coverage | undefined;
 }
 
 export interface SegmentationDataset {

@@ -14,6 +14,14 @@ export interface TrueObject<Shape> {
   readonly crowd: boolean;
 }
 
+/** How the finds of one image and class are judged. */
+export interface MatchRules {
+  /** Detections that count, by falling score; by default as many as ever. */
+  readonly limit?: number;
+  /** Whether there are more objects than the true ones: a find that matches none says nothing. */
+  readonly partial?: boolean;
+}
+
 export type ShapeIou<Shape> = (detection: Shape, truth: Shape, crowd: boolean) => number;
 
 /** AP in [0, 1]; NaN where there is no true object. */
@@ -76,9 +84,10 @@ export class AveragePrecision<Shape> {
     classIndex: number,
     detections: readonly Detection<Shape>[],
     truths: readonly TrueObject<Shape>[],
+    { limit = this.#limit, partial = false }: MatchRules = {},
   ): Outcome | undefined {
     if (detections.length === 0 && truths.length === 0) return undefined;
-    const ordered = [...detections].sort((a, b) => b.score - a.score).slice(0, this.#limit);
+    const ordered = [...detections].sort((a, b) => b.score - a.score).slice(0, limit);
     const ious = ordered.map(({ shape }) =>
       truths.map((truth) => this.#iou(shape, truth.shape, truth.crowd)),
     );
@@ -87,7 +96,9 @@ export class AveragePrecision<Shape> {
       outcomes = { all: [], small: [], medium: [], large: [] };
       this.#outcomes.set(classIndex, outcomes);
     }
-    for (const name of AREA_NAMES) outcomes[name].push(match(ordered, truths, ious, AREAS[name]));
+    for (const name of AREA_NAMES) {
+      outcomes[name].push(match(ordered, truths, ious, AREAS[name], partial));
+    }
     return outcomes.all.at(-1);
   }
 
@@ -132,6 +143,7 @@ function match<Shape>(
   truths: readonly TrueObject<Shape>[],
   ious: readonly (readonly number[])[],
   [least, most]: readonly [number, number],
+  partial: boolean,
 ): Outcome {
   const ignored = truths.map(({ crowd, area }) => crowd || area < least || area > most);
   // Objects that count come first: one of them, once matched, is not left for an ignored one.
@@ -149,7 +161,7 @@ function match<Shape>(
         best = iou;
         chosen = t;
       }
-      if (chosen < 0) return area < least || area > most ? -1 : 0;
+      if (chosen < 0) return partial || area < least || area > most ? -1 : 0;
       taken[chosen] = 1;
       return ignored[chosen] ? -1 : 1;
     });

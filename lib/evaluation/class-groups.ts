@@ -1,8 +1,11 @@
 /** The groups of classes that reports give scores of. */
-import type { DatasetClass } from '../data/segmentation-dataset.js';
+import type { ClassFrequency, DatasetClass } from '../data/segmentation-dataset.js';
 import type { VocabularyClass } from '../text/classes.js';
 
 export type ClassGroup = 'all' | 'seen' | 'unseen' | 'things' | 'stuff';
+
+/** A class with how often it is in the data set, where that is known. */
+export type ScoredClass = VocabularyClass & Pick<DatasetClass, 'frequency'>;
 
 /**
  * The classes of a data set as scores group them: seen where the data says so, else where a word of
@@ -11,8 +14,11 @@ export type ClassGroup = 'all' | 'seen' | 'unseen' | 'things' | 'stuff';
 export const groupedClasses = (
   classes: readonly VocabularyClass[],
   { classes: stated }: { readonly classes: readonly DatasetClass[] },
-): VocabularyClass[] =>
-  classes.map((one, index) => ({ ...one, seen: stated[index]?.seen ?? one.seen }));
+): ScoredClass[] =>
+  classes.map((one, index) => {
+    const { seen = one.seen, frequency } = stated[index] ?? {};
+    return { ...one, seen, frequency };
+  });
 
 /** The score of each group, from the indices of its classes. */
 export function scoreGroups<Score>(
@@ -28,6 +34,21 @@ export function scoreGroups<Score>(
     things: where(({ thing }) => thing),
     stuff: where(({ thing }) => !thing),
   };
+}
+
+const FREQUENCIES: readonly ClassFrequency[] = ['rare', 'common', 'frequent'];
+
+/** The score of the classes of each frequency that any of them has. */
+export function frequencyGroups<Score>(
+  classes: readonly ScoredClass[],
+  score: (indices: readonly number[]) => Score,
+): { [Key in ClassFrequency]?: Score } {
+  const groups = FREQUENCIES.map((frequency) => {
+    const of = classes.flatMap((one, index) => (one.frequency === frequency ? [index] : []));
+    return [frequency, of] as const;
+  });
+  const known = groups.filter(([, indices]) => indices.length > 0);
+  return Object.fromEntries(known.map(([frequency, indices]) => [frequency, score(indices)]));
 }
 
 /** Of the scores of seen and unseen classes; NaN where one is missing. */

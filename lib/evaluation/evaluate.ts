@@ -119,7 +119,7 @@ export async function evaluate(
         const truth = await timed('scoring', () => reading);
         for (const task of tasks) {
           using found = await timed('inference', () =>
-            segmenter.segment(proposals ?? path, vocabulary, { ...usual, task }),
+            segmenter.segment(proposals ?? path, vocabulary, { signal, thresholds, task }),
           );
           checkTruthSize(path, found, truth);
           await timed('scoring', () => scores.add(found, truth, { name, path, index }));

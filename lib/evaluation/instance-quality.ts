@@ -1,9 +1,13 @@
 /** Scores of objects that are found one by one. */
-import type { ObjectMask } from '../data/segmentation-dataset.js';
+import type { Coverage, ObjectMask } from '../data/segmentation-dataset.js';
 import type { InstanceSegmentation } from '../results/instance.js';
+import type { Segment } from '../results/segmentation.js';
 import { AveragePrecision, type Outcome, type PrecisionScore } from './average-precision.js';
 import { EdgedMask, lesserIou } from './edged-mask.js';
 import { runIou } from './run-lengths.js';
+
+/** Detections of one image that count, of all classes, where it was searched for some only (LVIS). */
+const SEARCHED_LIMIT = 300;
 
 export class InstanceQuality {
   readonly #byMasks = new AveragePrecision<EdgedMask>((found, truth, crowd) =>
@@ -21,10 +25,14 @@ export class InstanceQuality {
    * @returns the image's F1 at an IoU of 0.5, by the score threshold that suits it best; 1 where there
    *   is nothing to find.
    */
-  add(found: InstanceSegmentation, truths: readonly ObjectMask[]): number {
+  add(
+    found: InstanceSegmentation,
+    truths: readonly ObjectMask[],
+    coverage: Coverage | undefined,
+  ): number {
     const { width, height } = found;
     const edged = (runs: Uint32Array): EdgedMask => new EdgedMask(runs, { width, height });
-    const detections = found.segments.map((segment) => ({
+    const detections = judged(found.segments, truths, coverage).map((segment) => ({
       classIndex: segment.classIndex,
       shape: edged(found.runLengths(segment)),
       score: segment.score,
@@ -37,9 +45,13 @@ export class InstanceQuality {
         detections.filter(({ classIndex }) => classIndex === index),
         objects.filter(({ classIndex }) => classIndex === index),
       ] as const;
-      const outcome = this.#byMasks.add(index, ...ofClass);
+      const rules = coverage && {
+        limit: SEARCHED_LIMIT,
+        partial: coverage.partial.includes(index),
+      };
+      const outcome = this.#byMasks.add(index, ...ofClass, rules);
       if (outcome !== undefined) outcomes.push(outcome);
-      this.#byBoundaries?.add(index, ...ofClass);
+      this.#byBoundaries?.add(index, ...ofClass, rules);
     }
     return bestF1(outcomes);
   }
@@ -59,6 +71,20 @@ export class InstanceQuality {
       ...(this.#byBoundaries ? { boundaryInstance: this.#byBoundaries.mean(classes) } : {}),
     };
   }
+}
+
+/** The finds that can be told right from wrong: of classes that the image was searched for. */
+function judged(
+  found: readonly Segment[],
+  truths: readonly ObjectMask[],
+  coverage: Coverage | undefined,
+): readonly Segment[] {
+  if (coverage === undefined) return found;
+  const searched = new Set([...truths.map(({ classIndex }) => classIndex), ...coverage.absent]);
+  return found
+    .toSorted((a, b) => b.score - a.score)
+    .slice(0, SEARCHED_LIMIT)
+    .filter(({ classIndex }) => searched.has(classIndex));
 }
 
 /** A bundle gives as many candidates as it is asked for, so that one threshold would judge their number. */

@@ -1,5 +1,6 @@
 /** What an evaluation found, as plain data. */
 
+import type { ClassFrequency } from '../data/segmentation-dataset.js';
 import type { Task } from '../options.js';
 import type { PrecisionScore } from './average-precision.js';
 import type { ClassGroup } from './class-groups.js';
@@ -45,7 +46,10 @@ export interface ImageScore {
 
 export interface EvaluationReport extends ReportFacts {
   readonly images: number;
-  readonly groups: Readonly<Record<ClassGroup, GroupScores>>;
+  /** With rare, common and frequent classes where the data set tells them apart. */
+  readonly groups: Readonly<Record<ClassGroup, GroupScores>> & {
+    readonly [Key in ClassFrequency]?: GroupScores;
+  };
   /** Harmonic means of seen and unseen; NaN where either is missing. */
   readonly harmonic: { readonly pq: number; readonly miou: number; readonly ap: number };
   /** Share of all pixels that the semantic map has right. */

@@ -6,10 +6,9 @@ import { InstanceSegmentation } from '../results/instance.js';
 import { PanopticSegmentation } from '../results/panoptic.js';
 import type { Segmentation } from '../results/segmentation.js';
 import type { SemanticSegmentation } from '../results/semantic.js';
-import type { VocabularyClass } from '../text/classes.js';
 import type { Background } from './background.js';
 import { boundaryIouOf } from './boundary.js';
-import { harmonicMean, scoreGroups } from './class-groups.js';
+import { frequencyGroups, harmonicMean, type ScoredClass, scoreGroups } from './class-groups.js';
 import { Confusion } from './confusion.js';
 import { InstanceQuality } from './instance-quality.js';
 import { Overlap } from './overlap.js';
@@ -23,7 +22,7 @@ const LISTED = 24;
 type Facts = ReportFacts & Pick<EvaluationReport, 'images' | 'seconds'>;
 
 export class Scores {
-  readonly #classes: readonly VocabularyClass[];
+  readonly #classes: readonly ScoredClass[];
   readonly #background: Background | undefined;
   readonly #panoptic: PanopticQuality;
   readonly #boundary: PanopticQuality | undefined;
@@ -33,7 +32,7 @@ export class Scores {
   readonly #tasks = new Set<Task>();
 
   constructor(
-    classes: readonly VocabularyClass[],
+    classes: readonly ScoredClass[],
     boundary: boolean,
     background: Background | undefined,
   ) {
@@ -62,7 +61,7 @@ export class Scores {
     if (found instanceof PanopticSegmentation) return this.#addPanoptic(found, truth);
     if (found instanceof InstanceSegmentation) {
       const isThing = (index: number): boolean => this.#classes[index]?.thing ?? false;
-      return this.#instances.add(found, objectsOfTruth(truth, isThing));
+      return this.#instances.add(found, objectsOfTruth(truth, isThing), truth.coverage);
     }
     const { labelMap } = found as SemanticSegmentation;
     return this.#confusion.add(this.#background?.relabel(labelMap) ?? labelMap, truth);
@@ -96,7 +95,11 @@ export class Scores {
   }
 
   report(facts: Facts): EvaluationReport {
-    const groups = scoreGroups(this.#classes, (classes) => this.#group(classes));
+    const score = (classes: readonly number[]): GroupScores => this.#group(classes);
+    const groups = {
+      ...scoreGroups(this.#classes, score),
+      ...frequencyGroups(this.#classes, score),
+    };
     const { seen, unseen } = groups;
     return {
       ...facts,

@@ -165,13 +165,18 @@ function hueRotation(turn: number, saturation: number): number[] {
   });
 }
 
-/** Mirrors rows of `channels` bytes a pixel, in place. */
-export function mirror(pixels: Uint8Array, width: number, height: number, channels: number): void {
-  for (let y = 0; y < height; y++) {
-    const row = y * width * channels;
-    for (let x = 0; x < width >> 1; x++) {
+/** Mirrors the first `columns` of rows of `channels` bytes a pixel, in place. */
+export function mirror(
+  pixels: Uint8Array,
+  width: number,
+  channels: number,
+  columns: number = width,
+): void {
+  const stride = width * channels;
+  for (let row = 0; row < pixels.length; row += stride) {
+    for (let x = 0; x < columns >> 1; x++) {
       const left = row + x * channels;
-      const right = row + (width - 1 - x) * channels;
+      const right = row + (columns - 1 - x) * channels;
       for (let c = 0; c < channels; c++) {
         const kept = pixels[left + c] as number;
         pixels[left + c] = pixels[right + c] as number;

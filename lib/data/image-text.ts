@@ -143,7 +143,7 @@ async function prepare(
     const image = await openImage(sample.image, sample.name);
     return image.pixels(randomResizedCrop(random, image, size, options.crop));
   });
-  if (random.chance(options.flip)) mirror(rgb, side, side, 3);
+  if (random.chance(options.flip)) mirror(rgb, side, 3);
   jitterColors(rgb, random, options.colorJitter);
   return { rgb, tokens: texts.map((text) => tokenizer.encode(text)) };
 }

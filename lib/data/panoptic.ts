@@ -181,8 +181,9 @@ async function prepare(
     rgb.set(part.subarray(y * outWidth * 3, (y + 1) * outWidth * 3), y * width * 3);
   }
   if (random.chance(options.flip)) {
-    mirror(rgb, width, height, 3);
-    mirror(found.masks, width, found.masks.length / width, 1);
+    // Padding stays at the right, where inference has it.
+    mirror(rgb, width, 3, outWidth);
+    mirror(found.masks, width, 1, outWidth);
   }
   // Drawn last: with and without words an image looks the same.
   const words = options.words?.draw(dataset.image(sample).path, random) ?? [];

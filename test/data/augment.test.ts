@@ -134,8 +134,10 @@ describe('colours', () => {
 
   it('are mirrored line by line', () => {
     const pixels = Uint8Array.of(1, 2, 3, 4, 5, 6);
-    mirror(pixels, 3, 2, 1);
+    mirror(pixels, 3, 1);
     expect([...pixels]).toEqual([3, 2, 1, 6, 5, 4]);
+    mirror(pixels, 3, 1, 2);
+    expect([...pixels]).toEqual([2, 3, 1, 5, 6, 4]);
   });
 });
 

@@ -3,6 +3,11 @@ export { type BundleLabel, readManifest } from './bundle.js';
 export type { OnProblem } from './data/annotation-file.js';
 export type { ColorJitter, CropRange } from './data/augment.js';
 export { type CaptionWords, openCaptionWords } from './data/caption-words.js';
+export {
+  type CaptionCheck,
+  type CaptionCheckOptions,
+  checkCaptions,
+} from './data/check-captions.js';
 export { checkDataset, type DatasetCheck, type DatasetCheckOptions } from './data/check-dataset.js';
 export { DATASET_KINDS, type DatasetKind } from './data/dataset-kinds.js';
 export { type ImageTextOptions, openCaptions, openImageText } from './data/image-text.js';

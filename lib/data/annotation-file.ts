@@ -15,6 +15,20 @@ export function dataError(file: string, place: string, reason: string, cause?: u
 /** Takes what is wrong with one record of many, so that the next can be looked at. */
 export type OnProblem = (problem: LexisegError) => void;
 
+/** Reads one record. With `onProblem` one that is wrong is told, and undefined. */
+export function readOne<Result>(
+  read: () => Result,
+  onProblem: OnProblem | undefined,
+): Result | undefined {
+  try {
+    return read();
+  } catch (problem) {
+    if (onProblem === undefined || !(problem instanceof LexisegError)) throw problem;
+    onProblem(problem);
+    return undefined;
+  }
+}
+
 /**
  * Reads records one by one. Without `onProblem` the first that is wrong throws; with it each is
  * told, and left out.
@@ -24,16 +38,10 @@ export function readRecords<Item, Result>(
   read: (item: Item, index: number) => Result,
   onProblem: OnProblem | undefined,
 ): Result[] {
-  const results: Result[] = [];
-  for (const [index, item] of items.entries()) {
-    try {
-      results.push(read(item, index));
-    } catch (problem) {
-      if (onProblem === undefined || !(problem instanceof LexisegError)) throw problem;
-      onProblem(problem);
-    }
-  }
-  return results;
+  return items.flatMap((item, index) => {
+    const found = readOne(() => [read(item, index)], onProblem);
+    return found ?? [];
+  });
 }
 
 /** What a record is referred to by. */

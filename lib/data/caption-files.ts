@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { type Options, parse } from 'csv-parse/sync';
 import { LexisegError } from '../errors.js';
-import type { ImageText } from './image-text-sample.js';
+import { type OnProblem, readOne, readRecords } from './annotation-file.js';
+import { captionsOf, type ImageText } from './image-text-sample.js';
 import { indexedSource, type SampleSource } from './sample-stream.js';
 
 /**
@@ -11,21 +12,28 @@ import { indexedSource, type SampleSource } from './sample-stream.js';
  * `.csv` file with a heading line (`image,caption`), or a `.tsv` file as `lexiseg mine` writes it
  * (`title`, `filepath`). Images are relative to the file.
  *
+ * @param onProblem takes what is wrong with single lines, which are then left out
  * @throws LexisegError `ERR_DATA` with file and line for what cannot be read.
  */
-export async function captionFile(path: string): Promise<SampleSource<ImageText>> {
+export async function captionFile(
+  path: string,
+  onProblem?: OnProblem,
+): Promise<SampleSource<ImageText>> {
   const text = await readText(path);
-  const rows = rowsOf(path, text);
+  const rows = rowsOf(path, text, onProblem);
   const folder = dirname(path);
-  const samples = rows.map((row) => sampleOf(path, folder, row));
-  if (samples.length === 0) fail(path, 1, 'there is no caption in it');
+  const samples = readRecords(rows, (row) => sampleOf(path, folder, row), onProblem);
+  if (samples.length === 0) {
+    readOne(() => fail(path, 1, 'there is no caption in it'), onProblem);
+  }
   return indexedSource(samples.length, (index) => samples[index] as ImageText);
 }
 
-function rowsOf(path: string, text: string): Row[] {
-  if (path.endsWith('.csv')) return tableRows(path, text, {});
-  if (!path.endsWith('.tsv')) return jsonRows(path, text);
-  return tableRows(path, text, { delimiter: '\t', quote: false }).map(({ line, fields }) => ({
+function rowsOf(path: string, text: string, onProblem: OnProblem | undefined): Row[] {
+  if (path.endsWith('.csv')) return tableRows(path, text, {}, onProblem);
+  if (!path.endsWith('.tsv')) return jsonRows(path, text, onProblem);
+  const format = { delimiter: '\t', quote: false } as const;
+  return tableRows(path, text, format, onProblem).map(({ line, fields }) => ({
     line,
     fields: { image: fields.filepath, caption: fields.title },
   }));
@@ -45,8 +53,8 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-function jsonRows(path: string, text: string): Row[] {
-  return text.split('\n').flatMap((content, index) => {
+function jsonRows(path: string, text: string, onProblem: OnProblem | undefined): Row[] {
+  const read = (content: string, index: number): Row[] => {
     if (content.trim() === '') return [];
     try {
       const fields: unknown = JSON.parse(content);
@@ -55,33 +63,43 @@ function jsonRows(path: string, text: string): Row[] {
     } catch (cause) {
       return fail(path, index + 1, (cause as Error).message);
     }
-  });
+  };
+  return readRecords(text.split('\n'), read, onProblem).flat();
 }
 
-function tableRows(path: string, text: string, format: Options): Row[] {
+function tableRows(
+  path: string,
+  text: string,
+  format: Options,
+  onProblem: OnProblem | undefined,
+): Row[] {
+  const refuse = (cause: unknown): never => {
+    const { lines, message } = cause as Error & { lines?: number };
+    return fail(path, lines ?? 1, message);
+  };
+  const usual = { columns: true, info: true, bom: true, skip_empty_lines: true };
+  // The parser's types do not know `on_skip`. After quotes that are wrong it goes on at the next one.
+  const checking: Options & { on_skip: (cause: unknown) => void } = {
+    skip_records_with_error: true,
+    on_skip: (cause) => readOne(() => refuse(cause), onProblem),
+  };
   try {
-    const usual = { columns: true, info: true, bom: true, skip_empty_lines: true };
-    const records = parse(text, { ...usual, ...format });
+    const records = parse(text, { ...usual, ...format, ...(onProblem ? checking : {}) });
     return (records as unknown as { record: Row['fields']; info: { lines: number } }[]).map(
       ({ record, info }) => ({ line: info.lines, fields: record }),
     );
   } catch (cause) {
-    const { lines, message } = cause as Error & { lines?: number };
-    return fail(path, lines ?? 1, message);
+    return refuse(cause);
   }
 }
 
 function sampleOf(path: string, folder: string, { line, fields }: Row): ImageText {
-  const { image, caption, captions } = fields;
-  if (typeof image !== 'string' || image === '') fail(path, line, 'no path in "image"');
-  const found = Array.isArray(captions) ? captions : [caption];
-  const isText = (item: unknown): boolean => typeof item === 'string' && item.trim() !== '';
-  if (found.length === 0 || !found.every(isText)) {
-    fail(path, line, 'no text in "caption" or "captions"');
-  }
-  const file = isAbsolute(image as string) ? (image as string) : join(folder, image as string);
+  const { image } = fields;
+  if (typeof image !== 'string' || image === '') return fail(path, line, 'no path in "image"');
+  const captions = captionsOf(fields) ?? fail(path, line, 'no text in "caption" or "captions"');
+  const file = isAbsolute(image) ? image : join(folder, image);
   if (relative(folder, file).startsWith('..')) fail(path, line, `${image} is outside ${folder}`);
-  return { name: `${basename(path)}:${line} ${image}`, image: file, captions: found as string[] };
+  return { name: `${basename(path)}:${line} ${image}`, image: file, captions };
 }
 
 function fail(path: string, line: number, reason: string): never {

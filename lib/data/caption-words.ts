@@ -4,6 +4,7 @@ import { openNounFinder } from '../text/nouns.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import { captionFile } from './caption-files.js';
 import type { Random } from './random.js';
+import { onePass } from './sample-stream.js';
 
 /** Share of a caption's nouns that a step leaves out, and how many it takes at most. */
 const LEFT_OUT = 0.25;
@@ -34,13 +35,11 @@ export async function openCaptionWords(
   const source = await captionFile(path);
   const nounsOf = await openNounFinder();
   const captions = new Map<string, readonly string[]>();
-  // One pass of the stream, in whatever order.
-  for await (const { sample, position } of source.stream({ seed: 0, wants: () => true })) {
+  for await (const sample of onePass(source)) {
     if (typeof sample.image === 'string') {
       const key = resolve(sample.image);
       captions.set(key, [...(captions.get(key) ?? []), ...sample.captions]);
     }
-    if (position + 1 >= source.size) break;
   }
   const draw = (image: string, random: Random) => {
     const own = captions.get(resolve(image));

@@ -1,17 +1,12 @@
 /** Looks at every file of a data set and lists what is wrong. */
 import { availableParallelism } from 'node:os';
-import sharp from 'sharp';
 import { LexisegError } from '../errors.js';
 import { throwIfAborted } from '../job.js';
-import {
-  type CallOptions,
-  checkCallback,
-  checkOptions,
-  LIMITS,
-  type Progress,
-} from '../options.js';
+import { type CallOptions, checkCallback, checkOptions, type Progress } from '../options.js';
 import type { DatasetKind } from './dataset-kinds.js';
+import { decodedSize } from './decoded-size.js';
 import { openDataset } from './open-dataset.js';
+import { ProblemList } from './problem-list.js';
 import { mapAhead } from './sample-stream.js';
 import type { SegmentationDataset } from './segmentation-dataset.js';
 
@@ -42,11 +37,7 @@ export async function checkDataset(
   checkOptions(options, ['split', 'onProgress', 'signal'], 'options');
   checkCallback(options.onProgress, 'options.onProgress');
   const { split = 'val', onProgress, signal } = options;
-  const problems: string[] = [];
-  const note = (problem: unknown): void => {
-    if (!(problem instanceof LexisegError) || problem.code === 'ERR_ABORTED') throw problem;
-    problems.push(problem.message);
-  };
+  const { messages, note } = new ProblemList();
   const dataset = await openDataset(kind, folder, split, note);
   const counts = new Uint32Array(dataset.classes.length);
   let segments = 0;
@@ -67,7 +58,7 @@ export async function checkDataset(
     onProgress?.({ done: ++done, total: dataset.length });
   }
   const classes = dataset.classes.map(({ name }, i) => ({ name, images: counts[i] as number }));
-  return { images: dataset.length, segments, classes, problems };
+  return { images: dataset.length, segments, classes, problems: messages };
 }
 
 async function* indices(count: number): AsyncGenerator<number> {
@@ -77,25 +68,10 @@ async function* indices(count: number): AsyncGenerator<number> {
 /** Classes of an image's segments. */
 async function checkImage(dataset: SegmentationDataset, index: number): Promise<number[]> {
   const { path } = dataset.image(index);
-  const [size, truth] = await Promise.all([decodedSize(path), dataset.truth(index)]);
+  const [size, truth] = await Promise.all([decodedSize(path, path), dataset.truth(index)]);
   if (size.width !== truth.width || size.height !== truth.height) {
     const sizes = `${size.width} × ${size.height}, its truth ${truth.width} × ${truth.height}`;
     throw new LexisegError('ERR_DATA', `${path}: is ${sizes}`, { details: { path } });
   }
   return truth.segments.map(({ classIndex }) => classIndex);
-}
-
-/** Decodes the whole image, so that one cut short is found. */
-async function decodedSize(path: string): Promise<{ width: number; height: number }> {
-  try {
-    const image = sharp(path, { limitInputPixels: LIMITS.imagePixels, failOn: 'truncated' });
-    const { info } = await image.autoOrient().raw().toBuffer({ resolveWithObject: true });
-    return info;
-  } catch (cause) {
-    const reason = (cause as Error).message?.split('\n')[0] ?? String(cause);
-    throw new LexisegError('ERR_DATA', `${path}: cannot be decoded: ${reason}`, {
-      cause,
-      details: { path },
-    });
-  }
 }

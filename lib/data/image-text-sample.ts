@@ -9,6 +9,19 @@ export interface ImageText {
   readonly captions: readonly string[];
 }
 
+/** What `captions` or `caption` of a record hold; undefined unless each is a text that says something. */
+export function captionsOf({
+  captions,
+  caption,
+}: {
+  readonly captions?: unknown;
+  readonly caption?: unknown;
+}): readonly string[] | undefined {
+  const found: readonly unknown[] = Array.isArray(captions) ? captions : [caption];
+  const isText = (item: unknown): item is string => typeof item === 'string' && item.trim() !== '';
+  return found.length > 0 && found.every(isText) ? found : undefined;
+}
+
 export const IMAGE_EXTENSIONS: readonly string[] = [
   'jpg',
   'jpeg',

@@ -6,6 +6,7 @@ import { booleanValue, checkOptions, integerIn, numberIn, rangeIn } from '../opt
 import type { Tensor } from '../tensor.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import type { TrainingData } from '../training/batch.js';
+import type { OnProblem } from './annotation-file.js';
 import {
   type ColorJitter,
   type CropRange,
@@ -79,13 +80,18 @@ function parseOptions(options: ImageTextOptions) {
  * Images with captions of a folder of webdataset shards (`*.tar`), or of a `.jsonl`, `.csv` or `.tsv`
  * file.
  *
+ * @param onProblem takes what is wrong with single lines or samples, which are then left out; without
+ *   it the first one throws
  * @throws LexisegError `ERR_DATA` for what cannot be read, with file and line.
  */
-export async function openCaptions(path: string): Promise<SampleSource<ImageText>> {
+export async function openCaptions(
+  path: string,
+  onProblem?: OnProblem,
+): Promise<SampleSource<ImageText>> {
   const found = await stat(path).catch((cause: Error) => {
     throw new LexisegError('ERR_DATA', `Cannot read ${path}: ${cause.message}`, { cause });
   });
-  return found.isDirectory() ? tarShards(path) : captionFile(path);
+  return found.isDirectory() ? tarShards(path, onProblem) : captionFile(path, onProblem);
 }
 
 /**

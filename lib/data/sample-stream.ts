@@ -34,7 +34,7 @@ export function indexedSource<Sample>(
   return {
     size,
     async *stream({ seed, wants, signal }) {
-      for (let epoch = 0; ; epoch++) {
+      for (let epoch = 0; size > 0; epoch++) {
         const order = new Random(seed, epoch).permutation(size);
         for (let i = 0; i < size; i++) {
           const position = epoch * size + i;
@@ -45,6 +45,18 @@ export function indexedSource<Sample>(
       }
     },
   };
+}
+
+/** Every sample once, in whatever order. */
+export async function* onePass<Sample>(
+  source: SampleSource<Sample>,
+  signal?: AbortSignal,
+): AsyncGenerator<Sample> {
+  if (source.size === 0) return;
+  for await (const { sample, position } of source.stream({ seed: 0, wants: () => true, signal })) {
+    yield sample;
+    if (position + 1 >= source.size) return;
+  }
 }
 
 /** How samples become the tensors of a batch. */

@@ -7,7 +7,8 @@ import tar from 'tar-stream';
 import { LexisegError } from '../errors.js';
 import { throwIfAborted } from '../job.js';
 import { LIMITS } from '../options.js';
-import { IMAGE_EXTENSIONS, type ImageText } from './image-text-sample.js';
+import { type OnProblem, readOne } from './annotation-file.js';
+import { captionsOf, IMAGE_EXTENSIONS, type ImageText } from './image-text-sample.js';
 import { Random } from './random.js';
 import type { SampleSource } from './sample-stream.js';
 
@@ -18,28 +19,34 @@ const TEXT_EXTENSIONS = ['txt', 'json'];
  * The shards of a folder. Their order changes with each epoch; inside a shard the order is kept,
  * as it was written.
  *
+ * @param onProblem takes what is wrong with single samples and shards, which are then left out
  * @throws LexisegError `ERR_DATA` for a folder without shards.
  */
-export async function tarShards(folder: string): Promise<SampleSource<ImageText>> {
+export async function tarShards(
+  folder: string,
+  onProblem?: OnProblem,
+): Promise<SampleSource<ImageText>> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.tar')).sort();
   if (names.length === 0) {
-    throw new LexisegError('ERR_DATA', `${folder} holds no .tar shards`, { details: { folder } });
+    refuse(`${folder} holds no .tar shards`, { folder });
   }
   const shards = names.map((name) => join(folder, name));
-  const counts = await Promise.all(shards.map(countSamples));
+  const counts = await Promise.all(shards.map((shard) => countSamples(shard, onProblem)));
+  // Whatever counting has told is left out in silence.
+  const leaveOut = onProblem && (() => {});
   const size = counts.reduce((sum, count) => sum + count, 0);
   return {
     size,
     async *stream({ seed, wants, signal }) {
       let position = 0;
-      for (let epoch = 0; ; epoch++) {
+      for (let epoch = 0; size > 0; epoch++) {
         for (const index of new Random(seed, epoch).permutation(shards.length)) {
           const count = counts[index] as number;
           const from = position;
           position += count;
           if (!anyWanted(wants, from, count)) continue;
           let place = from;
-          for await (const sample of readShard(shards[index] as string, signal)) {
+          for await (const sample of readShard(shards[index] as string, leaveOut, signal)) {
             if (wants(place)) yield { sample, position: place };
             place++;
           }
@@ -57,21 +64,20 @@ function anyWanted(wants: (position: number) => boolean, from: number, count: nu
 }
 
 /** Samples in a shard, without keeping them. */
-async function countSamples(path: string): Promise<number> {
+async function countSamples(path: string, onProblem: OnProblem | undefined): Promise<number> {
   let count = 0;
-  for await (const _ of readShard(path, undefined)) count++;
+  for await (const _ of readShard(path, onProblem)) count++;
   if (count === 0) {
-    throw new LexisegError('ERR_DATA', `${path} holds no image with a caption`, {
-      details: { path },
-    });
+    readOne(() => refuse(`${path} holds no image with a caption`, { path }), onProblem);
   }
   return count;
 }
 
-/** Samples of a shard in its order. */
+/** Samples of a shard in its order, up to where it breaks off. */
 async function* readShard(
   path: string,
-  signal: AbortSignal | undefined,
+  onProblem: OnProblem | undefined,
+  signal?: AbortSignal,
 ): AsyncGenerator<ImageText> {
   const extract = tar.extract();
   // A broken stream ends the loop below through `extract`.
@@ -79,6 +85,11 @@ async function* readShard(
   piped.catch(() => {});
   let key: string | undefined;
   let parts: Record<string, Buffer> = {};
+  const finished = (): ImageText[] => {
+    const whole = key;
+    if (whole === undefined) return [];
+    return readOne(() => [sampleOf(path, whole, parts)], onProblem) ?? [];
+  };
   try {
     for await (const entry of extract) {
       const { name, type, size = 0 } = entry.header;
@@ -88,8 +99,8 @@ async function* readShard(
       }
       if (size > LIMITS.imageFileBytes) throw new Error(`${name} is ${size} bytes long`);
       const [, base = name, extension = ''] = /^((?:.*\/)?[^/.]*)\.?([^/]*)$/.exec(name) ?? [];
-      if (key !== undefined && base !== key) {
-        yield sampleOf(path, key, parts);
+      if (base !== key) {
+        yield* finished();
         parts = {};
       }
       key = base;
@@ -101,13 +112,11 @@ async function* readShard(
     throwIfAborted(signal);
     if (cause instanceof LexisegError) throw cause;
     const { size } = await stat(path);
-    throw new LexisegError(
-      'ERR_DATA',
-      `${path} (${size} bytes) is no whole tar file: ${(cause as Error).message}`,
-      { cause, details: { path } },
-    );
+    const told = `${path} (${size} bytes) is no whole tar file: ${(cause as Error).message}`;
+    readOne(() => refuse(told, { path }, cause), onProblem);
+    return;
   }
-  if (key !== undefined) yield sampleOf(path, key, parts);
+  yield* finished();
 }
 
 function sampleOf(path: string, key: string, parts: Record<string, Buffer>): ImageText {
@@ -116,28 +125,27 @@ function sampleOf(path: string, key: string, parts: Record<string, Buffer>): Ima
   const text = TEXT_EXTENSIONS.find((extension) => parts[extension] !== undefined);
   if (image === undefined || text === undefined) {
     const held = Object.keys(parts).join(', ');
-    throw new LexisegError('ERR_DATA', `${name} needs an image and a caption but holds ${held}`, {
-      details: { path, key },
-    });
+    return refuse(`${name} needs an image and a caption but holds ${held}`, { path, key });
   }
   const content = (parts[text] as Buffer).toString('utf8');
-  const captions = text === 'txt' ? [content.trim()] : captionsOf(name, content);
+  const member = `${name}.${text}`;
+  const facts = text === 'txt' ? { caption: content.trim() } : factsOf(member, content);
+  const captions = captionsOf(facts);
+  if (captions === undefined) {
+    const where = text === 'txt' ? '' : ' in "captions" or "caption"';
+    return refuse(`${member} has no text${where}`, { path, key });
+  }
   return { name, image: parts[image] as Buffer, captions };
 }
 
-function captionsOf(name: string, content: string): string[] {
-  let facts: unknown;
+function factsOf(member: string, content: string): object {
   try {
-    facts = JSON.parse(content);
+    return Object(JSON.parse(content));
   } catch (cause) {
-    throw new LexisegError('ERR_DATA', `${name}.json is not JSON`, { cause, details: { name } });
+    return refuse(`${member} is not JSON: ${(cause as Error).message}`, { member }, cause);
   }
-  const { captions, caption } = (facts ?? {}) as { captions?: unknown; caption?: unknown };
-  const found = Array.isArray(captions) ? captions : [caption];
-  if (found.length === 0 || !found.every((item) => typeof item === 'string')) {
-    throw new LexisegError('ERR_DATA', `${name}.json has no text in "captions" or "caption"`, {
-      details: { name },
-    });
-  }
-  return found as string[];
+}
+
+function refuse(message: string, details: Record<string, unknown>, cause?: unknown): never {
+  throw new LexisegError('ERR_DATA', message, { cause, details });
 }

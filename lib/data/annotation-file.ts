@@ -47,16 +47,21 @@ export function readRecords<Item, Result>(
 /** What a record is referred to by. */
 export type RecordId = number | string;
 
-/** Records by their `id`, each of which is there once. */
-export function readById<Result>(
+/** Records by their ids; undefined for one that is wrong, which was told. */
+export type ById<Result, Id extends RecordId = RecordId> = ReadonlyMap<Id, Result | undefined>;
+
+/** Records by what `idOf` says, each of which is there once. */
+export function readById<Result, Id extends RecordId>(
   records: readonly Fields[],
+  idOf: (record: Fields) => Id,
   read: (record: Fields) => Result,
   onProblem: OnProblem | undefined,
-): Map<RecordId, Result> {
-  const byId = new Map<RecordId, Result>();
+): ById<Result, Id> {
+  const byId = new Map<Id, Result | undefined>();
   const place = (record: Fields): void => {
-    const id = record.id('id');
+    const id = idOf(record);
     if (byId.has(id)) record.fail('id', 'is there twice', id);
+    byId.set(id, undefined);
     byId.set(id, read(record));
   };
   readRecords(records, place, onProblem);
@@ -157,11 +162,19 @@ export class Fields {
     return this.fail(key, 'is neither 0 nor 1', value);
   }
 
-  /** A list of objects. */
-  list(key: string): Fields[] {
-    const value = this.#values[key];
+  /** A list of objects. With `onProblem` an item that is none is told, and left out. */
+  list(key: string, onProblem?: OnProblem): Fields[] {
+    const value: unknown = this.#values[key];
     if (!Array.isArray(value)) return this.fail(key, 'is no list', value);
-    return value.map((item, i) => new Fields(this.file, `${this.#at(key)}[${i}]`, item));
+    const read = (item: unknown, i: number): Fields =>
+      new Fields(this.file, `${this.#at(key)}[${i}]`, item);
+    return readRecords(value, read, onProblem);
+  }
+
+  /** What an id refers to; undefined for what is wrong itself, which was told. */
+  referred<Result>(key: string, byId: ById<Result>, what: string): Result | undefined {
+    const id = this.id(key);
+    return byId.has(id) ? byId.get(id) : this.fail(key, `is no ${what}`, id);
   }
 
   /** A list of texts; empty when it is not there. */

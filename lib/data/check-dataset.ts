@@ -43,17 +43,14 @@ export async function checkDataset(
   let segments = 0;
   let done = 0;
   const checks = mapAhead(indices(dataset.length), availableParallelism(), (index) =>
-    checkImage(dataset, index).catch((problem: unknown) => problem),
+    checkImage(dataset, index),
   );
-  for await (const found of checks) {
+  for await (const { present, problems } of checks) {
     throwIfAborted(signal);
-    if (Array.isArray(found)) {
-      segments += found.length;
-      for (const classIndex of new Set(found)) {
-        counts[classIndex] = (counts[classIndex] as number) + 1;
-      }
-    } else {
-      note(found);
+    for (const problem of problems) note(problem);
+    segments += present.length;
+    for (const classIndex of new Set(present)) {
+      counts[classIndex] = (counts[classIndex] as number) + 1;
     }
     onProgress?.({ done: ++done, total: dataset.length });
   }
@@ -65,13 +62,24 @@ async function* indices(count: number): AsyncGenerator<number> {
   for (let index = 0; index < count; index++) yield index;
 }
 
-/** Classes of an image's segments. */
-async function checkImage(dataset: SegmentationDataset, index: number): Promise<number[]> {
+/** Classes of an image's segments, and everything that is wrong with the image and with its truth. */
+async function checkImage(
+  dataset: SegmentationDataset,
+  index: number,
+): Promise<{ readonly present: readonly number[]; readonly problems: readonly unknown[] }> {
   const { path } = dataset.image(index);
-  const [size, truth] = await Promise.all([decodedSize(path, path), dataset.truth(index)]);
-  if (size.width !== truth.width || size.height !== truth.height) {
-    const sizes = `${size.width} × ${size.height}, its truth ${truth.width} × ${truth.height}`;
-    throw new LexisegError('ERR_DATA', `${path}: is ${sizes}`, { details: { path } });
+  const problems: unknown[] = [];
+  const [size, truth] = await Promise.allSettled([
+    decodedSize(path, path),
+    dataset.truth(index, (problem) => problems.push(problem)),
+  ]);
+  for (const one of [truth, size]) if (one.status === 'rejected') problems.push(one.reason);
+  if (truth.status === 'rejected') return { present: [], problems };
+  const { width, height, segments } = truth.value;
+  const own = size.status === 'fulfilled' ? size.value : { width, height };
+  if (own.width !== width || own.height !== height) {
+    const sizes = `${own.width} × ${own.height}, its truth ${width} × ${height}`;
+    problems.push(new LexisegError('ERR_DATA', `${path}: is ${sizes}`, { details: { path } }));
   }
-  return truth.segments.map(({ classIndex }) => classIndex);
+  return { present: segments.map(({ classIndex }) => classIndex), problems };
 }

@@ -10,7 +10,7 @@ export function ofClasses(
   return {
     ...dataset,
     classes: dataset.classes.filter((_, index) => placeOf.has(index)),
-    truth: async (index) => reduced(await dataset.truth(index), placeOf),
+    truth: async (index, onProblem) => reduced(await dataset.truth(index, onProblem), placeOf),
   };
 }
 

@@ -6,7 +6,6 @@ import {
   dataError,
   type Fields,
   type OnProblem,
-  type RecordId,
   readById,
   readJsonFile,
   readRecords,
@@ -51,10 +50,9 @@ export async function openCocoInstances(
     return dataError(folder, '', `holds no instance annotations; looked for ${tried}`);
   }
   const file = await readJsonFile(layout.json);
-  const categories = readCategories(file);
+  const categories = readCategories(file, onProblem);
   const fileOf = (image: Fields): string => insideFolder(image, 'file_name');
-  const records = readImages(file, fileOf, onProblem);
-  const images = [...records.values()];
+  const images = readImages(file, fileOf, onProblem);
   return {
     name: basename(folder),
     classes: categories.classes,
@@ -64,27 +62,26 @@ export async function openCocoInstances(
       const { file: name } = images[index] as ImageRecord;
       return { name, path: join(layout.images, name) };
     },
-    truth: async (index) => readTruth(images[index] as ImageRecord, categories),
+    truth: async (index, tell) => readTruth(images[index] as ImageRecord, categories, tell),
   };
 }
 
-/** Images by id, each with its annotations; images without one are kept. */
+/** Images with their annotations; images without one are kept. */
 export function readImages(
   file: Fields,
   fileOf: (image: Fields) => string,
   onProblem: OnProblem | undefined,
-): Map<RecordId, ImageRecord> {
+): ImageRecord[] {
   const read = (image: Fields): ImageRecord => {
     return { file: fileOf(image), ...sizeOf(image), annotations: [], fields: image };
   };
-  const images = readById(file.list('images'), read, onProblem);
+  const list = file.list('images', onProblem);
+  const images = readById(list, (image) => image.id('id'), read, onProblem);
   const place = (annotation: Fields): void => {
-    const id = annotation.id('image_id');
-    const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
-    image.annotations.push(annotation);
+    annotation.referred('image_id', images, 'image of the file')?.annotations.push(annotation);
   };
-  readRecords(file.list('annotations'), place, onProblem);
-  return images;
+  readRecords(file.list('annotations', onProblem), place, onProblem);
+  return [...images.values()].filter((image) => image !== undefined);
 }
 
 function sizeOf(image: Fields): Size {
@@ -103,16 +100,16 @@ function sizeOf(image: Fields): Size {
 export function readTruth(
   { width, height, annotations }: ImageRecord,
   categories: Categories,
+  onProblem: OnProblem | undefined,
 ): Truth {
-  const objects = annotations.map((annotation): ObjectMask => {
+  const read = (annotation: Fields): ObjectMask[] => {
     const runs = readMask(annotation, width, height);
-    return {
-      classIndex: classOf(annotation, categories),
-      crowd: annotation.flag('iscrowd', false),
-      runs,
-      area: annotation.has('area') ? annotation.number('area') : areaOf(runs),
-    };
-  });
+    const classIndex = classOf(annotation, categories);
+    const crowd = annotation.flag('iscrowd', false);
+    const area = annotation.has('area') ? annotation.number('area') : areaOf(runs);
+    return classIndex === undefined ? [] : [{ classIndex, crowd, runs, area }];
+  };
+  const objects = readRecords(annotations, read, onProblem).flat();
   const segments = objects.map(({ classIndex, crowd }, i) => ({ id: i + 1, classIndex, crowd }));
   return { width, height, ids: paint(objects, width, height), segments, objects };
 }

@@ -7,11 +7,17 @@ import {
   type OnProblem,
   readById,
   readJsonFile,
+  readOne,
   readRecords,
 } from './annotation-file.js';
 import { type Categories, classOf, insideFolder, readCategories } from './coco-categories.js';
 import { readIdMap } from './id-map.js';
-import type { DatasetOpener, SegmentationDataset, Truth } from './segmentation-dataset.js';
+import type {
+  DatasetOpener,
+  SegmentationDataset,
+  Truth,
+  TruthSegment,
+} from './segmentation-dataset.js';
 
 /** Ids that an error names. */
 const MOST_NAMED = 20;
@@ -62,14 +68,14 @@ export async function openPanopticLayout(
     return dataError(folder, '', `holds no panoptic annotations; looked for ${tried}`);
   }
   const file = await readJsonFile(layout.json);
-  const categories = readCategories(file);
-  const images = readById(file.list('images'), (image) => image, onProblem);
-  const read = (annotation: Fields): Entry => {
-    const id = annotation.id('image_id');
-    const image = images.get(id) ?? annotation.fail('image_id', 'is no image of the file', id);
-    return readRecord(annotation, image, categories);
+  const categories = readCategories(file, onProblem);
+  const list = file.list('images', onProblem);
+  const images = readById(list, (image) => image.id('id'), readImage, onProblem);
+  const read = (annotation: Fields): Entry[] => {
+    const image = annotation.referred('image_id', images, 'image of the file');
+    return image === undefined ? [] : [readRecord(annotation, image, categories, onProblem)];
   };
-  const records = readRecords(file.list('annotations'), read, onProblem);
+  const records = readRecords(file.list('annotations', onProblem), read, onProblem).flat();
   return {
     name: basename(folder),
     classes: categories.classes,
@@ -79,59 +85,98 @@ export async function openPanopticLayout(
       const { image } = records[index] as Entry;
       return { name: image, path: join(layout.images, image) };
     },
-    truth: (index) =>
-      readTruth(join(layout.maps, (records[index] as Entry).map), records[index] as Entry),
+    truth: (index, tell) => {
+      const record = records[index] as Entry;
+      return readTruth(join(layout.maps, record.map), record, tell);
+    },
   };
 }
 
-interface Entry {
+interface ImageRecord {
   readonly image: string;
-  readonly map: string;
   readonly width: number;
   readonly height: number;
-  readonly segments: Truth['segments'];
 }
 
-function readRecord(annotation: Fields, image: Fields, categories: Categories): Entry {
+interface Entry extends ImageRecord {
+  readonly map: string;
+  readonly segments: readonly TruthSegment[];
+  /** Ids of segments that are wrong, which was told. */
+  readonly leftOut: readonly number[];
+}
+
+function readImage(image: Fields): ImageRecord {
+  return {
+    image: insideFolder(image, 'file_name'),
+    width: image.count('width'),
+    height: image.count('height'),
+  };
+}
+
+function readRecord(
+  annotation: Fields,
+  image: ImageRecord,
+  categories: Categories,
+  onProblem: OnProblem | undefined,
+): Entry {
   const ids = new Set<number>();
-  const segments = annotation.list('segments_info').map((segment) => {
+  const read = (segment: Fields): TruthSegment[] => {
     const id = segment.count('id');
     if (id === 0 || ids.has(id)) segment.fail('id', id === 0 ? 'is 0' : 'is there twice', id);
     ids.add(id);
-    return { id, classIndex: classOf(segment, categories), crowd: segment.flag('iscrowd', false) };
-  });
-  return {
-    image: insideFolder(image, 'file_name'),
-    map: insideFolder(annotation, 'file_name'),
-    width: image.count('width'),
-    height: image.count('height'),
-    segments,
+    const classIndex = classOf(segment, categories);
+    const crowd = segment.flag('iscrowd', false);
+    return classIndex === undefined ? [] : [{ id, classIndex, crowd }];
   };
+  const list = annotation.list('segments_info', onProblem);
+  const segments = readRecords(list, read, onProblem).flat();
+  for (const { id } of segments) ids.delete(id);
+  return { ...image, map: insideFolder(annotation, 'file_name'), segments, leftOut: [...ids] };
 }
 
-async function readTruth(path: string, record: Entry): Promise<Truth> {
-  const { width, height, segments } = record;
+async function readTruth(
+  path: string,
+  { width, height, segments, leftOut }: Entry,
+  onProblem: OnProblem | undefined,
+): Promise<Truth> {
   const map = await readIdMap(path);
   if (map.width !== width || map.height !== height) {
     dataError(path, '', `is ${map.width} × ${map.height}, its image ${width} × ${height}`);
   }
+  const { ids } = map;
   const known = new Set(segments.map(({ id }) => id));
-  const present = new Set<number>();
+  const present = new Set(leftOut);
+  const unlisted = new Map<number, number>();
   let last = 0;
-  for (let at = 0; at < map.ids.length; at++) {
-    const id = map.ids[at] as number;
+  for (let at = 0; at < ids.length; at++) {
+    const id = ids[at] as number;
     if (id === last || id === 0) continue;
-    if (!known.has(id)) {
-      const place = `pixel (${at % width}, ${Math.floor(at / width)})`;
-      dataError(path, place, `is of segment ${id}, which segments_info does not list`);
-    }
-    present.add(id);
     last = id;
+    if (known.has(id)) present.add(id);
+    else if (!present.has(id) && !unlisted.has(id) && unlisted.size < MOST_NAMED) {
+      unlisted.set(id, at);
+    }
   }
-  const absent = [...known].filter((id) => !present.has(id));
+  readOne(() => refuseUnlisted(path, width, unlisted), onProblem);
+  const absent = [...known].filter((id) => !present.has(id)).slice(0, MOST_NAMED);
   if (absent.length > 0) {
-    const ids = absent.slice(0, MOST_NAMED).join(', ');
-    dataError(path, '', `has no pixel of ${ids}, which segments_info lists`);
+    const refuse = () =>
+      dataError(path, '', `has no pixel of ${absent.join(', ')}, which segments_info lists`);
+    readOne(refuse, onProblem);
   }
-  return { ...map, segments };
+  return {
+    ...map,
+    ids: leftOut.length + unlisted.size > 0 ? ids.map((id) => (known.has(id) ? id : 0)) : ids,
+    segments: segments.filter(({ id }) => present.has(id)),
+  };
+}
+
+/** @param unlisted ids with the first pixel of each */
+function refuseUnlisted(path: string, width: number, unlisted: ReadonlyMap<number, number>): void {
+  const [first, ...others] = unlisted;
+  if (first === undefined) return;
+  const [id, at] = first;
+  const place = `pixel (${at % width}, ${Math.floor(at / width)})`;
+  const more = others.length > 0 ? `, others of ${others.map(([other]) => other).join(', ')}` : '';
+  dataError(path, place, `is of segment ${id}${more}, which segments_info does not list`);
 }

@@ -1,7 +1,13 @@
 /** LVIS: objects of very many classes, of which each image was searched for some only. */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { dataError, type Fields, readJsonFile } from './annotation-file.js';
+import {
+  dataError,
+  type Fields,
+  type OnProblem,
+  readJsonFile,
+  readRecords,
+} from './annotation-file.js';
 import { type Categories, readCategories } from './coco-categories.js';
 import { type ImageRecord, readImages, readTruth } from './coco-instances.js';
 import type {
@@ -31,17 +37,17 @@ export const openLvis: DatasetOpener = async (folder, split, onProblem) => {
     return dataError(folder, '', `holds no LVIS annotations; looked for ${places.join(', ')}`);
   }
   const file = await readJsonFile(json);
-  const categories = readCategories(file);
-  const images = [...readImages(file, imageFile, onProblem).values()];
+  const categories = readCategories(file, onProblem);
+  const images = readImages(file, imageFile, onProblem);
   const image = (index: number): ImageRecord => images[index] as ImageRecord;
   return {
     name: basename(folder),
-    classes: classesOf(file, categories),
+    classes: classesOf(file, categories, onProblem),
     tasks: ['instance'],
     length: images.length,
     image: (index) => ({ name: image(index).file, path: join(folder, image(index).file) }),
-    truth: async (index) => ({
-      ...readTruth(image(index), categories),
+    truth: async (index, tell) => ({
+      ...readTruth(image(index), categories, tell),
       coverage: coverageOf(image(index).fields, categories),
     }),
   };
@@ -55,14 +61,22 @@ function imageFile(image: Fields): string {
 }
 
 /** With how often each occurs, and names as words: "bow_(weapon)" → "bow (weapon)". */
-function classesOf(file: Fields, { classes, indexOf }: Categories): DatasetClass[] {
-  const frequencies = new Map<number | undefined, ClassFrequency>();
-  for (const category of file.list('categories')) {
+function classesOf(
+  file: Fields,
+  { classes, indexOf }: Categories,
+  onProblem: OnProblem | undefined,
+): DatasetClass[] {
+  const frequencies = new Map<number, ClassFrequency>();
+  const read = (category: Fields): void => {
+    const index = indexOf.get(category.raw('id') as number);
+    // What is wrong with any other category was told when it was read.
+    if (index === undefined) return;
     const letter = category.raw('frequency');
     const frequency = FREQUENCIES.get(letter);
     if (frequency === undefined) category.fail('frequency', 'is none of r, c and f', letter);
-    else frequencies.set(indexOf.get(category.count('id')), frequency);
-  }
+    else frequencies.set(index, frequency);
+  };
+  readRecords(file.list('categories', onProblem && (() => {})), read, onProblem);
   const words = (name: string): string => name.replaceAll('_', ' ');
   return classes.map(({ name, synonyms, ...one }, index) => ({
     ...one,
@@ -76,7 +90,10 @@ function coverageOf(image: Fields, { indexOf }: Categories): Coverage {
   const classes = (key: string): number[] => {
     const ids = image.raw(key);
     if (!Array.isArray(ids)) return image.fail(key, 'is no list', ids);
-    return ids.map((id) => indexOf.get(id) ?? image.fail(key, 'has what is no category', id));
+    const known = ids.filter(
+      (id) => indexOf.has(id) || image.fail(key, 'has what is no category', id),
+    );
+    return known.flatMap((id) => indexOf.get(id) ?? []);
   };
   return {
     absent: classes('neg_category_ids'),

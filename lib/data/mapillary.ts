@@ -1,6 +1,6 @@
 /** Mapillary Vistas 1.2: photographs of streets beside panoptic maps. */
 import { basename } from 'node:path';
-import { dataError, type OnProblem } from './annotation-file.js';
+import { dataError, type OnProblem, readOne } from './annotation-file.js';
 import { openPanopticLayout } from './coco-panoptic.js';
 import { classesOfVocabulary } from './dataset-classes.js';
 import { PARTS } from './folders.js';
@@ -23,7 +23,9 @@ export async function openMapillary(
   const named = classesOfVocabulary('mapillary_vistas');
   const { length } = dataset.classes;
   if (length !== named.length) {
-    dataError(folder, '', `has ${length} classes, Mapillary Vistas 1.2 has ${named.length}`);
+    const reason = `has ${length} classes, Mapillary Vistas 1.2 has ${named.length}`;
+    readOne(() => dataError(folder, '', reason), onProblem);
+    return dataset;
   }
   const classes = named.map((one, i) => ({ ...one, thing: dataset.classes[i]?.thing ?? true }));
   return { ...dataset, name: `${basename(folder)}, Mapillary Vistas`, classes };

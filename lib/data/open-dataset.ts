@@ -1,8 +1,7 @@
 /** Segmentation data sets by the name of their layout. */
-import { LexisegError } from '../errors.js';
 import { oneOf } from '../options.js';
 import { openAde150, openAde847 } from './ade20k.js';
-import type { OnProblem } from './annotation-file.js';
+import { dataError, type OnProblem, readOne } from './annotation-file.js';
 import { openCityscapes } from './cityscapes.js';
 import { openCocoInstances } from './coco-instances.js';
 import { openCocoPanoptic } from './coco-panoptic.js';
@@ -47,6 +46,8 @@ export async function openDataset(
   const opener: DatasetOpener = OPENERS[oneOf(kind, DATASET_KINDS, 'kind')];
   oneOf(split, ['train', 'val'], 'split');
   const dataset = await opener(folder, split, onProblem);
-  if (dataset.length > 0) return dataset;
-  throw new LexisegError('ERR_DATA', `${folder} holds no annotated image`, { details: { folder } });
+  if (dataset.length === 0) {
+    readOne(() => dataError(folder, '', 'holds no annotated image'), onProblem);
+  }
+  return dataset;
 }

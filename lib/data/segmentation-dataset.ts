@@ -64,9 +64,11 @@ export interface SegmentationDataset {
   /** A name for people and the path of an image file. */
   image(index: number): { readonly name: string; readonly path: string };
   /**
+   * @param onProblem takes what is wrong with single objects or segments, which are then left out;
+   *   without it the first one throws
    * @throws LexisegError `ERR_DATA` that names the file and what is wrong in it.
    */
-  truth(index: number): Promise<Truth>;
+  truth(index: number, onProblem?: OnProblem): Promise<Truth>;
 }
 
 /** Reads the index of a layout below a folder. */

@@ -1,5 +1,6 @@
 /** Videos with the truth about every frame. */
 import { basename } from 'node:path';
+import type { OnProblem } from './annotation-file.js';
 import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-dataset.js';
 
 export interface TrueVideo {
@@ -11,9 +12,10 @@ export interface TrueVideo {
   /**
    * Ids are those of the things through the whole video.
    *
+   * @param onProblem takes what is wrong with single things, which are then left out
    * @throws LexisegError `ERR_DATA` that names the file and what is wrong in it.
    */
-  truth(index: number): Promise<Truth>;
+  truth(index: number, onProblem?: OnProblem): Promise<Truth>;
 }
 
 export interface VideoDataset {
@@ -38,6 +40,6 @@ export function framesOf({ name, classes, videos }: VideoDataset): SegmentationD
       const path = video.frame(frame);
       return { name: `${video.name}/${basename(path)}`, path };
     },
-    truth: (index) => at(index).video.truth(at(index).frame),
+    truth: (index, onProblem) => at(index).video.truth(at(index).frame, onProblem),
   };
 }

@@ -2,7 +2,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { oneOf } from '../options.js';
-import { dataError, readJsonList } from './annotation-file.js';
+import {
+  dataError,
+  type OnProblem,
+  readJsonList,
+  readOne,
+  readRecords,
+} from './annotation-file.js';
 import { classesOfVocabulary } from './dataset-classes.js';
 import { firstFolder } from './folders.js';
 import { readIdMap } from './id-map.js';
@@ -10,6 +16,8 @@ import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-da
 import { framesOf, type TrueVideo, type VideoDataset } from './video-dataset.js';
 
 const CATEGORIES = 'panoVIPSeg_categories.json';
+/** Numbers that an error names. */
+const MOST_NAMED = 20;
 /** A thing's number is (class + 1) times this and the number of the object. */
 const OBJECTS = 100;
 /** The classes that GKC's split of the 124 never trains on (arXiv 2303.09181, sec. 4). */
@@ -23,17 +31,21 @@ const UNSEEN = new Set([
  * holds 0 for void, class + 1 for stuff, and (class + 1) * 100 + object for things. Classes are those
  * of `panoVIPSeg_categories.json` where there is one, else VIPSeg's 124.
  *
+ * @param onProblem takes what is wrong with single videos, which are then left out; without it the
+ *   first one throws
  * @throws LexisegError `ERR_DATA` with the file and what is wrong in it.
  */
 export async function openVipseg(
   folder: string,
   split: 'train' | 'val' | 'test' = 'val',
+  onProblem?: OnProblem,
 ): Promise<VideoDataset> {
   oneOf(split, ['train', 'val', 'test'], 'split');
   const classes = await readClasses(folder);
   const images = firstFolder(folder, ['imgs', 'images'], 'frames');
   const maps = firstFolder(folder, ['panomasks'], 'maps of objects');
-  const videos = listed(folder, split).map((name) => openVideo(name, images, maps, classes));
+  const open = (name: string): TrueVideo => openVideo(name, images, maps, classes);
+  const videos = readRecords(listed(folder, split, onProblem), open, onProblem);
   return { name: basename(folder), classes, videos };
 }
 
@@ -41,8 +53,9 @@ export async function openVipseg(
 export async function openVipsegFrames(
   folder: string,
   split: 'train' | 'val',
+  onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
-  return framesOf(await openVipseg(folder, split));
+  return framesOf(await openVipseg(folder, split, onProblem));
 }
 
 async function readClasses(folder: string): Promise<DatasetClass[]> {
@@ -66,12 +79,17 @@ async function listedClasses(folder: string): Promise<DatasetClass[]> {
 
 const spoken = (name: string): string => name.replaceAll('_', ' ').trim();
 
-function listed(folder: string, split: string): string[] {
+function listed(folder: string, split: string, onProblem: OnProblem | undefined): string[] {
   const file = join(folder, `${split}.txt`);
   if (!existsSync(file)) return dataError(file, '', 'is not there; it lists the videos');
-  const names = readFileSync(file, 'utf8').split(/\r?\n/).filter(Boolean);
-  const outside = names.findIndex((name) => basename(name) !== name || name.startsWith('.'));
-  if (outside >= 0) dataError(`${file}:${outside + 1}`, '', 'names no folder of this data set');
+  const read = (name: string, index: number): string[] => {
+    if (basename(name) !== name || name.startsWith('.')) {
+      dataError(`${file}:${index + 1}`, '', 'names no folder of this data set');
+    }
+    return name === '' ? [] : [name];
+  };
+  const lines = readFileSync(file, 'utf8').split(/\r?\n/);
+  const names = readRecords(lines, read, onProblem).flat();
   if (names.length === 0) dataError(file, '', 'lists no videos');
   return names;
 }
@@ -97,11 +115,15 @@ function openVideo(
     name,
     length: frames.length,
     frame: (index) => join(folder, frames[index] as string),
-    truth: (index) => readTruth(mapOf(index), classes),
+    truth: (index, onProblem) => readTruth(mapOf(index), classes, onProblem),
   };
 }
 
-async function readTruth(file: string, classes: readonly DatasetClass[]): Promise<Truth> {
+async function readTruth(
+  file: string,
+  classes: readonly DatasetClass[],
+  onProblem: OnProblem | undefined,
+): Promise<Truth> {
   const { width, height, ids } = await readIdMap(file);
   const present = new Set<number>();
   let last = 0;
@@ -110,13 +132,18 @@ async function readTruth(file: string, classes: readonly DatasetClass[]): Promis
     last = id;
   }
   present.delete(0);
-  const segments = [...present].map((id) => {
+  const unknown: number[] = [];
+  const segments = [...present].flatMap((id) => {
     const single = id > classes.length;
     const classIndex = (single ? Math.floor(id / OBJECTS) : id) - 1;
     const known = classes[classIndex];
-    if (known === undefined) return dataError(file, '', `holds ${id}, which is no class`);
+    if (known === undefined) unknown.push(id);
     // A countable class without an object's number is a group that nobody told apart.
-    return { id, classIndex, crowd: !single && known.thing };
+    return known === undefined ? [] : [{ id, classIndex, crowd: !single && known.thing }];
   });
-  return { width, height, ids, segments };
+  if (unknown.length === 0) return { width, height, ids, segments };
+  const shown = unknown.slice(0, MOST_NAMED).join(', ');
+  readOne(() => dataError(file, '', `holds ${shown}, which is no class`), onProblem);
+  const known = new Set(segments.map(({ id }) => id));
+  return { width, height, ids: ids.map((id) => (known.has(id) ? id : 0)), segments };
 }

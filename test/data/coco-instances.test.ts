@@ -138,6 +138,24 @@ describe('checkDataset', () => {
     ]);
     expect(count).toBe(1);
   });
+
+  it('lists every object that is wrong, and counts the others', async () => {
+    write([
+      { segmentation: [[0, 0, 1, 1]] },
+      { segmentation: [SQUARE] },
+      { segmentation: [SQUARE], category_id: 9 },
+      { segmentation: 'abc' },
+    ]);
+    writeFiles(root, { 'images/a.jpg': 'no picture' });
+    const { problems, segments } = await checkDataset('coco-instance', root);
+    expect(problems).toEqual([
+      expect.stringMatching(/annotations\[0\]\.segmentation\[0\] is no polygon/),
+      expect.stringMatching(/annotations\[2\]\.category_id is no category \(9\)/),
+      expect.stringMatching(/annotations\[3\]\.segmentation is neither polygons/),
+      expect.stringMatching(/a\.jpg: cannot be decoded/),
+    ]);
+    expect(segments).toBe(1);
+  });
 });
 
 describe('training on COCO instances', () => {

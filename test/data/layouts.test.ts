@@ -302,6 +302,63 @@ describe('checkDataset', () => {
     expect({ images, segments }).toEqual({ images: 1, segments: 2 });
   });
 
+  it('lists everything that is wrong with one image', async () => {
+    const json = structuredClone(PANOPTIC) as unknown as {
+      annotations: [{ segments_info: unknown[] }];
+    };
+    json.annotations[0].segments_info.push(
+      { id: 6, category_id: 1 },
+      { id: 8, category_id: 7, iscrowd: 2 },
+      'none',
+      { id: 44, category_id: 7 },
+    );
+    await panoptic(json);
+    const values = halves(5, 70_000);
+    values.splice(0, 4, 6, 8, 1234, 4321);
+    await map('panoptic/a.png', values, 'rgb');
+    writeFileSync(join(root, 'images/a.jpg'), 'no image');
+    const { problems, segments } = await checkDataset('coco-panoptic', root);
+    expect(problems).toEqual([
+      expect.stringMatching(/segments_info\[4\] is no object/),
+      expect.stringMatching(/segments_info\[2\]\.category_id is no category \(1\)/),
+      expect.stringMatching(/segments_info\[3\]\.iscrowd is neither 0 nor 1 \(2\)/),
+      expect.stringMatching(/a\.png: pixel \(2, 0\) is of segment 1234, others of 4321, which/),
+      expect.stringMatching(/a\.png: has no pixel of 44, which/),
+      expect.stringMatching(/a\.jpg: cannot be decoded/),
+    ]);
+    expect(segments).toBe(2);
+  });
+
+  it('lists categories and items that are wrong, and what refers to them only once', async () => {
+    const json = structuredClone(PANOPTIC) as unknown as Record<string, unknown[]>;
+    json.categories?.splice(0, 1, { id: 7, name: '' }, 3, { id: 11, name: 'sea', isthing: 5 });
+    json.images?.push({ id: 2, file_name: 'b.jpg', width: -1, height: 4 }, null);
+    json.annotations?.push({ ...(json.annotations[0] as object), image_id: 2 }, []);
+    await panoptic(json);
+    const { problems, ...counts } = await checkDataset('coco-panoptic', root);
+    expect(problems).toEqual([
+      expect.stringMatching(/categories\[1\] is no object/),
+      expect.stringMatching(/categories\[0\]\.name is no text/),
+      expect.stringMatching(/categories\[2\]\.isthing is neither 0 nor 1/),
+      expect.stringMatching(/images\[2\] is no object/),
+      expect.stringMatching(/images\[1\]\.width is no whole number/),
+      expect.stringMatching(/annotations\[2\] is no object/),
+    ]);
+    expect(counts).toEqual({ images: 1, segments: 1, classes: [{ name: 'sky', images: 1 }] });
+  });
+
+  it('lists the faults of a data set of which nothing is right', async () => {
+    const json = { ...PANOPTIC, annotations: [{ image_id: 5 }, { image_id: 6 }] };
+    await panoptic(json);
+    const { problems, images } = await checkDataset('coco-panoptic', root);
+    expect(images).toBe(0);
+    expect(problems).toEqual([
+      expect.stringMatching(/annotations\[0\]\.image_id is no image of the file \(5\)/),
+      expect.stringMatching(/annotations\[1\]\.image_id is no image of the file \(6\)/),
+      expect.stringMatching(/holds no annotated image/),
+    ]);
+  });
+
   it('finds an image that is cut short, and one of another size than its truth', async () => {
     await panoptic(PANOPTIC);
     await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })

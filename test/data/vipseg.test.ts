@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openDataset, openVipseg } from '../../lib/index.js';
+import { checkDataset, openDataset, openVipseg } from '../../lib/index.js';
 import { temporaryFolder } from '../cli/places.js';
 
 let folder: string;
@@ -70,6 +70,18 @@ describe('VIPSeg', () => {
     const error = await videos[0]?.truth(2).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'ERR_DATA' });
     expect((error as Error).message).toMatch(/11\.png.*12501/);
+  });
+
+  it('has its videos and numbers that are wrong listed, and the rest counted', async () => {
+    writeFileSync(join(folder, 'val.txt'), '\n../elsewhere\nmissing\nstreet\n');
+    const { problems, images } = await checkDataset('vipseg-frames', folder);
+    expect(problems).toEqual([
+      expect.stringMatching(/val\.txt:2: .*no folder of this data set/),
+      expect.stringMatching(/missing: .*is not there/),
+      expect.stringMatching(/11\.png: .*12501/),
+    ]);
+    expect(images).toBe(3);
+    writeFileSync(join(folder, 'val.txt'), 'street\n');
   });
 
   it.each([

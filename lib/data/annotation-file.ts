@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { LexisegError } from '../errors.js';
+import { faultInJson } from './json-fault.js';
 import { pathOfPlace, placeInJson } from './json-place.js';
+import { TextLines } from './text-lines.js';
 
 /** Throws `ERR_DATA` that names a file and a place in it. */
 export function dataError(file: string, place: string, reason: string, cause?: unknown): never {
@@ -78,7 +80,7 @@ function whereInFile(file: string, place: string): string {
   }
 }
 
-/** A file's JSON. A syntax error is told with its line. */
+/** A file's JSON. A syntax error is told with its line and column. */
 export async function readJsonFile(file: string): Promise<Fields> {
   return new Fields(file, '', await readJson(file));
 }
@@ -100,9 +102,9 @@ async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const position = Number(/position (\d+)/.exec((cause as Error).message)?.[1] ?? 0);
-    const line = text.slice(0, position).split('\n').length;
-    return dataError(`${file}:${line}`, '', `is not JSON: ${(cause as Error).message}`, cause);
+    const { line, column } = new TextLines(text).placeOf(faultInJson(text));
+    const reason = `is not JSON: ${(cause as Error).message}`;
+    return dataError(`${file}:${line}:${column}`, '', reason, cause);
   }
 }
 

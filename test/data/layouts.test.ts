@@ -200,9 +200,16 @@ describe('COCO panoptic', () => {
     expect(error.message).toContain(`panoptic.json:${line}:`);
   });
 
-  it('gives the line of a JSON syntax error', async () => {
-    await panoptic(null, '{\n "images": [],\n "oops\n}');
-    expect((await errorOf(openDataset('coco-panoptic', root))).message).toMatch(/json:3: +is not/);
+  it.each([
+    ['a string without its end', '{\n "images": [],\n "oops\n}', '3:7'],
+    ['a token that is not expected', '{\n "images": [1,\n2,\n,3]}', '4:1'],
+    ['a word that is none', '{\n "images": [NaN]}', '2:13'],
+    ['a file that was cut short', '{\n "images": [\n  {"id": 1},\n', '4:1'],
+    ['something behind the end', '{\n}\n}', '3:1'],
+  ])('gives line and column of %s', async (_, text, place) => {
+    await panoptic(null, text);
+    const { message } = await errorOf(openDataset('coco-panoptic', root));
+    expect(message).toContain(`panoptic.json:${place}: is not JSON: `);
   });
 
   it('refuses a map with a segment that the JSON does not list', async () => {

@@ -1,9 +1,8 @@
 /** Reads JSON that someone else wrote, and says where it is wrong. */
-import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { LexisegError } from '../errors.js';
 import { faultInJson } from './json-fault.js';
-import { pathOfPlace, placeInJson } from './json-place.js';
+import { JsonPlaces } from './json-place.js';
 import { TextLines } from './text-lines.js';
 
 /** Throws `ERR_DATA` that names a file and a place in it. */
@@ -70,26 +69,17 @@ export function readById<Result, Id extends RecordId>(
   return byId;
 }
 
-/** `file:line:column` of a place in a JSON file, or the file when it cannot be read again. */
-function whereInFile(file: string, place: string): string {
-  try {
-    const { line, column } = placeInJson(readFileSync(file, 'utf8'), pathOfPlace(place));
-    return `${file}:${line}:${column}`;
-  } catch {
-    return file;
-  }
-}
-
 /** A file's JSON. A syntax error is told with its line and column. */
 export async function readJsonFile(file: string): Promise<Fields> {
-  return new Fields(file, '', await readJson(file));
+  return new Fields(new JsonPlaces(file), '', await readJson(file));
 }
 
 /** A file whose JSON is a list of objects. */
 export async function readJsonList(file: string): Promise<Fields[]> {
   const list = await readJson(file);
   if (!Array.isArray(list)) return dataError(file, '', 'is no list');
-  return list.map((item, index) => new Fields(file, `[${index}]`, item));
+  const places = new JsonPlaces(file);
+  return list.map((item, index) => new Fields(places, `[${index}]`, item));
 }
 
 async function readJson(file: string): Promise<unknown> {
@@ -110,15 +100,15 @@ async function readJson(file: string): Promise<unknown> {
 
 /** An object in a JSON file, whose fields are checked as they are taken. */
 export class Fields {
-  readonly file: string;
   readonly place: string;
+  readonly #places: JsonPlaces;
   readonly #values: Readonly<Record<string, unknown>>;
 
-  constructor(file: string, place: string, value: unknown) {
-    this.file = file;
+  constructor(places: JsonPlaces, place: string, value: unknown) {
     this.place = place;
+    this.#places = places;
     if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-      dataError(file, place, 'is no object');
+      dataError(places.of(place), place, 'is no object');
     }
     this.#values = value as Record<string, unknown>;
   }
@@ -169,7 +159,7 @@ export class Fields {
     const value: unknown = this.#values[key];
     if (!Array.isArray(value)) return this.fail(key, 'is no list', value);
     const read = (item: unknown, i: number): Fields =>
-      new Fields(this.file, `${this.#at(key)}[${i}]`, item);
+      new Fields(this.#places, `${this.#at(key)}[${i}]`, item);
     return readRecords(value, read, onProblem);
   }
 
@@ -189,7 +179,7 @@ export class Fields {
   fail(key: string, reason: string, value?: unknown): never {
     const shown = value === undefined ? 'missing' : JSON.stringify(value)?.slice(0, 60);
     const place = this.#at(key);
-    return dataError(whereInFile(this.file, place), place, `${reason} (${shown})`);
+    return dataError(this.#places.of(place), place, `${reason} (${shown})`);
   }
 
   #at(key: string): string {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Fields } from '../../lib/data/annotation-file.js';
 import { readMask } from '../../lib/data/coco-mask.js';
+import { JsonPlaces } from '../../lib/data/json-place.js';
 import {
   AveragePrecision,
   type Detection,
@@ -82,7 +83,7 @@ describe.skipIf(!existsSync(golden))('the published answer on 100 images', () =>
     );
     const runs = (annotation: Annotation): Uint32Array => {
       const { width, height } = sizes.get(annotation.image_id) as { width: number; height: number };
-      return readMask(new Fields('golden', '', annotation), width, height);
+      return readMask(new Fields(new JsonPlaces('golden'), '', annotation), width, height);
     };
     const score = scoreOf<Uint32Array>(
       runIou,

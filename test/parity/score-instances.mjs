@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { Fields } from '../../dist/data/annotation-file.js';
 import { readMask } from '../../dist/data/coco-mask.js';
+import { JsonPlaces } from '../../dist/data/json-place.js';
 import { AveragePrecision } from '../../dist/evaluation/average-precision.js';
 import { runArea, runIou } from '../../dist/evaluation/run-lengths.js';
 
@@ -17,7 +18,7 @@ const [truth, results] = process.argv
 const precision = new AveragePrecision(runIou);
 const classes = truth.categories.map(({ id }) => id);
 for (const { id: image, width, height } of truth.images) {
-  const read = (one) => readMask(new Fields('json', '', one), width, height);
+  const read = (one) => readMask(new Fields(new JsonPlaces('json'), '', one), width, height);
   for (const category of classes) {
     const here = (one) => one.image_id === image && one.category_id === category;
     const found = results.filter(here).map((one) => {
@@ -33,6 +34,6 @@ for (const { id: image, width, height } of truth.images) {
 const sizes = new Map(truth.images.map((image) => [image.id, image]));
 const areas = truth.annotations.map((one) => {
   const { width, height } = sizes.get(one.image_id);
-  return runArea(readMask(new Fields('json', '', one), width, height));
+  return runArea(readMask(new Fields(new JsonPlaces('json'), '', one), width, height));
 });
 console.log(JSON.stringify({ ...precision.mean(classes), areas }));

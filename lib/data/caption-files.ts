@@ -1,6 +1,6 @@
 /** Image–text samples from a folder of images and a JSONL, CSV or TSV file of captions. */
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { type Options, parse } from 'csv-parse/sync';
 import { LexisegError } from '../errors.js';
 import { type OnProblem, readOne, readRecords } from './annotation-file.js';
@@ -10,7 +10,8 @@ import { indexedSource, type SampleSource } from './sample-stream.js';
 /**
  * Samples of a `.jsonl` file (`{"image": "a.jpg", "caption": "…"}` or `"captions": […]` a line) or a
  * `.csv` file with a heading line (`image,caption`), or a `.tsv` file as `lexiseg mine` writes it
- * (`title`, `filepath`). Images are relative to the file.
+ * (`title`, `filepath`). Images are relative to the file. Lines of one image are one sample with the
+ * captions of all.
  *
  * @param onProblem takes what is wrong with single lines, which are then left out
  * @throws LexisegError `ERR_DATA` with file and line for what cannot be read.
@@ -22,7 +23,7 @@ export async function captionFile(
   const text = await readText(path);
   const rows = rowsOf(path, text, onProblem);
   const folder = dirname(path);
-  const samples = readRecords(rows, (row) => sampleOf(path, folder, row), onProblem);
+  const samples = byImage(readRecords(rows, (row) => sampleOf(path, folder, row), onProblem));
   if (samples.length === 0) {
     readOne(() => fail(path, 1, 'there is no caption in it'), onProblem);
   }
@@ -93,7 +94,23 @@ function tableRows(
   }
 }
 
-function sampleOf(path: string, folder: string, { line, fields }: Row): ImageText {
+/** A sample for each image, named for the first line that it is in. */
+function byImage(samples: readonly FileSample[]): ImageText[] {
+  const merged = new Map<string, { name: string; image: string; captions: string[] }>();
+  for (const { name, image, captions } of samples) {
+    const place = resolve(image);
+    const known = merged.get(place);
+    if (known === undefined) merged.set(place, { name, image, captions: [...captions] });
+    else known.captions.push(...captions);
+  }
+  return [...merged.values()];
+}
+
+interface FileSample extends ImageText {
+  readonly image: string;
+}
+
+function sampleOf(path: string, folder: string, { line, fields }: Row): FileSample {
   const { image } = fields;
   if (typeof image !== 'string' || image === '') return fail(path, line, 'no path in "image"');
   const captions = captionsOf(fields) ?? fail(path, line, 'no text in "caption" or "captions"');

@@ -36,10 +36,7 @@ export async function openCaptionWords(
   const nounsOf = await openNounFinder();
   const captions = new Map<string, readonly string[]>();
   for await (const sample of onePass(source)) {
-    if (typeof sample.image === 'string') {
-      const key = resolve(sample.image);
-      captions.set(key, [...(captions.get(key) ?? []), ...sample.captions]);
-    }
+    if (typeof sample.image === 'string') captions.set(resolve(sample.image), sample.captions);
   }
   const draw = (image: string, random: Random) => {
     const own = captions.get(resolve(image));

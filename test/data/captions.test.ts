@@ -5,7 +5,12 @@ import sharp from 'sharp';
 import tar from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readManifest, readMerges, tokenizerOf } from '../../lib/bundle.js';
-import { type ImageTextOptions, LexisegError, openImageText } from '../../lib/index.js';
+import {
+  type ImageTextOptions,
+  LexisegError,
+  openCaptions,
+  openImageText,
+} from '../../lib/index.js';
 import type { ClipTokenizer } from '../../lib/text/tokenizer.js';
 import { temporaryFolder, writeFiles } from '../cli/places.js';
 import { TINY_BUNDLE } from '../e2e/bundle-file.js';
@@ -211,6 +216,29 @@ describe('captions in a file', () => {
     const seen = await look(join(root, 'captions.csv'), {}, { batches: 1 });
     const expected = ['a cat, sleeping', 'dog'].map((text) => tokenizer.encode(text).join(' '));
     expect(seen[0]?.texts.toSorted()).toEqual(expected.sort());
+  });
+
+  it('are those of all lines of an image', async () => {
+    await writeJsonl();
+    const rows = ['0.png,one', '1.png,other', './0.png,two'];
+    writeFiles(root, { 'captions.csv': `image,caption\n${rows.join('\n')}\n` });
+    const source = await openCaptions(join(root, 'captions.csv'));
+    expect(source.size).toBe(2);
+    const options = { batchSize: 2, imageSize: 16, pairedCaptions: true };
+    const data = await openImageText(join(root, 'captions.csv'), tokenizer, options);
+    const stream = data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1 });
+    const { value } = await stream[Symbol.asyncIterator]().next();
+    const rowsOf = (name: string): string[] => {
+      const { data: tokens, shape } = value.inputs[name];
+      return [0, 1].map((i) => [...tokens.slice(i * shape[1], (i + 1) * shape[1])].join(' '));
+    };
+    const pairs = rowsOf('token_ids').map((first, i) =>
+      [first, rowsOf('paired_token_ids')[i] as string].sort(),
+    );
+    const tokens = (text: string): string => tokenizer.encode(text).join(' ');
+    expect(pairs).toContainEqual([tokens('one'), tokens('two')].sort());
+    expect(pairs).toContainEqual([tokens('other'), tokens('other')]);
+    await data.close();
   });
 
   const broken: [what: string, file: string, content: string, message: RegExp][] = [

@@ -108,6 +108,27 @@ describe('minePairs', () => {
     expect(before).toBeGreaterThan(0);
   });
 
+  it('pairs a noun once with an image that several lines name, also after a stop', async () => {
+    const csv = join(folder, 'rows.csv');
+    const rows = [
+      '0.png,A house.',
+      '1.png,A dog.',
+      '0.png,A dog by a house.',
+      './0.png,The house.',
+    ];
+    writeFileSync(csv, `image,caption\n${rows.join('\n')}\n`);
+    const out = join(folder, 'rows');
+    const controller = new AbortController();
+    const { signal } = controller;
+    const onProgress = () => controller.abort();
+    const stopped = minePairs(segmenter, await openCaptions(csv), out, { signal, onProgress });
+    await expect(stopped).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    const report = await minePairs(segmenter, await openCaptions(csv), out);
+    expect(report).toMatchObject({ images: 2, nouns: { house: 1, dog: 2 } });
+    const titles = pairsOf(out).map(([title]) => title);
+    expect(titles.filter((title) => title === 'a photo of a house.')).toHaveLength(1);
+  });
+
   it('gives data that training reads', async () => {
     const tokenizer = { encode: (text: string) => [49406, text.length, 49407] } as never;
     const path = join(folder, 'all', 'pairs.tsv');

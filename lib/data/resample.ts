@@ -1,4 +1,4 @@
-/** Resamples parts of small images without a trip to another thread. */
+/** Resamples parts of images without a trip to another thread. */
 import type { Window } from './augment.js';
 
 /** Where the samples of one output line come from, and how much each counts. */

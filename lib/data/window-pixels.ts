@@ -14,7 +14,7 @@ export interface OpenImage {
   /** Upright size, pixels. */
   readonly width: number;
   readonly height: number;
-  /** uint8, outHeight × outWidth × 3. */
+  /** uint8, outHeight × outWidth × 3: bilinear about the centres of pixels, antialiased. */
   pixels(window: Window): Promise<Uint8Array>;
 }
 
@@ -49,11 +49,13 @@ async function cut(
   window: Window,
 ): Promise<Uint8Array> {
   const { left, top, width, height, outWidth, outHeight } = window;
-  if (outWidth * outHeight <= SMALL) return resampleRgb(rgb, imageWidth, window);
+  // What sharp makes larger lies half an output pixel further right and down than the masks do.
+  const larger = outWidth > width || outHeight > height;
+  if (larger || outWidth * outHeight <= SMALL) return resampleRgb(rgb, imageWidth, window);
   const raw = { width: imageWidth, height: imageHeight, channels: 3 } as const;
   return sharp(rgb, { raw })
     .extract({ left, top, width, height })
-    .resize(outWidth, outHeight, { fit: 'fill', kernel: 'cubic' })
+    .resize(outWidth, outHeight, { fit: 'fill', kernel: 'linear' })
     .raw()
     .toBuffer();
 }

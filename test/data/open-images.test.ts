@@ -42,7 +42,7 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 describe('open images', () => {
   it('are two for each core, however large the batch', async () => {
     const { default: sharp } = await vi.importActual<typeof import('sharp')>('sharp');
-    const create = { width: 200, height: 150, channels: 3 as const, background: 'teal' };
+    const create = { width: 400, height: 300, channels: 3 as const, background: 'teal' };
     const files = Array.from({ length: 5 }, (_, i) => `${i}.png`);
     for (const file of files) await sharp({ create }).toFile(join(root, file));
     const lines = files.map((image) => JSON.stringify({ image, caption: `picture ${image}` }));
@@ -67,7 +67,7 @@ describe('open images', () => {
 
   it('are as few where images have masks', async () => {
     const { default: sharp } = await vi.importActual<typeof import('sharp')>('sharp');
-    const create = { width: 300, height: 220, channels: 3 as const, background: 'teal' };
+    const create = { width: 600, height: 440, channels: 3 as const, background: 'teal' };
     await sharp({ create }).toFile(join(root, 'a.png'));
     const batchSize = 6 * availableParallelism();
     const dataset: SegmentationDataset = {
@@ -77,12 +77,12 @@ describe('open images', () => {
       length: 3,
       image: () => ({ name: 'a', path: join(root, 'a.png') }),
       truth: async () => ({
-        ...{ width: 300, height: 220, ids: new Uint32Array(300 * 220).fill(1) },
+        ...{ width: 600, height: 440, ids: new Uint32Array(600 * 440).fill(1) },
         segments: [{ id: 1, classIndex: 0, crowd: false }],
       }),
     };
     const options = { batchSize, imageSize: { width: 256, height: 192 }, classes: ['sea'] };
-    // Small parts are cut without sharp, and not counted.
+    // Small parts, and those made larger, are cut without sharp, and not counted.
     const data = panopticData(dataset, { ...options, scale: [1, 1.5] });
     for await (const { inputs } of data.batches({ start: 0, seed: 1, rank: 0, worldSize: 1 })) {
       expect(inputs.labels?.shape).toEqual([batchSize]);

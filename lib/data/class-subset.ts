@@ -7,9 +7,13 @@ export function ofClasses(
   kept: readonly number[],
 ): SegmentationDataset {
   const placeOf = new Map(kept.map((old, place) => [old, place]));
+  const { classesOf } = dataset;
   return {
     ...dataset,
     classes: dataset.classes.filter((_, index) => placeOf.has(index)),
+    classesOf:
+      classesOf &&
+      ((index) => classesOf(index).flatMap((classIndex) => placeOf.get(classIndex) ?? [])),
     truth: async (index, onProblem) => reduced(await dataset.truth(index, onProblem), placeOf),
   };
 }

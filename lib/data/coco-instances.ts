@@ -62,6 +62,11 @@ export async function openCocoInstances(
       const { file: name } = images[index] as ImageRecord;
       return { name, path: join(layout.images, name) };
     },
+    classesOf: (index) =>
+      (images[index] as ImageRecord).annotations
+        .filter((annotation) => !annotation.flag('iscrowd', false))
+        .map((annotation) => classOf(annotation, categories))
+        .filter((classIndex) => classIndex !== undefined),
     truth: async (index, tell) => readTruth(images[index] as ImageRecord, categories, tell),
   };
 }

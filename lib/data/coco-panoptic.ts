@@ -85,6 +85,10 @@ export async function openPanopticLayout(
       const { image } = records[index] as Entry;
       return { name: image, path: join(layout.images, image) };
     },
+    classesOf: (index) => {
+      const { segments } = records[index] as Entry;
+      return segments.filter(({ crowd }) => !crowd).map(({ classIndex }) => classIndex);
+    },
     truth: (index, tell) => {
       const record = records[index] as Entry;
       return readTruth(join(layout.maps, record.map), record, tell);

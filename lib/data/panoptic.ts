@@ -21,6 +21,7 @@ import { resampleIds } from './resample.js';
 import { batchesOf, indexedSource, type Placed, whileOpen } from './sample-stream.js';
 import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
 import { tokenRows } from './token-rows.js';
+import { trainedImages } from './trained-images.js';
 import { openImage } from './window-pixels.js';
 
 export interface PanopticOptions {
@@ -107,15 +108,16 @@ function parseScale({ scale, shortestEdges, longestEdge }: PanopticOptions): Ima
 }
 
 /**
- * Training data of a segmentation data set. Crowds and void are not trained on; images without
- * a segment of the classes take part as empty ones.
+ * Training data of a segmentation data set. Crowds and void are not trained on. Images without a
+ * segment of the classes are left out where the data set's index says so, and else are empty ones.
  *
  * @throws LexisegError `ERR_VOCABULARY` for a class that the data set does not have, `ERR_DATA` when
- *   no caption is of any of its images.
+ *   no image has a segment of the classes, or no caption is of any of its images.
  */
 export function panopticData(dataset: SegmentationDataset, options: PanopticOptions): TrainingData {
   const parsed = parseOptions(options);
   const labels = classLabels(dataset, options.classes);
+  const images = trainedImages(dataset, labels);
   if (parsed.words !== undefined) checkCaptioned(dataset, parsed.words);
   const recipe = {
     batchSize: parsed.batchSize,
@@ -125,10 +127,10 @@ export function panopticData(dataset: SegmentationDataset, options: PanopticOpti
     collate: (samples: readonly Prepared[]) => collate(samples, parsed.imageSize),
     nameOf: (index: number) => dataset.image(index).name,
   };
-  const source = indexedSource(dataset.length, (index) => index);
+  const source = indexedSource(images.length, (index) => images[index] as number);
   return {
     batchSize: parsed.batchSize,
-    samplesPerEpoch: dataset.length,
+    samplesPerEpoch: images.length,
     identity: identityOf(dataset, options.classes, parsed),
     batches: (request) => batchesOf(source, recipe, request),
     close: async () => {},

@@ -64,6 +64,11 @@ export interface SegmentationDataset {
   /** A name for people and the path of an image file. */
   image(index: number): { readonly name: string; readonly path: string };
   /**
+   * Classes of an image's segments that are no crowds, where the index says so and no truth has to be
+   * read.
+   */
+  readonly classesOf?: ((index: number) => readonly number[]) | undefined;
+  /**
    * @param onProblem takes what is wrong with single objects or segments, which are then left out;
    *   without it the first one throws
    * @throws LexisegError `ERR_DATA` that names the file and what is wrong in it.

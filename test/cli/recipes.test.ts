@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DATASET_KINDS } from '../../lib/data/dataset-kinds.js';
+import { readVocabulary } from '../../lib/index.js';
 import { TINY_BUNDLE, TINY_DENSE_BUNDLE } from '../e2e/bundle-file.js';
 import { lexiseg, root } from './command.js';
 import { drawScenes } from './drawn-scenes.js';
@@ -16,8 +17,27 @@ beforeAll(async () => {
   folder = temporaryFolder();
   scenes = join(folder, 'scenes');
   await drawScenes(scenes, 4, 6);
+  countAsCoco(join(scenes, 'panoptic.json'));
+  // As docs/training.md makes the file that a recipe names.
+  const out = join(folder, 'synonyms.json');
+  expect(await lexiseg(['synonyms', 'coco_panoptic', '--out', out])).toMatchObject({ status: 0 });
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Leaves as many classes as COCO's panoptic set has, so that names in its order fit. */
+function countAsCoco(path: string): void {
+  const { length } = readVocabulary('coco_panoptic').classes;
+  const truth = JSON.parse(readFileSync(path, 'utf8'));
+  truth.categories = truth.categories.slice(0, length).map((one: object, id: number) => ({
+    ...one,
+    id,
+    name: `class ${id}`,
+  }));
+  for (const { segments_info } of truth.annotations) {
+    for (const segment of segments_info) segment.category_id %= length;
+  }
+  writeFileSync(path, JSON.stringify(truth));
+}
 
 /** The recipe on drawn scenes and a tiny bundle, small enough for a step. */
 function onScenes(name: string): string {
@@ -27,7 +47,7 @@ function onScenes(name: string): string {
   const data = captions
     ? { ...recipe.data, captions: join(scenes, 'captions.jsonl'), imageSize: 64 }
     : { ...recipe.data, ...drawn, imageSize: { width: 64, height: 64 } };
-  const { vocabulary: _, evaluate: __, ...rest } = recipe;
+  const { evaluate: _, ...rest } = recipe;
   const path = join(folder, name);
   const bundle = captions ? TINY_DENSE_BUNDLE : TINY_BUNDLE;
   writeFileSync(path, JSON.stringify({ ...rest, data, bundle }));
@@ -47,5 +67,12 @@ describe('recipes', () => {
     ]);
     expect({ status, stderr }).toMatchObject({ status: 0 });
     expect(stdout).toMatch(/"type":"end"/);
+  });
+
+  it('draw synonyms from WordNet', () => {
+    const { vocabulary } = JSON.parse(readFileSync(join(FOLDER, 'gkc-coco.json'), 'utf8'));
+    const { source, classes } = readVocabulary(join(folder, vocabulary));
+    expect(source).toBe('WordNet 3.1');
+    expect(classes.find(({ name }) => name === 'car')?.synonyms).toContain('automobile');
   });
 });

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 from lexiseg_models.configuration import ConfigError, config_names, read_config
+from lexiseg_models.export.command import main
+from lexiseg_models.export.inspection import read_manifest
 from lexiseg_models.methods import pacl, pacl_training
 from lexiseg_models.parts.dense import PatchGrid
 from torch import Tensor
@@ -59,6 +62,8 @@ def test_every_config_is_sound(name):
     [
         ({"dense": {"stride": 9}}, "at most 8 for dense.stride"),
         ({"dense": {"embedder": "magic"}}, "residual or projection"),
+        ({"dense": {"embedder": "projection", "final_norm": False}}, "dense.final_norm"),
+        ({"objective": {"scale": 0}}, "above 0 and at most 100 for objective.scale"),
     ],
 )
 def test_unsound_configs_are_refused(changes, what):
@@ -141,6 +146,45 @@ def test_without_an_embedder_patches_go_through_clips_own_projection(image):
         found = baseline.similarities(prepared, text)
         moved = baseline.patch_grid(expected.permute(0, 3, 1, 2), 64, 82)
     torch.testing.assert_close(found, moved)
+
+
+@pytest.mark.parametrize("kind", ["vision-transformer", "pooled-transformer", "dino-transformer"])
+def test_tokens_may_be_taken_before_the_last_norm(image, kind):
+    raw = config(dense={"final_norm": False})
+    tower = {**raw["clip"]["image_tower"], "kind": kind}
+    if kind == "dino-transformer":
+        del tower["activation"]
+        tower.update(prefix_tokens=1, layer_scale=False)
+    raw["clip"] = {**raw["clip"], "image_tower": tower}
+    torch.manual_seed(8)
+    module = torch.jit.script(pacl.build(pacl.parse_config(raw)))
+    with torch.no_grad():
+        tokens, embeddings, _, _ = module.encode_patches(image)
+        normed = module.image_tower(module.preprocess(image)[0], 8)[1].permute(0, 2, 3, 1)
+        torch.testing.assert_close(module.image_tower.norm(tokens), normed)
+        assert not torch.allclose(tokens, normed, atol=0.1)
+        expected = F.normalize(module.patch_embedder(tokens), dim=3)
+    torch.testing.assert_close(embeddings, expected)
+
+
+def test_the_paper_is_literal_and_the_rest_is_practical():
+    practical = pacl.parse_config(read_config("pacl", "vit_b_16"))
+    paper = pacl.parse_config(read_config("pacl", "vit_b_16_paper"))
+    assert (practical.objective.sharpness, paper.objective.sharpness) == (10.0, 1.0)
+    assert practical.image_tower == paper.image_tower
+
+
+def test_a_fixed_scale_is_in_the_bundle_and_in_no_group(tmp_path):
+    own, out = tmp_path / "own.json", tmp_path / "out.pt"
+    scales = []
+    for change in ({}, {"scale": 100.0, "scale_learned": False}):
+        own.write_text(json.dumps({"extends": "tiny", "objective": change}))
+        arguments = ["export", "pacl", "--config", str(own), "--random-init", "--trainable"]
+        assert main([*arguments, "--out", str(out)]) == 0
+        groups = {group["name"] for group in read_manifest(out)["training"]["groups"]}
+        scale = torch.jit.load(str(out)).state_dict()["classifier.logit_scale"].exp()
+        scales.append((float(scale), "logit_scale" in groups))
+    assert scales == [(pytest.approx(1 / 0.07), True), (pytest.approx(100.0), False)]
 
 
 @pytest.mark.parametrize("height, width", [(64, 82), (64, 64), (1, 300)])

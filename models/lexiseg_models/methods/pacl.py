@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Tuple, Union
+from typing import Any, Dict, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.configuration import ConfigError, parse, section
-from lexiseg_models.methods.backbone import parse_tower
+from lexiseg_models.methods.pacl_config import PaclConfig, meets_text
+from lexiseg_models.methods.pacl_config import parse_config as parse_config
 from lexiseg_models.objectives.patch_alignment import compatibility
 from lexiseg_models.parts.classifier import CosineClassifier, synonym_maximum
-from lexiseg_models.parts.dense import DenseConfig, PatchGrid
+from lexiseg_models.parts.dense import PatchGrid
 from lexiseg_models.parts.dino_transformer import DinoTransformer, DinoTransformerConfig
 from lexiseg_models.parts.patch_embedder import PatchEmbedder
 from lexiseg_models.parts.pooled_transformer import PooledTransformer, PooledTransformerConfig
-from lexiseg_models.parts.preprocess import ImageConfig, Preprocess
-from lexiseg_models.parts.text_encoder import TextEncoder, TextEncoderConfig
-from lexiseg_models.parts.vision_transformer import VisionTransformer, VisionTransformerConfig
+from lexiseg_models.parts.preprocess import Preprocess
+from lexiseg_models.parts.text_encoder import TextEncoder
+from lexiseg_models.parts.vision_transformer import VisionTransformer
 
 METHODS = (
     "encode_text",
@@ -32,40 +31,6 @@ METHODS = (
 STAGES = ()
 TASKS = ("semantic",)
 PROPOSALS = ()
-_SECTIONS = (
-    "clip",
-    "image",
-    "dense",
-    "objective",
-    "prompt_templates",
-    "training_vocabulary",
-)
-_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
-_TOWERS = ("vision-transformer", "pooled-transformer", "dino-transformer")
-_EMBEDDERS = ("residual", "projection")
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """Of training.
-
-    Attributes:
-        sharpness: of the softmax over patches; 1 is the paper's formula, 10 makes it choose.
-    """
-
-    sharpness: float
-
-
-@dataclass(frozen=True)
-class PaclConfig:
-    """Everything that fixes the network; see the files in configs/pacl."""
-
-    embedding_dim: int
-    image_tower: Union[VisionTransformerConfig, PooledTransformerConfig, DinoTransformerConfig]
-    text_encoder: TextEncoderConfig
-    image: ImageConfig
-    dense: DenseConfig
-    objective: ObjectiveConfig
 
 
 class Pacl(nn.Module):
@@ -76,20 +41,22 @@ class Pacl(nn.Module):
         *,
         preprocess: Preprocess,
         image_tower: nn.Module,
-        patch_embedder: nn.Module,
+        patches: Tuple[nn.Module, PatchGrid, bool],
         text_encoder: TextEncoder,
         classifier: CosineClassifier,
-        patch_grid: PatchGrid,
         sharpness: float,
     ) -> None:
-        """Composes parts that `build` made; `patch_embedder` leads to text space."""
+        """Composes parts that `build` made.
+
+        `patches` are the embedder that leads to text space, the grid, and whether tokens are taken
+        after the tower's last norm.
+        """
         super().__init__()
         self.preprocess = preprocess
         self.image_tower = image_tower
-        self.patch_embedder = patch_embedder
+        self.patch_embedder, self.patch_grid, self.final_norm = patches
         self.text_encoder = text_encoder
         self.classifier = classifier
-        self.patch_grid = patch_grid
         self.sharpness: float = sharpness
 
     @torch.jit.export
@@ -99,7 +66,7 @@ class Pacl(nn.Module):
 
     def embed_patches(self, network_input: Tensor, stride: int) -> Tensor:
         """Normalised images [B, 3, H, W] to embedded patches float32 [B, h, w, D]."""
-        _, tokens = self.image_tower(network_input, stride)
+        _, tokens = self.image_tower(network_input, stride, self.final_norm)
         return self.embed_tokens(tokens.permute(0, 2, 3, 1))
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
@@ -167,7 +134,7 @@ class Pacl(nn.Module):
         """
         network_input, valid_size = self.preprocess(image)
         patch: int = self.image_tower.patch
-        _, tokens = self.image_tower(network_input, patch)
+        _, tokens = self.image_tower(network_input, patch, self.final_norm)
         tokens = tokens.permute(0, 2, 3, 1)
         embeddings = F.normalize(self.embed_tokens(tokens), dim=3)
         grid_size = torch.tensor(
@@ -218,34 +185,6 @@ class ClipPacl(Pacl):
         return self.patch_embedder(tokens.to(torch.float32)).to(torch.float32)
 
 
-def parse_config(data: Mapping[str, Any]) -> PaclConfig:
-    """Reads the network's part of a config file; the exporter reads the rest."""
-    section(data, "", _SECTIONS)
-    clip = section(data, "clip", _CLIP_KEYS)
-    width = clip["embedding_dim"]
-    if type(width) is not int or width < 1:
-        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    tower = parse_tower(clip["image_tower"], "clip.image_tower", _TOWERS)
-    dense = parse(DenseConfig, data.get("dense"), "dense")
-    image = parse(ImageConfig, data.get("image"), "image")
-    if dense.embedder not in _EMBEDDERS:
-        raise ConfigError(
-            f"Expected residual or projection for dense.embedder but received {dense.embedder!r}"
-        )
-    if dense.embedder == "projection" and isinstance(tower, DinoTransformerConfig):
-        raise ConfigError("Expected residual for dense.embedder: the tower has no projection")
-    if dense.stride > tower.patch:
-        raise ConfigError(f"Expected at most {tower.patch} for dense.stride")
-    return PaclConfig(
-        embedding_dim=width,
-        image_tower=tower,
-        text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
-        image=image,
-        dense=dense,
-        objective=parse(ObjectiveConfig, data.get("objective"), "objective"),
-    )
-
-
 def methods(config: PaclConfig) -> Tuple[str, ...]:
     """What the network of a config exports: without CLIP's image tower no image embeddings."""
     clip = meets_text(config)
@@ -260,11 +199,6 @@ def keep_float32(config: PaclConfig) -> Tuple[str, ...]:
     return ("patch_embedder", "classifier")
 
 
-def meets_text(config: PaclConfig) -> bool:
-    """Whether the image tower is CLIP's, so that it embeds whole images too."""
-    return not isinstance(config.image_tower, DinoTransformerConfig)
-
-
 def _build_tower(config: Any, width: int) -> nn.Module:
     if isinstance(config, DinoTransformerConfig):
         return DinoTransformer(config)
@@ -275,19 +209,21 @@ def _build_tower(config: Any, width: int) -> nn.Module:
 
 def build_parts(config: PaclConfig) -> Dict[str, Any]:
     """The parts of the method with fresh weights, by the names of its constructor."""
-    width, tower = config.embedding_dim, config.image_tower
-    aligned = config.dense.embedder == "residual"
+    width, tower, dense = config.embedding_dim, config.image_tower, config.dense
+    objective = config.objective
+    aligned = dense.embedder == "residual"
     embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
     return {
         "preprocess": Preprocess(config.image),
         "image_tower": _build_tower(tower, width),
-        "patch_embedder": embedder,
-        "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
-        "classifier": CosineClassifier(scale=1.0 / 0.07),
-        "patch_grid": PatchGrid(
-            patch=tower.patch, stride=config.dense.stride, exact=config.dense.exact
+        "patches": (
+            embedder,
+            PatchGrid(patch=tower.patch, stride=dense.stride, exact=dense.exact),
+            dense.final_norm,
         ),
-        "sharpness": config.objective.sharpness,
+        "text_encoder": TextEncoder(config.text_encoder, embedding_dim=width),
+        "classifier": CosineClassifier(scale=objective.scale, learned=objective.scale_learned),
+        "sharpness": objective.sharpness,
     }
 
 

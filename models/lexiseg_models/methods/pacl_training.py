@@ -7,7 +7,8 @@ from typing import Any, Dict, List, Mapping, Union
 import torch
 from torch import Tensor, nn
 
-from lexiseg_models.methods.pacl import ClipPacl, Pacl, build_parts, meets_text, parse_config
+from lexiseg_models.methods.pacl import ClipPacl, Pacl, build_parts
+from lexiseg_models.methods.pacl_config import meets_text, parse_config
 from lexiseg_models.objectives.parameter_groups import (
     LOG_SCALE_BOUNDS,
     Part,

@@ -37,12 +37,16 @@ def synonym_maximum(logits: Tensor, synonym_counts: Tensor) -> Tensor:
 
 
 class CosineClassifier(nn.Module):
-    """Scaled cosines between embeddings and classes; the scale is learned and capped at 100."""
+    """Scaled cosines between embeddings and classes; the scale is capped at 100."""
 
-    def __init__(self, *, scale: float) -> None:
-        """The scale starts at `scale`; it is kept as its logarithm."""
+    def __init__(self, *, scale: float, learned: bool = True) -> None:
+        """The scale starts at `scale`, kept as its logarithm; not `learned`, it stays there."""
         super().__init__()
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        start = torch.tensor(math.log(scale))
+        if learned:
+            self.logit_scale = nn.Parameter(start)
+        else:
+            self.register_buffer("logit_scale", start)
 
     def forward(self, embeddings: Tensor, class_embeddings: Tensor) -> Tensor:
         """Logits before the synonym maximum.

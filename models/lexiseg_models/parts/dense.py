@@ -17,11 +17,13 @@ class DenseConfig:
         embedder: "residual" (PACL's vision embedder) or "projection" (CLIP's own, untrained).
         stride: pixels from one patch to the next, 1 to the patch size.
         exact: sample scores at patch centres (True), or resize the grid as if it filled the image.
+        final_norm: take patch tokens after the tower's last norm, or as its last block leaves them.
     """
 
     embedder: str
     stride: int
     exact: bool
+    final_norm: bool
 
 
 class PatchGrid(nn.Module):

@@ -71,12 +71,13 @@ class DinoTransformer(nn.Module):
         )
         self.norm = LayerNorm(width, eps=_NORM_EPS)
 
-    def forward(self, image: Tensor, stride: int) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, stride: int, normed: bool = True) -> Tuple[Tensor, Tensor]:
         """Tokens after the last norm; strides as `VisionTransformer` takes them.
 
         Args:
             image: normalised [B, 3, H, W]; both sides at least a patch.
             stride: pixels from one patch to the next, 1 to the patch size.
+            normed: False gives both as the last block leaves them.
 
         Returns:
             the class token [B, width] and the patch tokens [B, width, h, w].
@@ -95,6 +96,7 @@ class DinoTransformer(nn.Module):
         tokens = torch.cat(parts, dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        tokens = self.norm(tokens)
+        if normed:
+            tokens = self.norm(tokens)
         patches = tokens[:, self.prefix_tokens :].transpose(1, 2)
         return tokens[:, 0], patches.reshape(batch, -1, height, width)

@@ -113,7 +113,7 @@ class PooledTransformer(nn.Module):
             nn.init.normal_(table, std=width**-0.5)
 
     def _tokens(self, image: Tensor, stride: int) -> Tuple[Tensor, int, int]:
-        """Patch tokens after the last norm [B, h * w, width], h and w."""
+        """Patch tokens before the last norm [B, h * w, width], h and w."""
         if stride < 1 or stride > self.patch:
             raise ValueError("Expected stride to be 1 to the patch size")
         x = patch_map(image, self.patches.weight, None, stride)
@@ -122,26 +122,29 @@ class PooledTransformer(nn.Module):
         tokens = self.norm_input(x.flatten(2).transpose(1, 2) + positions.to(x.dtype))
         for block in self.blocks:
             tokens = block(tokens)
-        return self.norm(tokens), height, width
+        return tokens, height, width
 
-    def forward(self, image: Tensor, stride: int) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, stride: int, normed: bool = True) -> Tuple[Tensor, Tensor]:
         """Tokens after the last norm, before the projection; strides as `VisionTransformer`'s.
 
         Args:
             image: normalised [B, 3, H, W]; both sides at least a patch.
             stride: pixels from one patch to the next, 1 to the patch size.
+            normed: False gives the patch tokens as the last block leaves them.
 
         Returns:
             what is read from the patches [B, width], and the patch tokens [B, width, h, w].
         """
         tokens, height, width = self._tokens(image, stride)
-        grid = tokens.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
-        return self.pool(tokens), grid
+        read = self.norm(tokens)
+        given = read if normed else tokens
+        grid = given.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
+        return self.pool(read), grid
 
     def embed_images(self, image: Tensor) -> Tensor:
         """Normalised images [B, 3, H, W] to embeddings float32 [B, D], unit norm."""
         tokens, _, _ = self._tokens(image, self.patch)
-        return self._embed(self.pool(tokens))
+        return self._embed(self.pool(self.norm(tokens)))
 
     def embed_parts(self, image: Tensor, owner: Tensor, cover: Tensor) -> Tensor:
         """Embeddings of parts of images; patches outside a part are context and are not read.
@@ -155,7 +158,7 @@ class PooledTransformer(nn.Module):
             float32 [N, D], unit norm.
         """
         tokens, _, _ = self._tokens(image, self.patch)
-        return self._embed(self.pool.of_parts(tokens, owner, cover))
+        return self._embed(self.pool.of_parts(self.norm(tokens), owner, cover))
 
     def _embed(self, read: Tensor) -> Tensor:
         return F.normalize((read @ self.projection).to(torch.float32), dim=1)

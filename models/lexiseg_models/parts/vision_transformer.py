@@ -104,7 +104,7 @@ class VisionTransformer(nn.Module):
         """
         return grid_positions(self.position_embedding, self.grid, height, width)
 
-    def forward(self, image: Tensor, stride: int) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, stride: int, normed: bool = True) -> Tuple[Tensor, Tensor]:
         """Tokens after the last norm, before the projection.
 
         A stride below the patch size samples more densely with the same weights and the same
@@ -114,6 +114,7 @@ class VisionTransformer(nn.Module):
         Args:
             image: normalised [B, 3, H, W]; both sides at least a patch.
             stride: pixels from one patch to the next, 1 to the patch size.
+            normed: False gives both as the last block leaves them.
 
         Returns:
             the class token [B, width] and the patch tokens [B, width, h, w].
@@ -125,7 +126,8 @@ class VisionTransformer(nn.Module):
         tokens = self._begin(x.flatten(2).transpose(1, 2), self.positions(height, width))
         for block in self.blocks:
             tokens = block(tokens)
-        tokens = self.norm(tokens)
+        if normed:
+            tokens = self.norm(tokens)
         grid = tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
         return tokens[:, 0], grid
 

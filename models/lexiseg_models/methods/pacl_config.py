@@ -1,0 +1,92 @@
+"""The configuration of PACL: everything that fixes its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Union
+
+from lexiseg_models.configuration import ConfigError, parse, section
+from lexiseg_models.methods.backbone import parse_tower
+from lexiseg_models.parts.dense import DenseConfig
+from lexiseg_models.parts.dino_transformer import DinoTransformerConfig
+from lexiseg_models.parts.pooled_transformer import PooledTransformerConfig
+from lexiseg_models.parts.preprocess import ImageConfig
+from lexiseg_models.parts.text_encoder import TextEncoderConfig
+from lexiseg_models.parts.vision_transformer import VisionTransformerConfig
+
+_SECTIONS = (
+    "clip",
+    "image",
+    "dense",
+    "objective",
+    "prompt_templates",
+    "training_vocabulary",
+)
+_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
+_TOWERS = ("vision-transformer", "pooled-transformer", "dino-transformer")
+_EMBEDDERS = ("residual", "projection")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """How images and texts are compared, while training and of whole images.
+
+    Attributes:
+        sharpness: of the softmax over patches; 1 is the paper's formula, 10 makes it choose.
+        scale: of the cosines in the loss, at the start: above 0, at most 100.
+        scale_learned: whether training changes it; CLIP's own is a fixed 100.
+    """
+
+    sharpness: float
+    scale: float
+    scale_learned: bool
+
+
+@dataclass(frozen=True)
+class PaclConfig:
+    """Everything that fixes the network; see the files in configs/pacl."""
+
+    embedding_dim: int
+    image_tower: Union[VisionTransformerConfig, PooledTransformerConfig, DinoTransformerConfig]
+    text_encoder: TextEncoderConfig
+    image: ImageConfig
+    dense: DenseConfig
+    objective: ObjectiveConfig
+
+
+def parse_config(data: Mapping[str, Any]) -> PaclConfig:
+    """Reads the network's part of a config file; the exporter reads the rest."""
+    section(data, "", _SECTIONS)
+    clip = section(data, "clip", _CLIP_KEYS)
+    width = clip["embedding_dim"]
+    if type(width) is not int or width < 1:
+        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
+    tower = parse_tower(clip["image_tower"], "clip.image_tower", _TOWERS)
+    dense = parse(DenseConfig, data.get("dense"), "dense")
+    image = parse(ImageConfig, data.get("image"), "image")
+    if dense.embedder not in _EMBEDDERS:
+        raise ConfigError(
+            f"Expected residual or projection for dense.embedder but received {dense.embedder!r}"
+        )
+    if dense.embedder == "projection" and isinstance(tower, DinoTransformerConfig):
+        raise ConfigError("Expected residual for dense.embedder: the tower has no projection")
+    if dense.embedder == "projection" and not dense.final_norm:
+        raise ConfigError("Expected true for dense.final_norm: CLIP projects normed tokens")
+    if dense.stride > tower.patch:
+        raise ConfigError(f"Expected at most {tower.patch} for dense.stride")
+    objective = parse(ObjectiveConfig, data.get("objective"), "objective")
+    if not 0.0 < objective.scale <= 100.0:
+        raise ConfigError("Expected a number above 0 and at most 100 for objective.scale")
+    return PaclConfig(
+        embedding_dim=width,
+        image_tower=tower,
+        text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
+        image=image,
+        dense=dense,
+        objective=objective,
+    )
+
+
+def meets_text(config: PaclConfig) -> bool:
+    """Whether the image tower is CLIP's, so that it embeds whole images too."""
+    return not isinstance(config.image_tower, DinoTransformerConfig)

@@ -15,10 +15,12 @@ from lexiseg_models.methods import gkc, gkc_training
 from lexiseg_models.objectives.caption_grounding import CaptionGrounding, CaptionGroundingConfig
 from lexiseg_models.objectives.guided_distillation import guided_distillation
 from lexiseg_models.objectives.text_diversification import (
+    SynonymDraw,
     diversified_texts,
-    draw_synonyms,
     first_names,
 )
+
+BY_SHARE = SynonymDraw(scale=100.0, floor=0.02, even=False)
 
 
 def unit(rows: int, width: int, seed: int) -> torch.Tensor:
@@ -54,48 +56,47 @@ def test_synonyms_are_drawn_in_proportion_to_what_the_teacher_sees():
     expected = torch.where(scores < 0.02, 0.0, scores)
     expected = expected / expected.sum()
     draws = 4_000
-    rows = draw_synonyms(
-        region.expand(draws, -1),
-        torch.ones(draws, dtype=torch.int64),
-        texts,
-        counts,
-        torch.arange(draws),
-        0.02,
-    )
+    seen = (region.expand(draws, -1), torch.ones(draws, dtype=torch.int64), texts, counts)
+    rows = BY_SHARE(*seen, torch.arange(draws))
     found = torch.bincount(rows, minlength=5).float() / draws
     assert float(found[:2].sum()) == 0.0
     torch.testing.assert_close(found[2:], expected, atol=0.03, rtol=0.0)
     # The same seeds draw the same.
-    again = draw_synonyms(
-        region.expand(draws, -1),
-        torch.ones(draws, dtype=torch.int64),
-        texts,
-        counts,
-        torch.arange(draws),
-        0.02,
-    )
-    assert torch.equal(rows, again)
+    assert torch.equal(rows, BY_SHARE(*seen, torch.arange(draws)))
+    # A softmax of less sharp scores.
+    flat = SynonymDraw(scale=10.0, floor=0.02, even=False)(*seen, torch.arange(draws))
+    expected = (10.0 * texts[2:] @ region).softmax(0)
+    found = torch.bincount(flat, minlength=5).float() / draws
+    torch.testing.assert_close(found[2:], expected, atol=0.03, rtol=0.0)
+
+
+def test_synonyms_that_pass_may_be_drawn_evenly():
+    # Shares of 0.62, 0.31 and 0.07 of the second class.
+    texts = torch.eye(5)
+    region = torch.zeros(5)
+    region[2:] = torch.tensor([0.62, 0.31, 0.07]).log() / 100.0
+    draws = 4_000
+    seen = (region.expand(draws, -1), torch.ones(draws, dtype=torch.int64), texts)
+    counts, seeds = torch.tensor([2, 3]), torch.arange(draws)
+    rows = SynonymDraw(scale=100.0, floor=0.1, even=True)(*seen, counts, seeds)
+    found = torch.bincount(rows, minlength=5).float() / draws
+    torch.testing.assert_close(found, torch.tensor([0, 0, 0.5, 0.5, 0]), atol=0.03, rtol=0.0)
 
 
 def test_an_unlikely_synonym_is_never_drawn():
     texts = torch.eye(3)
     region = texts[1].expand(500, -1)
     labels = torch.zeros(500, dtype=torch.int64)
-    rows = draw_synonyms(region, labels, texts, torch.tensor([3]), torch.arange(500), 0.02)
+    rows = BY_SHARE(region, labels, texts, torch.tensor([3]), torch.arange(500))
     assert rows.unique().tolist() == [1]
 
 
 def test_where_all_are_alike_the_best_is_taken():
     count = 60
     texts = F.normalize(torch.ones(count, 4) + 1e-6 * torch.randn(count, 4), dim=1)
-    rows = draw_synonyms(
-        texts[:1].expand(9, -1),
-        torch.zeros(9, dtype=torch.int64),
-        texts,
-        torch.tensor([count]),
-        torch.arange(9),
-        0.02,
-    )
+    labels = torch.zeros(9, dtype=torch.int64)
+    seen = (texts[:1].expand(9, -1), labels, texts, torch.tensor([count]))
+    rows = BY_SHARE(*seen, torch.arange(9))
     assert rows.unique().numel() == 1
 
 
@@ -250,6 +251,27 @@ def test_the_teacher_may_be_followed_by_what_is_compared_with_texts():
     raw["objective"]["calibration"]["student"] = "pupil"
     with pytest.raises(ConfigError, match="prior, embedding for objective.calibration.student"):
         gkc_training.build_trainable(raw)
+
+
+def test_distances_may_be_those_of_the_synonyms_drawn():
+    raw = copy.deepcopy(read_config("gkc", "tiny"))
+    losses = []
+    for names in ("plain", "drawn"):
+        # Every synonym is as probable, so that some are not the plain name.
+        raw["objective"]["calibration"].update(
+            distance_names=names, synonym_draw="even", synonym_floor=0.0, synonym_scale=1.0
+        )
+        torch.manual_seed(2)
+        module = gkc_training.build_trainable(raw)
+        dim = module.class_head.projection.weight.shape[0]
+        batch = training_batch("panoptic", dim)
+        batch["class_embeddings"] = unit(12, dim, 13)
+        batch["synonym_counts"] = torch.tensor([4, 4, 4])
+        with torch.no_grad():
+            losses.append(module.losses(batch))
+    plain, drawn = losses
+    assert float(plain["synonym"]) == pytest.approx(float(drawn["synonym"]))
+    assert float(plain["distillation"]) != pytest.approx(float(drawn["distillation"]))
 
 
 def test_words_of_captions_reach_the_regions_and_not_the_texts():

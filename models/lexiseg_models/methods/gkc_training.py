@@ -17,7 +17,6 @@ from lexiseg_models.objectives.guided_distillation import distillation_by_image
 from lexiseg_models.objectives.mask_classification import (
     MaskClassification,
     MaskClassificationConfig,
-    Segments,
     read_segments,
     segment_seeds,
 )
@@ -27,10 +26,11 @@ from lexiseg_models.objectives.parameter_groups import (
     norms_and_embeddings,
     parameter_groups,
 )
+from lexiseg_models.objectives.region_teacher import RegionTeacher
 from lexiseg_models.objectives.text_diversification import (
+    SynonymDraw,
     diversified_loss,
     diversified_texts,
-    draw_synonyms,
     first_names,
 )
 from lexiseg_models.parts.clip_resnet import AttentionRegionHead
@@ -65,6 +65,12 @@ class CalibrationConfig:
         distillation_weight: of the text-guided distillation; 0 asks no teacher for it.
         student: what is to be like the teacher: "prior", through a projection that only training
             has (the paper's best), or "embedding", what is compared with texts itself.
+        distance_names: whose distances the teacher's are set right by: "plain" names of classes, or
+            the synonyms "drawn".
+        teacher_sees: the whole "image", or "crops" of each segment's box, dearer by far.
+        synonym_scale: of the cosines whose softmax is the shares of synonyms; 100 is CLIP's.
+        synonym_draw: by "share" (the paper), or "even" among those that pass (the authors' code,
+            with a floor of 0.1).
         synonym_floor: a synonym whose share is smaller is never drawn, 0..1.
         region_dropout: share of the matched regions left out of the synonyms' loss, 0..1.
         mean: of the teacher's input, per RGB channel on the 0-255 scale.
@@ -74,13 +80,17 @@ class CalibrationConfig:
     synonym_weight: float
     distillation_weight: float
     student: Literal["prior", "embedding"]
+    distance_names: Literal["plain", "drawn"]
+    teacher_sees: Literal["image", "crops"]
+    synonym_scale: float
+    synonym_draw: Literal["share", "even"]
     synonym_floor: float
     region_dropout: float
     mean: Tuple[float, float, float]
     std: Tuple[float, float, float]
 
 
-class TrainableGkc(Gkc):
+class TrainableGkc(RegionTeacher, Gkc):
     """The method with `losses` beside what it does at inference."""
 
     def __init__(
@@ -96,33 +106,20 @@ class TrainableGkc(Gkc):
         `training_heads` are projections of the priors: into the space of texts for every prediction
         but the final one, and into that of the teacher for every one.
         """
-        super().__init__(**parts)
+        crops = calibration.teacher_sees == "crops"
+        super().__init__(teacher=teacher, crops=crops, **parts)
         self.objective, self.grounding = objectives
         self.synonym_weight: float = calibration.synonym_weight
         self.distillation_weight: float = calibration.distillation_weight
         self.student: str = calibration.student
-        self.synonym_floor: float = calibration.synonym_floor
+        self.distance_names: str = calibration.distance_names
+        self.synonym_draw = SynonymDraw(
+            scale=calibration.synonym_scale,
+            floor=calibration.synonym_floor,
+            even=calibration.synonym_draw == "even",
+        )
         self.region_dropout: float = calibration.region_dropout
-        self.teacher_preprocess, self.teacher_tower, self.region_head = teacher
         self.auxiliary_projections, self.distillation = training_heads
-
-    def teacher_regions(self, images: Tensor, segments: Segments) -> Tensor:
-        """The teacher's embeddings of the true segments: float32 [M, D], unit norm."""
-        with torch.no_grad():
-            dense = self.teacher_tower(self.teacher_preprocess.normalise(images))[3]
-            size = [dense.shape[2], dense.shape[3]]
-            rows: List[Tensor] = []
-            start = 0
-            for image, count in enumerate(segments.counts):
-                if count > 0:
-                    own = segments.masks[start : start + count].unsqueeze(0)
-                    # A part of a cell is enough: small segments keep at least one.
-                    cover = F.adaptive_max_pool2d(own, size)
-                    rows.append(self.region_head(dense[image : image + 1], cover - 0.5)[0])
-                start += count
-            if len(rows) == 0:
-                return torch.zeros([0, self.class_head.projection.weight.shape[0]])
-            return F.normalize(torch.cat(rows).to(torch.float32), dim=1)
 
     def embeddings(self, normed: List[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
         """Priors and text-space embeddings of every prediction, the final one last."""
@@ -169,22 +166,18 @@ class TrainableGkc(Gkc):
                 losses["grounding"] = self.grounding(regions, words, counts, scale)
         if self.synonym_weight == 0.0 and self.distillation_weight == 0.0:
             return losses
-        teachers = self.teacher_regions(batch["images"], segments)
+        teachers = self.teacher_regions(batch["images"], segments, names.shape[1])
         seeds = segment_seeds(segments)
-        texts: List[Tensor] = []
-        slots = segments.labels
-        if self.synonym_weight > 0.0:
-            table, names_each = batch["class_embeddings"], batch["synonym_counts"]
-            drawn = draw_synonyms(
-                teachers, segments.labels, table, names_each, seeds, self.synonym_floor
-            )
-            diversified = diversified_texts(segments.labels, drawn, segments.counts, names_each)
-            texts = [table.index_select(0, rows) for rows in diversified.rows]
-            slots = diversified.slots
+        table, names_each = batch["class_embeddings"], batch["synonym_counts"]
+        drawn = self.synonym_draw(teachers, segments.labels, table, names_each, seeds)
+        diversified = diversified_texts(segments.labels, drawn, segments.counts, names_each)
+        texts = [table.index_select(0, rows) for rows in diversified.rows]
         students: List[Tensor] = []
         if self.distillation_weight > 0.0:
             students = self.students(priors, embedded)
         own_names = names.index_select(0, segments.labels)
+        if self.distance_names == "drawn":
+            own_names = table.index_select(0, drawn)
         synonym = torch.zeros([], device=names.device)
         distilled = torch.zeros([], device=names.device)
         for layer in range(len(normed)):
@@ -195,7 +188,7 @@ class TrainableGkc(Gkc):
                 chance = uniform_points(mix_seeds(seeds.index_select(0, segment), layer), 1)
                 kept = chance[:, 0, 0] >= self.region_dropout
                 synonym = synonym + self.synonym_loss(
-                    embedded[layer], texts, query, slots.index_select(0, segment), kept
+                    embedded[layer], texts, query, diversified.slots.index_select(0, segment), kept
                 )
             if self.distillation_weight > 0.0:
                 student = students[layer].flatten(0, 1).index_select(0, query)

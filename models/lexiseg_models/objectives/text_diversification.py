@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lexiseg_models.uniform_points import uniform_points
 
@@ -17,44 +17,63 @@ def first_names(class_embeddings: Tensor, synonym_counts: Tensor) -> Tensor:
     return class_embeddings.index_select(0, starts)
 
 
-def draw_synonyms(
-    regions: Tensor,
-    labels: Tensor,
-    class_embeddings: Tensor,
-    synonym_counts: Tensor,
-    seeds: Tensor,
-    floor: float,
-) -> Tensor:
-    """A synonym for each segment, as probable as a teacher finds it fits what is seen.
+class SynonymDraw(nn.Module):
+    """A synonym for each segment, of those that a teacher finds to fit what is seen.
 
     The softmax runs over the synonyms of the segment's own class alone: most meanings of a noun
-    are not that of the picture. One whose share is under `floor` is never drawn.
-
-    Args:
-        regions: the teacher's embeddings of the segments, float32 [M, D], unit norm.
-        labels: int64 [M].
-        class_embeddings: float32 [S, D], unit norm, the names of a class one after another.
-        synonym_counts: int64 [K], summing to S.
-        seeds: int64 [M].
-        floor: 0..1.
-
-    Returns:
-        int64 [M], rows of `class_embeddings`.
+    are not that of the picture.
     """
-    classes = synonym_counts.shape[0]
-    owners = torch.repeat_interleave(
-        torch.arange(classes, device=labels.device), synonym_counts.to(labels.device)
-    )
-    own = owners.unsqueeze(0) == labels.unsqueeze(1)
-    scores = 100.0 * (regions.to(torch.float32) @ class_embeddings.to(torch.float32).t())
-    share = scores.masked_fill(~own, -1e30).softmax(1)
-    share = torch.where(share < floor, torch.zeros_like(share), share)
-    # Where none passes, nearly all are alike: the best of them.
-    best = torch.nn.functional.one_hot(scores.masked_fill(~own, -1e30).argmax(1), share.shape[1])
-    share = torch.where(share.sum(1, keepdim=True) > 0.0, share, best.to(share.dtype))
-    limit = share.cumsum(1)
-    place = uniform_points(seeds, 1)[:, 0, 0].unsqueeze(1) * limit[:, -1:]
-    return (limit <= place).sum(1).clamp(max=share.shape[1] - 1)
+
+    def __init__(self, *, scale: float, floor: float, even: bool) -> None:
+        """There are no parameters.
+
+        Args:
+            scale: of the cosines whose softmax gives the shares.
+            floor: a synonym whose share is smaller is never drawn, 0..1.
+            even: all others are as probable, instead of each by its share.
+        """
+        super().__init__()
+        self.scale: float = scale
+        self.floor: float = floor
+        self.even: bool = even
+
+    def forward(
+        self,
+        regions: Tensor,
+        labels: Tensor,
+        class_embeddings: Tensor,
+        synonym_counts: Tensor,
+        seeds: Tensor,
+    ) -> Tensor:
+        """Draws.
+
+        Args:
+            regions: the teacher's embeddings of the segments, float32 [M, D], unit norm.
+            labels: int64 [M].
+            class_embeddings: float32 [S, D], unit norm, the names of a class one after another.
+            synonym_counts: int64 [K], summing to S.
+            seeds: int64 [M].
+
+        Returns:
+            int64 [M], rows of `class_embeddings`.
+        """
+        classes = synonym_counts.shape[0]
+        owners = torch.repeat_interleave(
+            torch.arange(classes, device=labels.device), synonym_counts.to(labels.device)
+        )
+        own = owners.unsqueeze(0) == labels.unsqueeze(1)
+        cosines = regions.to(torch.float32) @ class_embeddings.to(torch.float32).t()
+        scores = (self.scale * cosines).masked_fill(~own, -1e30)
+        share = scores.softmax(1)
+        share = torch.where(share < self.floor, torch.zeros_like(share), share)
+        if self.even:
+            share = (share > 0.0).to(share.dtype)
+        # Where none passes, nearly all are alike: the best of them.
+        best = F.one_hot(scores.argmax(1), share.shape[1])
+        share = torch.where(share.sum(1, keepdim=True) > 0.0, share, best.to(share.dtype))
+        limit = share.cumsum(1)
+        place = uniform_points(seeds, 1)[:, 0, 0].unsqueeze(1) * limit[:, -1:]
+        return (limit <= place).sum(1).clamp(max=share.shape[1] - 1)
 
 
 class DiversifiedTexts(NamedTuple):
@@ -79,7 +98,7 @@ def diversified_texts(
 
     Args:
         labels: int64 [M], classes of the segments, image after image.
-        drawn: int64 [M], rows of the class embeddings, from `draw_synonyms`.
+        drawn: int64 [M], rows of the class embeddings, from `SynonymDraw`.
         counts: segments of each image, summing to M.
         synonym_counts: int64 [K].
     """

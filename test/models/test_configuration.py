@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 from lexiseg_models.configuration import ConfigError, config_names, parse, read_config, section
-from lexiseg_models.methods import fc_clip
+from lexiseg_models.methods import METHODS, fc_clip
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,38 @@ def test_names_what_is_missing():
 @pytest.mark.parametrize("name", config_names("fc-clip"))
 def test_every_shipped_config_parses(name):
     assert fc_clip.parse_config(read_config("fc-clip", name)).image.divisor == 32
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"embedding_dim": 0}, "positive int for clip.embedding_dim but received 0"),
+        ({"embedding_dim": True}, "positive int for clip.embedding_dim but received True"),
+        ({"image_tower": {"kind": "resnet"}}, "for clip.image_tower.kind but received 'resnet'"),
+        ({"text_encoder": {}}, "clip.text_encoder: missing width"),
+        ({"temperature": 1}, "clip: unknown temperature"),
+    ],
+)
+def test_every_method_names_the_faults_of_its_towers_alike(method, change, message):
+    raw = read_config(method, "tiny")
+    with pytest.raises(ConfigError, match=message):
+        METHODS[method].composer.parse_config({**raw, "clip": {**raw["clip"], **change}})
+
+
+@pytest.mark.parametrize("method", ["fc-clip", "gkc"])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"width": 32}, "pixel_decoder.width and transformer_decoder.width differ"),
+        ({"heads": 3}, "pixel_decoder.width to be a multiple of 3"),
+    ],
+)
+def test_decoders_that_do_not_fit_are_refused(method, change, message):
+    raw = read_config(method, "tiny")
+    changed = {**raw, "pixel_decoder": {**raw["pixel_decoder"], **change}}
+    with pytest.raises(ConfigError, match=message):
+        METHODS[method].composer.parse_config(changed)
 
 
 def test_names_are_found_in_any_case():

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.configuration import ConfigError, parse, section
-from lexiseg_models.methods.backbone import parse_tower
+from lexiseg_models.configuration import parse, section
+from lexiseg_models.methods.clip_section import parse_clip
 from lexiseg_models.objectives.boxes import cover_boxes, pool_boxes
 from lexiseg_models.objectives.contrastive import Contrastive
 from lexiseg_models.objectives.parameter_groups import (
@@ -37,7 +37,6 @@ PARTS = (
 )
 _SECTIONS = ("clip", "image", "prompt_templates", "training_vocabulary")
 _TOWERS = ("convnext", "vision-transformer", "pooled-transformer")
-_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 
 
 @dataclass(frozen=True)
@@ -184,14 +183,11 @@ class TrainablePooledClip(_Losses, PooledClip):
 def parse_config(data: Mapping[str, Any]) -> ClipConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
-    clip = section(data, "clip", _CLIP_KEYS)
-    width = clip["embedding_dim"]
-    if type(width) is not int or width < 1:
-        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
+    clip = parse_clip(data, _TOWERS)
     return ClipConfig(
-        embedding_dim=width,
-        image_tower=parse_tower(clip["image_tower"], "clip.image_tower", _TOWERS),
-        text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
+        embedding_dim=clip.embedding_dim,
+        image_tower=clip.image_tower,
+        text_encoder=clip.text_encoder,
         image=parse(ImageConfig, data.get("image"), "image"),
     )
 

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.configuration import ConfigError, parse, section
-from lexiseg_models.methods.backbone import build_backbone, parse_tower
+from lexiseg_models.configuration import parse, section
+from lexiseg_models.methods.backbone import build_backbone
+from lexiseg_models.methods.clip_section import parse_clip
+from lexiseg_models.methods.mask_decoders import parse_decoders
 from lexiseg_models.methods.staged import StagedNetwork
 from lexiseg_models.parts.classifier import (
     CosineClassifier,
@@ -148,7 +150,6 @@ _SECTIONS = (
     "training_vocabulary",
 )
 _TOWERS = ("convnext", "clip-resnet")
-_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 
 METHODS = ("encode_text", "propose_masks", "classify_masks")
 STAGES = ("stage_preprocess", "stage_backbone", "stage_pixel_decoder", "stage_transformer_decoder")
@@ -177,23 +178,12 @@ def keep_float32(config: FcClipConfig) -> Tuple[str, ...]:
 def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
-    clip = section(data, "clip", _CLIP_KEYS)
-    width = clip["embedding_dim"]
-    if type(width) is not int or width < 1:
-        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    decoder = parse(
-        TransformerDecoderConfig, data.get("transformer_decoder"), "transformer_decoder"
-    )
-    pixel_decoder = parse(PixelDecoderConfig, data.get("pixel_decoder"), "pixel_decoder")
-    if pixel_decoder.width != decoder.width:
-        raise ConfigError("pixel_decoder.width and transformer_decoder.width differ")
-    for name, part in (("pixel_decoder", pixel_decoder), ("transformer_decoder", decoder)):
-        if part.width % part.heads != 0:
-            raise ConfigError(f"Expected {name}.width to be a multiple of {part.heads}")
+    clip = parse_clip(data, _TOWERS)
+    pixel_decoder, decoder = parse_decoders(data)
     return FcClipConfig(
-        embedding_dim=width,
-        image_tower=parse_tower(clip.get("image_tower"), "clip.image_tower", _TOWERS),
-        text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
+        embedding_dim=clip.embedding_dim,
+        image_tower=clip.image_tower,
+        text_encoder=clip.text_encoder,
         pixel_decoder=pixel_decoder,
         transformer_decoder=decoder,
         image=parse(ImageConfig, data.get("image"), "image"),

@@ -7,6 +7,7 @@ from typing import Any, Mapping, Optional
 
 from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import BackboneConfig, parse_tower
+from lexiseg_models.methods.clip_section import parse_clip
 from lexiseg_models.parts.ensemble import EnsembleConfig
 from lexiseg_models.parts.preprocess import ImageConfig
 from lexiseg_models.parts.pyramid_decoder import PyramidDecoderConfig
@@ -29,7 +30,6 @@ _SECTIONS = (
     "prompt_templates",
     "training_vocabulary",
 )
-_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,14 @@ class OvsegConfig:
 def parse_config(data: Mapping[str, Any]) -> OvsegConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
-    clip = section(data, "clip", _CLIP_KEYS)
-    width = clip["embedding_dim"]
-    if type(width) is not int or width < 1:
-        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
+    clip = parse_clip(data, ("vision-transformer",))
     regions = parse(RegionConfig, data.get("regions"), "regions")
     if not 0.0 < regions.threshold < 1.0:
         raise ConfigError("Expected a number between 0 and 1 for regions.threshold")
     return OvsegConfig(
-        embedding_dim=width,
-        image_tower=parse_tower(
-            clip.get("image_tower"), "clip.image_tower", ("vision-transformer",)
-        ),
-        text_encoder=parse(TextEncoderConfig, clip.get("text_encoder"), "clip.text_encoder"),
+        embedding_dim=clip.embedding_dim,
+        image_tower=clip.image_tower,
+        text_encoder=clip.text_encoder,
         proposer=_parse_proposer(data),
         image=parse(ImageConfig, data.get("image"), "image"),
         regions=regions,

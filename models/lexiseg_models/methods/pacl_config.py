@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Union
 
 from lexiseg_models.configuration import ConfigError, parse, section
-from lexiseg_models.methods.backbone import parse_tower
+from lexiseg_models.methods.clip_section import parse_clip
 from lexiseg_models.parts.dense import DenseConfig
 from lexiseg_models.parts.dino_transformer import DinoTransformerConfig
 from lexiseg_models.parts.pooled_transformer import PooledTransformerConfig
@@ -22,7 +22,6 @@ _SECTIONS = (
     "prompt_templates",
     "training_vocabulary",
 )
-_CLIP_KEYS = ("model", "pretrained", "licence", "embedding_dim", "image_tower", "text_encoder")
 _TOWERS = ("vision-transformer", "pooled-transformer", "dino-transformer")
 _EMBEDDERS = ("residual", "projection")
 
@@ -57,11 +56,8 @@ class PaclConfig:
 def parse_config(data: Mapping[str, Any]) -> PaclConfig:
     """Reads the network's part of a config file; the exporter reads the rest."""
     section(data, "", _SECTIONS)
-    clip = section(data, "clip", _CLIP_KEYS)
-    width = clip["embedding_dim"]
-    if type(width) is not int or width < 1:
-        raise ConfigError(f"Expected a positive int for clip.embedding_dim but received {width!r}")
-    tower = parse_tower(clip["image_tower"], "clip.image_tower", _TOWERS)
+    clip = parse_clip(data, _TOWERS)
+    tower = clip.image_tower
     dense = parse(DenseConfig, data.get("dense"), "dense")
     image = parse(ImageConfig, data.get("image"), "image")
     if dense.embedder not in _EMBEDDERS:
@@ -78,9 +74,9 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
     if not 0.0 < objective.scale <= 100.0:
         raise ConfigError("Expected a number above 0 and at most 100 for objective.scale")
     return PaclConfig(
-        embedding_dim=width,
-        image_tower=tower,
-        text_encoder=parse(TextEncoderConfig, clip["text_encoder"], "clip.text_encoder"),
+        embedding_dim=clip.embedding_dim,
+        image_tower=clip.image_tower,
+        text_encoder=clip.text_encoder,
         image=image,
         dense=dense,
         objective=objective,

@@ -8,10 +8,15 @@ from pathlib import Path
 import torch
 
 LIBRARY = "liblexiseg_ops.so"
-_REPOSITORY = Path(__file__).resolve().parents[2]
+_MODELS = Path(__file__).resolve().parents[1]
+# What pip installs has no library beside it.
 _PLACES = (
-    _REPOSITORY / "build" / "Release" / LIBRARY,
-    _REPOSITORY / "prebuilds" / "linux-x64" / LIBRARY,
+    (
+        _MODELS.parent / "build" / "Release" / LIBRARY,
+        _MODELS.parent / "prebuilds" / "linux-x64" / LIBRARY,
+    )
+    if (_MODELS / "pyproject.toml").is_file()
+    else ()
 )
 
 
@@ -22,7 +27,7 @@ def load_ops() -> None:
     prebuilt one. A set but wrong LEXISEG_OPS is an error, never a fall-through.
 
     Raises:
-        FileNotFoundError: no library is found; the message holds the command that builds it.
+        FileNotFoundError: no library is found; the message says where there is one.
     """
     if hasattr(torch.ops.lexiseg, "ms_deform_attn"):
         return
@@ -36,8 +41,9 @@ def load_ops() -> None:
         if place.is_file():
             torch.ops.load_library(str(place))
             return
-    tried = "\n".join(f"  {place}" for place in _PLACES)
+    tried = "".join(f"\n  no {place}" for place in _PLACES)
     raise FileNotFoundError(
-        f"The operator library {LIBRARY} was not found. Tried:\n{tried}\n"
-        "Build it with `npx cmake-js compile`, or set LEXISEG_OPS to its path."
+        f"The operator library {LIBRARY} was not found.{tried}\n"
+        "Set LEXISEG_OPS to its path. `npm run build:native` in a checkout of lexiseg builds it in "
+        "build/Release; the npm package has it in prebuilds."
     )

@@ -14,6 +14,7 @@ from lexiseg_models.export import bundle, verify
 from lexiseg_models.export.archive import BundleError, read_extra_file, weights_sha256
 from lexiseg_models.export.command import main
 from lexiseg_models.export.contract import (
+    Composition,
     Interface,
     check_manifest,
     manifest_faults,
@@ -299,7 +300,14 @@ def test_a_config_without_sound_thresholds_is_refused_before_any_work():
         ("training_vocabulary", "../coco"),
     ):
         with pytest.raises(ConfigError):
-            check_manifest("fc-clip", {**raw, key: value}, interface)
+            check_manifest(Composition("fc-clip", {**raw, key: value}, interface))
+
+
+@pytest.mark.parametrize("size", [(64, 96), (32, 160)])
+def test_made_up_masks_lie_on_the_made_up_images(size):
+    batch = verify.training_batch("panoptic", 8, size=size)
+    assert tuple(batch["images"].shape[1:3]) == tuple(batch["masks"].shape[1:]) == size
+    assert bool(batch["masks"].flatten(1).any(1).all()), "a mask is empty"
 
 
 def test_files_that_are_no_bundles_are_refused(tmp_path, capsys):

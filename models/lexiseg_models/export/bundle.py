@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Callable, Sequence
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from lexiseg_models.export.archive import (
 )
 from lexiseg_models.export.contract import (
     MERGES,
-    Interface,
+    Composition,
     WeightsInfo,
     build_manifest,
     encode_manifest,
@@ -61,9 +61,7 @@ def write_bundle(
     module: nn.Module,
     out: Path,
     *,
-    method: str,
-    config: Mapping[str, Any],
-    interface: Interface,
+    composition: Composition,
     weights: WeightsInfo,
     progress: Progress,
 ) -> float:
@@ -77,6 +75,7 @@ def write_bundle(
     Raises:
         VerificationError: the exported graph or the manifest is not right.
     """
+    interface, dim = composition.interface, composition.config["clip"]["embedding_dim"]
     cast_weights(module, DTYPES[weights.dtype], interface.keep_float32)
     progress("scripting")
     scripted = script(module)
@@ -85,7 +84,7 @@ def write_bundle(
         plain = path.with_name(f"{path.name}.records")
         save_records(scripted, plain)
         sha256 = weights_sha256(plain)
-        manifest = build_manifest(method, config, interface, weights, sha256)
+        manifest = build_manifest(composition, weights, sha256)
         faults = manifest_faults(manifest)
         if faults:
             raise VerificationError("The manifest is not right:\n  " + "\n  ".join(faults))
@@ -96,7 +95,7 @@ def write_bundle(
         if weights_sha256(path) != sha256:
             raise VerificationError("The weight records changed while the manifest was added")
         progress("verifying: eager against exported, two sizes, two vocabularies")
-        worst = verify_bundle(module, path, interface, config["clip"]["embedding_dim"])
+        worst = verify_bundle(module, path, interface, dim)
     return worst
 
 

@@ -18,7 +18,7 @@ from lexiseg_models.convert.clip import load_text
 from lexiseg_models.convert.tensors import CheckpointError
 from lexiseg_models.export.archive import BundleError
 from lexiseg_models.export.bundle import DTYPES, pack_bundle, write_bundle
-from lexiseg_models.export.contract import Interface, WeightsInfo, check_manifest
+from lexiseg_models.export.contract import Composition, Interface, WeightsInfo, check_manifest
 from lexiseg_models.export.inspection import describe, read_manifest
 from lexiseg_models.export.verify import VerificationError
 from lexiseg_models.methods import METHODS
@@ -238,15 +238,14 @@ def _export(args: argparse.Namespace) -> None:
         keep_float32=composer.keep_float32(config),
         training=_training(args, raw),
     )
-    check_manifest(args.method, raw, interface)
+    composition = Composition(args.method, raw, interface)
+    check_manifest(composition)
     progress(f"building {args.method} {args.config}")
     module, weights = _random(args, raw, progress) if args.random_init else _converted(args, raw)
     worst = write_bundle(
         module,
         args.out,
-        method=args.method,
-        config=raw,
-        interface=interface,
+        composition=composition,
         weights=weights,
         progress=progress,
     )

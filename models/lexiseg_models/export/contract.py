@@ -61,6 +61,21 @@ class Interface:
 
 
 @dataclass(frozen=True)
+class Composition:
+    """What a network was composed as.
+
+    Attributes:
+        method: its name, for people.
+        config: the config file that it was built from.
+        interface: what it offers.
+    """
+
+    method: str
+    config: Mapping[str, Any]
+    interface: Interface
+
+
+@dataclass(frozen=True)
 class Thresholds:
     """Defaults of the runtime's post-processing.
 
@@ -115,22 +130,15 @@ def prompt_templates(name: str) -> List[str]:
     return _named_list(f"templates_{name}", "templates")
 
 
-def build_manifest(
-    method: str,
-    config: Mapping[str, Any],
-    interface: Interface,
-    weights: WeightsInfo,
-    sha256: str,
-) -> Dict[str, Any]:
+def build_manifest(composition: Composition, weights: WeightsInfo, sha256: str) -> Dict[str, Any]:
     """The manifest of a bundle, ready to be written as JSON.
 
     Args:
-        method: its name, for people.
-        config: the config file the network was built from.
-        interface: names of methods, stages, tasks and proposal fields.
+        composition: of its network.
         weights: where the weights come from.
         sha256: hash of the weight records.
     """
+    config, interface = composition.config, composition.interface
     image = config["image"]
     text = config["clip"]["text_encoder"]
     described = {
@@ -156,7 +164,7 @@ def build_manifest(
         optional["training"] = dict(interface.training)
     return {
         "formatVersion": FORMAT_VERSION,
-        "method": method,
+        "method": composition.method,
         "architecture": {_camel(key): camel_case(config[key]) for key in parts if key in config},
         "methods": list(interface.methods),
         "stages": list(interface.stages),
@@ -251,14 +259,14 @@ def manifest_faults(manifest: Any) -> List[str]:
     return faults
 
 
-def check_manifest(method: str, config: Mapping[str, Any], interface: Interface) -> None:
+def check_manifest(composition: Composition) -> None:
     """Refuses a config that cannot give a sound manifest, before any work is done.
 
     Raises:
         ConfigError: lists what is wrong.
     """
     unknown = WeightsInfo("random", "", "", "float32")
-    faults = manifest_faults(build_manifest(method, config, interface, unknown, ""))
+    faults = manifest_faults(build_manifest(composition, unknown, ""))
     if faults:
         raise ConfigError("The config gives no sound manifest:\n  " + "\n  ".join(faults))
 

@@ -142,16 +142,18 @@ def training_batch(
         kind: "panoptic" or "image-text".
         dim: width of text embeddings.
         seed: of all its numbers.
-        size: height and width of the images.
+        size: height and width of the images and of their masks, each at least 4.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (2, *size, 3), dtype=torch.uint8, generator=generator)
     if kind == "image-text":
         return {"images": images, "token_ids": _prompts((1, 1), 9, generator)}
-    masks = torch.zeros(3, 64, 96, dtype=torch.uint8)
-    masks[0, :30, :40] = 1
-    masks[1, 30:, 20:70] = 1
-    masks[2, 10:50, 50:] = 1
+    height, width = size
+    middle, half = height // 2, width // 2
+    masks = torch.zeros(3, height, width, dtype=torch.uint8)
+    masks[0, :middle, :half] = 1
+    masks[1, middle:, half // 2 : -half // 2] = 1
+    masks[2, height // 4 : -height // 4, half:] = 1
     return {
         "images": images,
         "masks": masks,

@@ -32,7 +32,7 @@ const STEPS = [
       return status;
     },
   },
-  { name: 'biome', run: biome },
+  { name: 'biome', run: () => run('npm', ['run', '--silent', 'lint', '--', '--colors=off']) },
   { name: 'clang-format', run: clangFormat },
   { name: 'ruff', run: ruff },
   { name: 'types', run: () => run('npx', ['tsc', '-p', 'tsconfig.test.json']) },
@@ -104,11 +104,6 @@ function report(name) {
 function sources(patterns) {
   const listed = spawnSync('git', ['ls-files', '--', ...patterns], { cwd: root, encoding: 'utf8' });
   return listed.stdout.split('\n').filter((path) => path !== '' && existsSync(join(root, path)));
-}
-
-function biome() {
-  const folders = ['lib', 'test', 'scripts', 'examples'];
-  return run('npx', ['biome', 'check', '--colors=off', '--error-on-warnings', ...folders]);
 }
 
 function clangFormat() {

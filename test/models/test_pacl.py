@@ -63,6 +63,10 @@ def test_every_config_is_sound(name):
         ({"dense": {"stride": 9}}, "at most 8 for dense.stride"),
         ({"dense": {"embedder": "magic"}}, "residual or projection"),
         ({"dense": {"embedder": "projection", "final_norm": False}}, "dense.final_norm"),
+        (
+            {"dense": {"embedder": "projection", "embedder_start": "projection"}},
+            "random for dense.embedder_start",
+        ),
         ({"objective": {"scale": 0}}, "above 0 and at most 100 for objective.scale"),
     ],
 )
@@ -172,6 +176,26 @@ def test_the_paper_is_literal_and_the_rest_is_practical():
     paper = pacl.parse_config(read_config("pacl", "vit_b_16_paper"))
     assert (practical.objective.sharpness, paper.objective.sharpness) == (10.0, 1.0)
     assert practical.image_tower == paper.image_tower
+
+
+def test_an_embedder_may_begin_near_the_projection_of_the_clip_that_is_taken(tmp_path):
+    raw = config()
+    own, clip, out = (tmp_path / name for name in ("own.json", "clip.pt", "out.pt"))
+    own.write_text(json.dumps({**read_config("clip", "tiny"), "clip": raw["clip"]}))
+    given = ["export", "clip", "--config", str(own), "--random-init", "--seed", "9"]
+    assert main([*given, "--out", str(clip)]) == 0
+    projection = torch.jit.load(str(clip)).state_dict()["image_tower.projection"]
+    branches = {}
+    for start in ("random", "projection"):
+        own.write_text(json.dumps(config(dense={"embedder_start": start})))
+        arguments = ["export", "pacl", "--config", str(own), "--random-init", "--clip", str(clip)]
+        assert main([*arguments, "--out", str(out)]) == 0
+        found = torch.jit.load(str(out)).state_dict()
+        assert torch.equal(found["image_tower.projection"], projection)
+        shortcut = found["patch_embedder.shortcut.weight"]
+        assert torch.equal(shortcut, projection.t()) == (start == "projection")
+        branches[start] = found["patch_embedder.project.weight"]
+    torch.testing.assert_close(branches["projection"], 0.1 * branches["random"])
 
 
 def test_a_fixed_scale_is_in_the_bundle_and_in_no_group(tmp_path):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Mapping
+
+import torch
+from torch import Tensor, nn
 
 from lexiseg_models.convert import clip
+
+_SHORTCUT = "patch_embedder.shortcut.weight"
+_PROJECTION = "image_tower.projection"
 
 
 def load_clip(module: nn.Module, place: str) -> None:
@@ -18,7 +24,18 @@ def load_clip(module: nn.Module, place: str) -> None:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
     """
     names = module.state_dict()
+    near = _starts_near_projection(names)
     # An embedder learns with a scale of its own (spec sec. 5); CLIP's own tokens have CLIP's.
     with_scale = not any(name.startswith("patch_embedder.") for name in names)
     load = clip.load_clip if "image_tower.projection" in names else clip.load_text
     load(module, place, with_scale=with_scale)
+    if near:
+        own = module.state_dict()
+        own[_SHORTCUT].copy_(own[_PROJECTION].t())
+
+
+def _starts_near_projection(own: Mapping[str, Tensor]) -> bool:
+    """Whether an embedder begins with the projection of the tower beside it, and goes with it."""
+    if _SHORTCUT not in own or _PROJECTION not in own:
+        return False
+    return torch.equal(own[_SHORTCUT], own[_PROJECTION].t())

@@ -213,9 +213,12 @@ def build_parts(config: PaclConfig) -> Dict[str, Any]:
     objective = config.objective
     aligned = dense.embedder == "residual"
     embedder = PatchEmbedder(in_width=tower.width, out_width=width) if aligned else nn.Identity()
+    image_tower = _build_tower(tower, width)
+    if dense.embedder_start == "projection":
+        embedder.start_near(image_tower.projection)
     return {
         "preprocess": Preprocess(config.image),
-        "image_tower": _build_tower(tower, width),
+        "image_tower": image_tower,
         "patches": (
             embedder,
             PatchGrid(patch=tower.patch, stride=dense.stride, exact=dense.exact),

@@ -68,6 +68,11 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
         raise ConfigError("Expected residual for dense.embedder: the tower has no projection")
     if dense.embedder == "projection" and not dense.final_norm:
         raise ConfigError("Expected true for dense.final_norm: CLIP projects normed tokens")
+    untrained = dense.embedder == "projection" or isinstance(tower, DinoTransformerConfig)
+    if dense.embedder_start == "projection" and untrained:
+        raise ConfigError(
+            "Expected random for dense.embedder_start: no embedder beside CLIP's projection"
+        )
     if dense.stride > tower.patch:
         raise ConfigError(f"Expected at most {tower.patch} for dense.stride")
     objective = parse(ObjectiveConfig, data.get("objective"), "objective")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +16,14 @@ class DenseConfig:
 
     Attributes:
         embedder: "residual" (PACL's vision embedder) or "projection" (CLIP's own, untrained).
+        embedder_start: of a residual one: "random", or near CLIP's own "projection".
         stride: pixels from one patch to the next, 1 to the patch size.
         exact: sample scores at patch centres (True), or resize the grid as if it filled the image.
         final_norm: take patch tokens after the tower's last norm, or as its last block leaves them.
     """
 
     embedder: str
+    embedder_start: Literal["random", "projection"]
     stride: int
     exact: bool
     final_norm: bool

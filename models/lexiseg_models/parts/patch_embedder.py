@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,6 +18,14 @@ class PatchEmbedder(nn.Module):
         self.expand = Linear(in_width, out_width)
         self.project = Linear(out_width, out_width)
         self.shortcut = Linear(in_width, out_width)
+
+    @torch.no_grad()
+    def start_near(self, projection: Tensor) -> None:
+        """Begins with `projection` [in_width, out_width] as the way around, and little beside."""
+        self.shortcut.weight.copy_(projection.t())
+        self.shortcut.bias.zero_()
+        for tensor in (self.project.weight, self.project.bias):
+            tensor.mul_(0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[..., in_width] to [..., out_width], not normalised."""

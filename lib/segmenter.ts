@@ -1,6 +1,7 @@
 /** The facade: a loaded bundle and everything that can be asked of it. */
 import { type BundleLabel, labelBundle } from './bundle.js';
-import { expected, LexisegError } from './errors.js';
+import { CallsInFlight } from './calls-in-flight.js';
+import { expected } from './errors.js';
 import type { ImageInput } from './image.js';
 import { buildVocabulary } from './inference/build-vocabulary.js';
 import type { PatchEmbeddings } from './inference/dense.js';
@@ -56,11 +57,11 @@ export class Segmenter implements AsyncDisposable {
   readonly #model: NativeModel;
   readonly #encoder: TextEncoder;
   readonly #pipeline: Pipeline;
-  #disposal: Promise<void> | undefined;
+  readonly #calls: CallsInFlight;
 
   private constructor(
     { path, manifest, model, encoder }: OpenBundle,
-    masksFrom: Pipeline | undefined,
+    masksFrom: Segmenter | undefined,
   ) {
     this.path = path;
     this.manifest = manifest;
@@ -68,12 +69,10 @@ export class Segmenter implements AsyncDisposable {
     this.#model = model;
     this.info = Object.freeze(callNative(() => model.info()));
     this.#encoder = encoder;
-    this.#pipeline = new Pipeline({
-      model,
-      manifest,
-      label: this.label,
-      masksFrom,
-    });
+    const masks = masksFrom === undefined ? undefined : masksFrom.#pipeline;
+    this.#pipeline = new Pipeline({ model, manifest, label: this.label, masksFrom: masks });
+    const calls = masksFrom === undefined ? undefined : masksFrom.#calls;
+    this.#calls = new CallsInFlight('The segmenter', calls);
   }
 
   /**
@@ -90,7 +89,7 @@ export class Segmenter implements AsyncDisposable {
     }
     const parts = await openBundle(path, parsed, signal);
     try {
-      return new Segmenter(parts, masksFrom === undefined ? undefined : masksFrom.#pipeline);
+      return new Segmenter(parts, masksFrom);
     } catch (error) {
       await parts.model.dispose();
       throw error;
@@ -98,34 +97,28 @@ export class Segmenter implements AsyncDisposable {
   }
 
   get disposed(): boolean {
-    return this.#disposal !== undefined;
+    return this.#calls.closed;
   }
 
   /** float32 [N, D] unit text embeddings of prompts, exactly as written: no template is added. */
-  async encodeText(
-    prompts: string | readonly string[],
-    options: CallOptions = {},
-  ): Promise<Tensor> {
-    this.#checkAlive();
-    checkOptions(options, ['signal'], 'options');
-    throwIfAborted(options.signal);
-    const list = typeof prompts === 'string' ? [prompts] : prompts;
-    checkPrompts(list);
-    const rows = await this.#encoder.textEmbeddings(list, { signal: options.signal });
-    return Tensor.from(rows, [list.length, this.manifest.embeddingDim]);
+  encodeText(prompts: string | readonly string[], options: CallOptions = {}): Promise<Tensor> {
+    return this.#call(options, async (signal) => {
+      const list = typeof prompts === 'string' ? [prompts] : prompts;
+      checkPrompts(list);
+      const rows = await this.#encoder.textEmbeddings(list, { signal });
+      return Tensor.from(rows, [list.length, this.manifest.embeddingDim]);
+    });
   }
 
   /** float32 [N, D] unit embeddings of whole images, in the space of {@link encodeText}. */
-  async encodeImages(
-    images: readonly ImageInput[],
-    options: ImageBatchOptions = {},
-  ): Promise<Tensor> {
-    this.#checkAlive();
-    const size = checkImageList(images, options);
-    const tower = { model: this.#model, manifest: this.manifest };
-    const { inputs } = holdInputs(images, 'auto', true);
-    const rows = await imageEmbeddings(tower, inputs, { batchSize: size, signal: options.signal });
-    return Tensor.from(rows, [inputs.length, this.manifest.embeddingDim]);
+  encodeImages(images: readonly ImageInput[], options: ImageBatchOptions = {}): Promise<Tensor> {
+    return this.#calls.run(async () => {
+      const batchSize = checkImageList(images, options);
+      const tower = { model: this.#model, manifest: this.manifest };
+      const { inputs } = holdInputs(images, 'auto', true);
+      const rows = await imageEmbeddings(tower, inputs, { batchSize, signal: options.signal });
+      return Tensor.from(rows, [inputs.length, this.manifest.embeddingDim]);
+    });
   }
 
   /**
@@ -133,51 +126,46 @@ export class Segmenter implements AsyncDisposable {
    *
    * @throws LexisegError `ERR_VOCABULARY` that names the class which cannot be used.
    */
-  async createVocabulary(
+  createVocabulary(
     classes: readonly ClassInput[],
     options: VocabularyOptions = {},
   ): Promise<Vocabulary> {
-    this.#checkAlive();
-    return buildVocabulary(this.#encoder, this.manifest, classes, options);
+    return this.#calls.run(() => this.#vocabularyOf(classes, options));
   }
 
   /** Masks and region embeddings; one image gives one, a list gives a list in the same order. */
   proposeMasks(image: ImageInput, options?: ImageOptions): Promise<Proposals>;
   proposeMasks(images: readonly ImageInput[], options?: ImageOptions): Promise<Proposals[]>;
-  async proposeMasks(
+  proposeMasks(
     images: ImageInput | readonly ImageInput[],
     options: ImageOptions = {},
   ): Promise<Proposals | Proposals[]> {
-    this.#checkAlive();
-    checkOptions(options, ['signal', 'copy'], 'options');
-    const { signal, copy: copying = DEFAULTS.copy } = options;
-    const decoding = { signal, copy: oneOf(copying, ['auto', 'never'], 'options.copy') };
-    throwIfAborted(signal);
-    if (!isList(images)) return this.#pipeline.propose(images, decoding);
-    const held = holdInputs(images, decoding.copy, true);
-    return this.#pipeline.proposeAll(held.inputs, { signal, copy: held.copy });
+    return this.#calls.run(async () => {
+      checkOptions(options, ['signal', 'copy'], 'options');
+      const { signal, copy: copying = DEFAULTS.copy } = options;
+      const decoding = { signal, copy: oneOf(copying, ['auto', 'never'], 'options.copy') };
+      throwIfAborted(signal);
+      if (!isList(images)) return this.#pipeline.propose(images, decoding);
+      const held = holdInputs(images, decoding.copy, true);
+      return this.#pipeline.proposeAll(held.inputs, { signal, copy: held.copy });
+    });
   }
 
   /**
    * Masks that another bundle proposed, with this bundle's embeddings of what each cuts out; for
    * `embed_masks`. They have none of their own: let CLIP decide (`ensemble`, alpha and beta 1).
    */
-  async embedMasks(proposals: Proposals, options: CallOptions = {}): Promise<Proposals> {
-    this.#checkAlive();
-    checkOptions(options, ['signal'], 'options');
-    return this.#pipeline.embedMasks(proposals, options.signal);
+  embedMasks(proposals: Proposals, options: CallOptions = {}): Promise<Proposals> {
+    return this.#call(options, (signal) => this.#pipeline.embedMasks(proposals, signal));
   }
 
   /** Class log-probabilities of proposals under a vocabulary. */
-  async classifyMasks(
+  classifyMasks(
     proposals: Proposals,
     vocabulary: Vocabulary,
     options: CallOptions = {},
   ): Promise<Classification> {
-    this.#checkAlive();
-    checkOptions(options, ['signal'], 'options');
-    throwIfAborted(options.signal);
-    return this.#pipeline.classify(proposals, vocabulary, options.signal);
+    return this.#call(options, (signal) => this.#pipeline.classify(proposals, vocabulary, signal));
   }
 
   /**
@@ -196,83 +184,76 @@ export class Segmenter implements AsyncDisposable {
     vocabulary: Vocabulary | readonly ClassInput[],
     options?: SegmentOptions<Kind>,
   ): Promise<SegmentationOf[Kind][]>;
-  async segment(
+  segment(
     images: SegmentInput | readonly SegmentInput[],
     vocabulary: Vocabulary | readonly ClassInput[],
     options: SegmentOptions = {},
   ): Promise<SegmentationOf[Task] | SegmentationOf[Task][]> {
-    this.#checkAlive();
-    const plan = parseSegmentOptions(options, this.manifest, this.info.device);
-    throwIfAborted(options.signal);
-    const list = isList(images) ? images : [images];
-    const { inputs, copy } = holdInputs(list, plan.copy, vocabulary instanceof Vocabulary);
-    const own =
-      vocabulary instanceof Vocabulary
-        ? undefined
-        : await this.createVocabulary(vocabulary, {
-            signal: options.signal,
-            templates: options.templates,
-          });
-    const used = own ?? (vocabulary as Vocabulary);
-    try {
-      const held = { ...plan, copy };
-      const results = await this.#pipeline.segment<SegmentationOf[Task]>(inputs, used, held);
-      return isList(images) ? results : (results[0] as SegmentationOf[Task]);
-    } finally {
-      own?.dispose();
-    }
+    return this.#calls.run(async () => {
+      const plan = parseSegmentOptions(options, this.manifest, this.info.device);
+      const { signal, templates } = options;
+      throwIfAborted(signal);
+      const given = vocabulary instanceof Vocabulary;
+      const list = isList(images) ? images : [images];
+      const { inputs, copy } = holdInputs(list, plan.copy, given);
+      const used = given ? vocabulary : await this.#vocabularyOf(vocabulary, { signal, templates });
+      try {
+        const held = { ...plan, copy };
+        const results = await this.#pipeline.segment<SegmentationOf[Task]>(inputs, used, held);
+        return isList(images) ? results : (results[0] as SegmentationOf[Task]);
+      } finally {
+        if (!given) used.dispose();
+      }
+    });
   }
 
   /**
    * Which of the classes whole images show, by what each class's own pooling of patches says; for
    * bundles with `classify_image`.
    */
-  async classifyImages(
+  classifyImages(
     images: readonly ImageInput[],
     vocabulary: Vocabulary,
     options: ImageBatchOptions = {},
   ): Promise<ImageClassification[]> {
-    this.#checkAlive();
-    const size = checkImageList(images, options);
-    const { inputs } = holdInputs(images, 'auto', true);
-    return this.#pipeline.classifyImages(inputs, vocabulary, size, options.signal);
+    return this.#calls.run(async () => {
+      const size = checkImageList(images, options);
+      const { inputs } = holdInputs(images, 'auto', true);
+      return this.#pipeline.classifyImages(inputs, vocabulary, size, options.signal);
+    });
   }
 
   /**
    * How well each place of an image fits each class, a map per class (the largest of its synonyms);
    * for bundles with `patch_similarity`.
    */
-  async heatMaps(
+  heatMaps(
     image: ImageInput,
     vocabulary: Vocabulary,
     options: CallOptions = {},
   ): Promise<HeatMap[]> {
-    this.#checkAlive();
-    checkOptions(options, ['signal'], 'options');
-    throwIfAborted(options.signal);
-    return this.#pipeline.heatMaps(image, vocabulary, options.signal);
+    return this.#call(options, (signal) => this.#pipeline.heatMaps(image, vocabulary, signal));
   }
 
   /** Patches of an image as the tower leaves them and as they meet texts; for `encode_patches`. */
-  async encodePatches(image: ImageInput, options: CallOptions = {}): Promise<PatchEmbeddings> {
-    this.#checkAlive();
-    checkOptions(options, ['signal'], 'options');
-    return this.#pipeline.encodePatches(image, options.signal);
+  encodePatches(image: ImageInput, options: CallOptions = {}): Promise<PatchEmbeddings> {
+    return this.#call(options, (signal) => this.#pipeline.encodePatches(image, signal));
   }
 
   /**
    * Milliseconds by stage for one image: decode, the network's stages (`proposals` in one where a
    * bundle has none), classify, compose; `dense_segmentation` in one for bundles without masks.
    */
-  async profile(
+  profile(
     image: ImageInput,
     vocabulary: Vocabulary,
     options: SegmentOptions = {},
   ): Promise<StageTime[]> {
-    this.#checkAlive();
-    const plan = parseSegmentOptions(options, this.manifest, this.info.device);
-    throwIfAborted(options.signal);
-    return this.#pipeline.profile(image, vocabulary, plan);
+    return this.#calls.run(async () => {
+      const plan = parseSegmentOptions(options, this.manifest, this.info.device);
+      throwIfAborted(options.signal);
+      return this.#pipeline.profile(image, vocabulary, plan);
+    });
   }
 
   /** Bytes of tensors and weights, jobs, and memory of the process. */
@@ -280,19 +261,37 @@ export class Segmenter implements AsyncDisposable {
     return callNative(() => native().memoryStats());
   }
 
-  /** Waits for calls in flight, then frees the weights; idempotent. */
+  /** @internal What `work` does with the pipeline, as one call. */
+  static during<Result>(
+    segmenter: Segmenter,
+    work: (pipeline: Pipeline) => Promise<Result>,
+  ): Promise<Result> {
+    return segmenter.#calls.run(() => work(segmenter.#pipeline));
+  }
+
+  /** Refuses calls from now on, waits for those in flight, then frees the weights; idempotent. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#model.dispose();
-    return this.#disposal;
+    return this.#calls.close(() => this.#model.dispose());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
 
-  #checkAlive(): void {
-    if (!this.disposed) return;
-    throw new LexisegError('ERR_DISPOSED', 'The segmenter was used after dispose');
+  /** A call that has no option but a signal. */
+  #call<Result>(
+    options: CallOptions,
+    work: (signal: AbortSignal | undefined) => Promise<Result>,
+  ): Promise<Result> {
+    return this.#calls.run(async () => {
+      checkOptions(options, ['signal'], 'options');
+      throwIfAborted(options.signal);
+      return work(options.signal);
+    });
+  }
+
+  #vocabularyOf(classes: readonly ClassInput[], options: VocabularyOptions): Promise<Vocabulary> {
+    return buildVocabulary(this.#encoder, this.manifest, classes, options);
   }
 }
 

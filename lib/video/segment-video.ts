@@ -1,13 +1,15 @@
 /** Frames in, panoptic maps with the same ids from frame to frame out. */
 import { LexisegError } from '../errors.js';
-import { type DecodedImage, decodeImage } from '../image.js';
+import { decodeImage } from '../image.js';
 import { float32OnHost } from '../inference/host-numbers.js';
+import type { Pipeline } from '../inference/pipeline.js';
+import { parseSegmentOptions, type SegmentPlan } from '../inference/segment-options.js';
 import { throwIfAborted } from '../job.js';
-import type { SegmentOptions, Size, Templates, Thresholds } from '../options.js';
+import type { Size, Templates, Thresholds } from '../options.js';
 import { checkOptions, DEFAULTS, integerIn, numberIn, oneOf } from '../options.js';
 import { PanopticSegmentation } from '../results/panoptic.js';
 import type { Segment } from '../results/segmentation.js';
-import type { Segmenter } from '../segmenter.js';
+import { Segmenter } from '../segmenter.js';
 import { Tensor } from '../tensor.js';
 import { type ClassInput, Vocabulary } from '../vocabulary.js';
 import { type Frames, openFrames } from './frames.js';
@@ -61,6 +63,7 @@ export async function* segmentVideo(
   const { signal, templates } = options;
   throwIfAborted(signal);
   checkBundle(segmenter);
+  const plan = planOf(segmenter, options);
   const given = vocabulary instanceof Vocabulary;
   const used = given
     ? vocabulary
@@ -70,7 +73,7 @@ export async function* segmentVideo(
     frames,
     signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal,
   );
-  const look = (): Promise<Look | undefined> => nextLook(segmenter, source, used, options);
+  const look = (): Promise<Look | undefined> => nextLook(segmenter, source, used, plan);
   let last = 0;
   const fresh = (): number => ++last;
   const Kind = tracking.association === 'regions' ? RegionIdentities : QueryIdentities;
@@ -121,22 +124,28 @@ async function nextLook(
   segmenter: Segmenter,
   source: AsyncGenerator<Parameters<typeof decodeImage>[0]>,
   vocabulary: Vocabulary,
-  { signal, thresholds, outputSize }: VideoOptions,
+  plan: SegmentPlan,
 ): Promise<Look | undefined> {
   const { done, value } = await source.next();
   if (done) return undefined;
-  const image: DecodedImage = await decodeImage(value, { signal, copy: 'auto' });
+  // One call: were it one for each stage, a dispose between them would lose a frame half done.
+  return Segmenter.during(segmenter, (pipeline) => lookAt(pipeline, value, vocabulary, plan));
+}
+
+async function lookAt(
+  pipeline: Pipeline,
+  frame: Parameters<typeof decodeImage>[0],
+  vocabulary: Vocabulary,
+  plan: SegmentPlan,
+): Promise<Look> {
+  const { signal } = plan;
+  const image = await decodeImage(frame, { signal, copy: 'auto' });
   const { width, height } = image;
   const raw = { data: image.rgb, width, height, channels: 3 } as const;
   // These pixels are ours and nobody writes them.
-  using proposals = await segmenter.proposeMasks(raw, { signal, copy: 'never' });
-  const settings: SegmentOptions<'panoptic'> = {
-    task: 'panoptic',
-    signal,
-    ...(thresholds === undefined ? {} : { thresholds }),
-    ...(outputSize === undefined ? {} : { outputSize }),
-  };
-  const segmentation = await segmenter.segment(proposals, vocabulary, settings);
+  using proposals = await pipeline.propose(raw, { signal, copy: 'never' });
+  const found = await pipeline.segment<PanopticSegmentation>([proposals], vocabulary, plan);
+  const [segmentation] = found as [PanopticSegmentation];
   try {
     const queries = Tensor.unwrap(proposals.tensor('query_embeddings'), 'query_embeddings');
     return {
@@ -149,6 +158,14 @@ async function nextLook(
     segmentation.dispose();
     throw error;
   }
+}
+
+function planOf(
+  { manifest, info }: Segmenter,
+  { signal, thresholds, outputSize }: VideoOptions,
+): SegmentPlan {
+  const options = { task: 'panoptic', signal, thresholds, outputSize } as const;
+  return parseSegmentOptions(options, manifest, info.device);
 }
 
 /** Frames without a colour in common change by 1, and 1 is to be no cut. */

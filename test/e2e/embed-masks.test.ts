@@ -101,6 +101,19 @@ describe('masks of another bundle', () => {
     await expect(nothing).rejects.toThrow(/a Segmenter/);
   });
 
+  it('stay there while a call needs them, though their bundle is disposed', async () => {
+    const masksFrom = await Segmenter.load(TINY_BUNDLE, { cache: false, dtype: 'float32' });
+    const options = { cache: false, dtype: 'float32', ensemble: CLIP_ALONE, masksFrom } as const;
+    await using both = await Segmenter.load(TINY_REGION_BUNDLE, options);
+    const call = both.segment([picture, picture], SCENE_CLASSES, { task: 'semantic' });
+    await masksFrom.dispose();
+    const found = await call;
+    expect(found.map(({ width }) => width)).toEqual([240, 240]);
+    for (const one of found) one.dispose();
+    const later = both.segment(picture, SCENE_CLASSES, { task: 'semantic' });
+    await expect(later).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
+  });
+
   it('are named at the command line', async () => {
     const folder = temporaryFolder();
     const image = join(folder, 'scene.png');

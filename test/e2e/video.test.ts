@@ -196,6 +196,20 @@ describe('segmentVideo', () => {
     expect(count).toBe(1);
   });
 
+  it('gives the frame in work when its segmenter is disposed, and no other', async () => {
+    const own = await Segmenter.load(TINY_BUNDLE, { cache: false, dtype: 'float32' });
+    using words = await own.createVocabulary(['sky']);
+    function* source(): Generator<Buffer> {
+      setImmediate(() => own.dispose());
+      for (;;) yield picture;
+    }
+    const frames = segmentVideo(own, source(), words);
+    const { value } = await frames.next();
+    expect(value?.segmentation.width).toBe(240);
+    value?.segmentation.dispose();
+    await expect(frames.next()).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
+  });
+
   it('is cancelled by its signal', async () => {
     const controller = new AbortController();
     const { signal } = controller;

@@ -43,15 +43,7 @@ export async function readMerges(
   return decodeUtf8(bytes, path, merges, LIMITS.mergesBytes);
 }
 
-/** The tokenizer that the manifest names. */
-export async function readTokenizer(
-  path: string,
-  manifest: Manifest,
-  signal: AbortSignal | undefined,
-): Promise<ClipTokenizer> {
-  return tokenizerOf(await readMerges(path, manifest, signal), manifest);
-}
-
+/** The tokenizer that the manifest names, of its merges. */
 export function tokenizerOf(merges: string, manifest: Manifest): ClipTokenizer {
   const { contextLength, tokenizer } = manifest;
   return new ClipTokenizer(merges, { ...tokenizer, contextLength });

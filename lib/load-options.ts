@@ -42,7 +42,10 @@ export interface LoadOptions extends CallOptions {
   readonly shortestEdge?: number | undefined;
   /** The cap on the longer edge, pixels, at least the shorter one's. */
   readonly longestEdge?: number | undefined;
-  /** Text embeddings on disk: `true` in the user's cache folder, `false` only in memory. */
+  /**
+   * Text embeddings on disk: `true` in the user's cache folder, `false` only in memory. They are
+   * found again for the same file, and with `verify` for every copy of it.
+   */
   readonly cache?: CacheOption | undefined;
 }
 

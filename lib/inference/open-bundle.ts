@@ -1,9 +1,11 @@
 /** A bundle's file, opened: what it says of itself, its words, and its network. */
+import { stat } from 'node:fs/promises';
 import {
   checkBundleFile,
   checkMethods,
   readManifest,
-  readTokenizer,
+  readMerges,
+  tokenizerOf,
   verifyWeights,
 } from '../bundle.js';
 import { callNative, runJob, throwIfAborted } from '../job.js';
@@ -11,7 +13,7 @@ import type { Exponents, ParsedLoadOptions } from '../load-options.js';
 import type { Manifest } from '../manifest.js';
 import { type NativeJob, native } from '../native.js';
 import type { NativeModel } from '../native-model.js';
-import { EmbeddingCache } from '../text/embedding-cache.js';
+import { cacheKey, EmbeddingCache } from '../text/embedding-cache.js';
 import { TextEncoder } from '../text/text-encoder.js';
 
 /** What a segmenter is made of. The caller owns the model. */
@@ -32,18 +34,34 @@ export async function openBundle(
   const cache = new EmbeddingCache(options.cache);
   throwIfAborted(signal);
   const file = await checkBundleFile(path);
+  // Before anything is read: a file that changes meanwhile then leaves a name that never comes again.
+  const version = await versionOf(file);
   const manifest = await readManifest(file, { signal });
-  const tokenizer = await readTokenizer(file, manifest, signal);
+  const merges = await readMerges(file, manifest, signal);
+  const tokenizer = tokenizerOf(merges, manifest);
   if (options.verify) await verifyWeights(file, manifest, signal);
   const model = await runJob(signal, (job) => loadModel(job, { file, manifest, options }));
   try {
     checkMethods(manifest, callNative(() => model.info()).methods);
-    const encoder = new TextEncoder({ model, manifest, tokenizer, cache });
+    const weights = options.verify ? manifest.weights.sha256 : version;
+    const { tokenizer: words, contextLength, keepFloat32 } = manifest;
+    const origin = cacheKey(weights, merges, words, contextLength, keepFloat32);
+    const encoder = new TextEncoder({ model, manifest, tokenizer, cache, origin });
     return { path: file, manifest, model, encoder };
   } catch (error) {
     await model.dispose();
     throw error;
   }
+}
+
+/**
+ * What stands for the weights of this very file while nobody has compared them with their hash: a
+ * manifest may promise that of another bundle, and hashing a large file takes seconds. A change of
+ * the file is a change of its times, and the last of them nobody can set.
+ */
+async function versionOf(file: string): Promise<readonly string[]> {
+  const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+  return [file, ...[ino, size, mtimeNs, ctimeNs].map(String)];
 }
 
 function loadModel(

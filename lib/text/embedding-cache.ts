@@ -1,4 +1,4 @@
-/** Class embeddings in memory and on disk, by weights, dtype, templates and text. */
+/** Class embeddings in memory and on disk, by text tower, templates and text. */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -122,16 +122,9 @@ export class EmbeddingCache {
   }
 }
 
-/** Key of a class embedding: nothing that changes the numbers is left out. */
-export function embeddingKey(
-  weightsSha256: string,
-  dtype: string,
-  templates: readonly string[],
-  synonym: string,
-): string {
-  const hash = createHash('sha256');
-  hash.update(JSON.stringify([weightsSha256, dtype, templates, synonym]));
-  return hash.digest('hex');
+/** A key for plain data: 64 hex digits, others for any other data. */
+export function cacheKey(...parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
 /** `text-embeddings` in the cache folder; null for a user without a home. */

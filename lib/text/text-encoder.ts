@@ -5,12 +5,12 @@ import type { Manifest } from '../manifest.js';
 import { type NativeJob, type NativeTensor, native } from '../native.js';
 import { LIMITS, type Progress } from '../options.js';
 import { fillTemplate } from './classes.js';
-import { type EmbeddingCache, embeddingKey } from './embedding-cache.js';
+import { cacheKey, type EmbeddingCache } from './embedding-cache.js';
 import type { ClipTokenizer } from './tokenizer.js';
 
 /** What has a text tower: a loaded bundle, or one in training. */
 export interface TextTower {
-  info(): { readonly dtype: string };
+  info(): { readonly device: string; readonly dtype: string };
   /** int64 [N, L] → float32 [N, D], unit norm. */
   encodeText(job: NativeJob, tokenIds: NativeTensor): Promise<NativeTensor>;
 }
@@ -37,17 +37,21 @@ export class TextEncoder {
   readonly #manifest: Manifest;
   readonly #tokenizer: ClipTokenizer;
   readonly #cache: EmbeddingCache;
+  readonly #origin: string;
 
+  /** `origin` stands for the weights and the tokenizer in the cache: no other tower has the same. */
   constructor(parts: {
     readonly model: TextTower;
     readonly manifest: Manifest;
     readonly tokenizer: ClipTokenizer;
     readonly cache: EmbeddingCache;
+    readonly origin: string;
   }) {
     this.#model = parts.model;
     this.#manifest = parts.manifest;
     this.#tokenizer = parts.tokenizer;
     this.#cache = parts.cache;
+    this.#origin = parts.origin;
   }
 
   /**
@@ -59,9 +63,11 @@ export class TextEncoder {
     options: EncodeOptions,
   ): Promise<Float32Array> {
     const dimension = this.#manifest.embeddingDim;
-    const { dtype } = this.#model.info();
+    const { device, dtype } = this.#model.info();
+    const kind = device.replace(/:.*/, '');
+    // Nothing that changes the numbers by more than rounding is left out.
     const keyOf = ({ synonym, templates }: SynonymPrompt): string =>
-      embeddingKey(this.#manifest.weights.sha256, dtype, templates, synonym);
+      cacheKey(this.#origin, kind, dtype, templates, synonym);
     const keys = synonyms.map(keyOf);
     const byKey = new Map(keys.map((key, index) => [key, synonyms[index] as SynonymPrompt]));
     const uniqueKeys = [...byKey.keys()];

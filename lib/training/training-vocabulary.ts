@@ -23,12 +23,12 @@ export function textEncoderInTraining(
   tokenizer: ClipTokenizer,
 ): TextEncoder {
   const model = {
-    info: () => ({ dtype: trainer.info().precision }),
+    info: () => ({ device: trainer.info().device, dtype: trainer.info().precision }),
     encodeText: trainer.encodeText.bind(trainer),
   };
-  // The hash in the manifest is of the weights at the start, so nothing may be kept under it.
+  // A tower in training is another one after each step, so nothing may be kept on disk.
   const cache = new EmbeddingCache(false);
-  return new TextEncoder({ model, manifest, tokenizer, cache });
+  return new TextEncoder({ model, manifest, tokenizer, cache, origin: 'in training' });
 }
 
 /** Embeds the classes once: the text tower is frozen while masks are trained. */

@@ -1,8 +1,9 @@
 /** Writes small zip archives for tests, also ones that no honest program would write. */
+import { crc32 } from 'node:zlib';
 
 export interface ZipItem {
   readonly name: string;
-  readonly data: string;
+  readonly data: string | Uint8Array;
   /** Unix mode with file type, e.g. 0o120777 for a link. */
   readonly mode?: number;
   /** Size to claim instead of the true one. */
@@ -16,7 +17,7 @@ export function zipOf(items: readonly ZipItem[]): Buffer {
   let offset = 0;
   for (const item of items) {
     const name = Buffer.from(item.name);
-    const data = Buffer.from(item.data);
+    const data = typeof item.data === 'string' ? Buffer.from(item.data) : item.data;
     const size = item.claimedSize ?? data.length;
     const shared = Buffer.alloc(26);
     shared.writeUInt16LE(20, 0);
@@ -40,13 +41,4 @@ export function zipOf(items: readonly ZipItem[]): Buffer {
   end.writeUInt32LE(central.length, 8);
   end.writeUInt32LE(offset, 12);
   return Buffer.concat([...bodies, central, Buffer.from('PK\x05\x06'), end]);
-}
-
-function crc32(data: Buffer): number {
-  let crc = ~0;
-  for (const byte of data) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (0xedb88320 & -(crc & 1));
-  }
-  return ~crc >>> 0;
 }

@@ -1,10 +1,10 @@
 /** Vocabularies through the text tower: averages, cache, limits, hostile names. */
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Segmenter, type Vocabulary } from '../../lib/index.js';
-import { TINY_BUNDLE } from './bundle-file.js';
+import { editBundle, TINY_BUNDLE } from './bundle-file.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'lexiseg-vocabulary-'));
 let segmenter: Segmenter;
@@ -73,6 +73,63 @@ describe('createVocabulary', () => {
     const again = await create();
     expect(prompts.at(-1)).toBe(3 * segmenter.manifest.promptTemplates.length);
     expect(again).toEqual(first);
+  });
+
+  describe('on disk, of bundles that promise the same weights', () => {
+    /** A text tower that says the opposite, under the hash of the honest one. */
+    const opposite = (path: string): string =>
+      editBundle(TINY_BUNDLE, path, (name, text) =>
+        name.endsWith('/text_encoder.py')
+          ? text.replace(
+              'torch.matmul(end, projection)',
+              'torch.neg(torch.matmul(end, projection))',
+            )
+          : text,
+      );
+
+    /** Embeddings of a word, and how many prompts were encoded for them. */
+    async function embed(
+      path: string,
+      options: { cache: { dir: string }; verify?: boolean },
+    ): Promise<{ rows: number[][]; encoded: number }> {
+      let encoded = 0;
+      await using loaded = await Segmenter.load(path, options);
+      using words = await loaded.createVocabulary(['Cat'], {
+        onProgress: ({ total }) => {
+          encoded = total;
+        },
+      });
+      return { rows: rowsOf(words), encoded };
+    }
+
+    it('takes nothing from another file, nor from what the file was', async () => {
+      const cache = { dir: join(dir, 'impostor') };
+      using honest = await segmenter.createVocabulary(['Cat']);
+      const path = opposite(join(dir, 'impostor.pt'));
+      const wrong = await embed(path, { cache });
+      expect(wrong.rows).toEqual(rowsOf(honest).map((row) => row.map((value) => -value)));
+      expect((await embed(TINY_BUNDLE, { cache })).rows).toEqual(rowsOf(honest));
+      copyFileSync(TINY_BUNDLE, path);
+      expect((await embed(path, { cache })).rows).toEqual(rowsOf(honest));
+    });
+
+    it('finds those of a copy once the weights were compared with their hash', async () => {
+      const cache = { dir: join(dir, 'copies') };
+      const copy = join(dir, 'copy.pt');
+      copyFileSync(TINY_BUNDLE, copy);
+      const first = await embed(TINY_BUNDLE, { cache, verify: true });
+      expect(await embed(copy, { cache, verify: true })).toEqual({ ...first, encoded: 0 });
+      expect((await embed(copy, { cache })).encoded).toBe(first.encoded);
+      // The hash is of the weights alone; what else makes the numbers counts as well.
+      const otherCase = editBundle(TINY_BUNDLE, copy, (name, text) =>
+        name.endsWith('manifest.json')
+          ? text.replace(/"lowerCase": ?true/, '"lowerCase":false')
+          : text,
+      );
+      const upper = await embed(otherCase, { cache, verify: true });
+      expect(upper.encoded).toBe(first.encoded);
+      expect(upper.rows).not.toEqual(first.rows);
+    });
   });
 
   it('writes nothing to disk with cache: false, and keeps embeddings in memory', async () => {

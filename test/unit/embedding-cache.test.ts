@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { EmbeddingCache, embeddingKey } from '../../lib/text/embedding-cache.js';
+import { cacheKey, EmbeddingCache } from '../../lib/text/embedding-cache.js';
 
 let dir: string;
 beforeEach(() => {
@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-const key = embeddingKey('ab'.repeat(32), 'float32', ['a photo of a {}.'], 'cat');
+const key = cacheKey('ab'.repeat(32), 'float32', ['a photo of a {}.'], 'cat');
 const vector = Float32Array.from([0.6, -0.8, 1e-7]);
 const files = (): string[] =>
   readdirSync(dir, { recursive: true, encoding: 'utf8' })
@@ -55,14 +55,14 @@ describe('EmbeddingCache', () => {
     expect(await new EmbeddingCache({ dir }).read([other], 3)).toEqual([null]);
   });
 
-  it('keys by weights, dtype, templates and text', () => {
+  it('has another key for any other data', () => {
     const keys = [
-      embeddingKey('a', 'float32', ['{}'], 'cat'),
-      embeddingKey('b', 'float32', ['{}'], 'cat'),
-      embeddingKey('a', 'bfloat16', ['{}'], 'cat'),
-      embeddingKey('a', 'float32', ['{}.'], 'cat'),
-      embeddingKey('a', 'float32', ['{}'], 'Cat'),
-      embeddingKey('a', 'float32', ['{}', 'cat'], ''),
+      cacheKey('a', 'float32', ['{}'], 'cat'),
+      cacheKey('b', 'float32', ['{}'], 'cat'),
+      cacheKey('a', 'bfloat16', ['{}'], 'cat'),
+      cacheKey('a', 'float32', ['{}.'], 'cat'),
+      cacheKey('a', 'float32', ['{}'], 'Cat'),
+      cacheKey('a', 'float32', ['{}', 'cat'], ''),
     ];
     expect(new Set(keys).size).toBe(keys.length);
   });

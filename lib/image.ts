@@ -5,7 +5,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp';
 import { expected, LexisegError } from './errors.js';
 import { throwIfAborted } from './job.js';
 import { checkOptions, LIMITS } from './options.js';
-import { checkBorrowable } from './tensor.js';
+import { lendMemory } from './tensor.js';
 
 /** Pixels as they lie in memory: row-major, 8 bits, no padding between rows. */
 export interface RawImage {
@@ -100,7 +100,7 @@ async function decodeFile(path: string | URL): Promise<DecodedImage> {
 async function decodeBytes(bytes: Uint8Array, copy: 'auto' | 'never'): Promise<DecodedImage> {
   const name = 'the image';
   checkFileSize(bytes.byteLength, name);
-  if (copy === 'never') checkBorrowable(bytes);
+  if (copy === 'never') lendMemory(bytes);
   // sharp reads these bytes on another thread, where a transferred buffer would be a crash.
   // The slice of a Buffer would be no copy.
   const own = copy === 'never' ? bytes : new Uint8Array(bytes);
@@ -191,7 +191,7 @@ async function fromRaw(input: RawImage, copy: 'auto' | 'never'): Promise<Decoded
   }
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   if (channels === 3) {
-    if (copy === 'never') checkBorrowable(bytes);
+    if (copy === 'never') lendMemory(bytes);
     return { rgb: copy === 'never' ? bytes : bytes.slice(), width, height };
   }
   // Copied before the first await: a caller may reuse or transfer the array right after the call.

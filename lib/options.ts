@@ -52,7 +52,8 @@ export interface VocabularyOptions extends CallOptions {
 export interface ImageOptions extends CallOptions {
   /**
    * `auto` copies pixels and encoded bytes given as arrays. `never` borrows them: they must not be
-   * written, transferred or resized until the call settles and its results are disposed.
+   * written or resized until the call settles and its results are disposed, and can be transferred
+   * to no other thread any more.
    */
   readonly copy?: 'auto' | 'never' | undefined;
 }

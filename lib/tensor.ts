@@ -25,7 +25,7 @@ export interface TensorFromOptions {
   readonly dtype?: DType | undefined;
   /**
    * `auto` copies. `never` borrows: until the tensor is disposed, and every call that was given
-   * it has settled, the array must not be written, transferred, resized or shared.
+   * it has settled, the array must not be written, resized or shared; it can be transferred no more.
    */
   readonly copy?: 'auto' | 'never' | undefined;
 }
@@ -71,11 +71,8 @@ export class Tensor implements Disposable {
     if (copy === 'auto') {
       return new Tensor(callNative(() => native().copyTensor(data, [...shape], dtype)));
     }
-    checkBorrowable(data);
-    const borrowed = callNative(() => native().borrowTensor(data, [...shape], dtype));
-    // A transfer would free the memory under a running call.
-    markAsUntransferable(data.buffer);
-    return new Tensor(borrowed);
+    lendMemory(data);
+    return new Tensor(callNative(() => native().borrowTensor(data, [...shape], dtype)));
   }
 
   /** @internal */
@@ -188,9 +185,15 @@ function checkArray(data: TensorData, dtype: DType, elements: number): void {
   }
 }
 
-/** Refuses memory that may shrink or change under a native reader. */
-export function checkBorrowable(data: ArrayBufferView): void {
-  if (isFixedMemory(data)) return;
+/**
+ * Lets a native reader have a caller's memory: it can then be transferred no more, which would free
+ * it under the reader. Refuses memory that may shrink or be shared.
+ */
+export function lendMemory(data: ArrayBufferView): void {
+  if (isFixedMemory(data)) {
+    markAsUntransferable(data.buffer);
+    return;
+  }
   throw new LexisegError(
     'ERR_TENSOR',
     'Only a typed array over a plain ArrayBuffer of fixed size can be borrowed; use copy: "auto"',

@@ -40,20 +40,58 @@ export interface Slot {
   readonly image: DecodedImage;
 }
 
-/** The images of some of the inputs, decoded; proposals need no decoding. */
-export async function decodeWindow(
+/** Inputs that follow one another, up to `end`, and those of them that are images, decoded. */
+export interface Window {
+  readonly start: number;
+  readonly end: number;
+  readonly slots: readonly Slot[];
+}
+
+/** Batches whose images are decoded together, so that equal sizes can meet. */
+const BATCHES_PER_WINDOW = 4;
+
+/**
+ * All inputs, window after window. The next is decoded on sharp's threads while the caller works on
+ * this one. When the caller leaves, on an error as well, nothing reads the inputs any longer.
+ */
+export async function* decodedWindows(
+  inputs: readonly (ImageInput | Proposals)[],
+  batchSize: number,
+  options: DecodeOptions,
+): AsyncGenerator<Window> {
+  const length = batchSize === 1 ? 1 : batchSize * BATCHES_PER_WINDOW;
+  const leaving = new AbortController();
+  const signals = options.signal ? [options.signal, leaving.signal] : [leaving.signal];
+  const decoding = { ...options, signal: AbortSignal.any(signals) };
+  let next = decodeWindow(inputs, 0, length, decoding);
+  try {
+    for (let start = 0; start < inputs.length; ) {
+      const window = await next;
+      start = window.end;
+      next = decodeWindow(inputs, start, length, decoding);
+      next.catch(() => {});
+      yield window;
+    }
+  } finally {
+    leaving.abort();
+    await next.catch(() => {});
+  }
+}
+
+async function decodeWindow(
   inputs: readonly (ImageInput | Proposals)[],
   start: number,
   length: number,
   options: DecodeOptions,
-): Promise<Slot[]> {
+): Promise<Window> {
   const slots: Slot[] = [];
-  for (let index = start; index < Math.min(start + length, inputs.length); index++) {
+  const end = Math.min(start + length, inputs.length);
+  for (let index = start; index < end; index++) {
     const input = inputs[index] as ImageInput | Proposals;
     if (input instanceof Proposals) continue;
     slots.push({ index, image: await decodeImage(input, options) });
   }
-  return slots;
+  return { start, end, slots };
 }
 
 /** uint8 [B, H, W, 3] of images of one size; a single one is borrowed, not copied. */

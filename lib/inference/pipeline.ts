@@ -12,7 +12,7 @@ import type { Segmentation } from '../results/segmentation.js';
 import { Vocabulary } from '../vocabulary.js';
 import { composeSegmentation } from './compose.js';
 import { DenseStages, type PatchEmbeddings } from './dense.js';
-import { batchesOfEqualSize, decodeWindow, stackImages } from './image-batch.js';
+import { batchesOfEqualSize, decodedWindows, stackImages } from './image-batch.js';
 import { MaskStages } from './masks.js';
 import { checkCompetition, type SegmentPlan } from './segment-options.js';
 
@@ -21,9 +21,6 @@ export interface StageTime {
   readonly stage: string;
   readonly milliseconds: number;
 }
-
-/** Batches whose images are decoded together, so that equal sizes can meet. */
-const BATCHES_PER_WINDOW = 4;
 
 /** The stages of one loaded bundle. */
 export class Pipeline {
@@ -97,15 +94,9 @@ export class Pipeline {
       done += 1;
       plan.onProgress?.({ done, total: inputs.length });
     };
-    const windowSize = plan.batchSize === 1 ? 1 : plan.batchSize * BATCHES_PER_WINDOW;
     try {
-      let next = decodeWindow(inputs, 0, windowSize, plan);
-      for (let start = 0; start < inputs.length; start += windowSize) {
-        const slots = await next;
-        // The next images are decoded on sharp's threads while these are in the network.
-        next = decodeWindow(inputs, start + windowSize, windowSize, plan);
-        next.catch(() => {});
-        for (let index = start; index < Math.min(start + windowSize, inputs.length); index++) {
+      for await (const { start, end, slots } of decodedWindows(inputs, plan.batchSize, plan)) {
+        for (let index = start; index < end; index++) {
           const input = inputs[index];
           if (input instanceof Proposals) {
             const [segmentation] = await this.#segmentProposals(input, vocabulary, plan);
@@ -144,9 +135,7 @@ export class Pipeline {
     this.#checkVocabulary(vocabulary);
     const results = new Array<ImageClassification>(inputs.length);
     const decoding = { signal, copy: 'auto' } as const;
-    const window = batchSize * BATCHES_PER_WINDOW;
-    for (let start = 0; start < inputs.length; start += window) {
-      const slots = await decodeWindow(inputs, start, window, decoding);
+    for await (const { slots } of decodedWindows(inputs, batchSize, decoding)) {
       for (const batch of batchesOfEqualSize(slots, batchSize)) {
         const images = batch.map(({ image }) => image);
         const logits = await this.#dense.classifyImages(images, vocabulary, signal);

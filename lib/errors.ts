@@ -16,7 +16,8 @@ export const ERROR_CODES = {
   ERR_BUNDLE_MANIFEST: 'The manifest inside the bundle is missing or does not fit its schema.',
   ERR_BUNDLE_VERSION: 'The bundle was written in a format this version does not read.',
   ERR_BUNDLE_HASH: 'The weights do not match the SHA-256 in the manifest.',
-  ERR_BUNDLE_CONTRACT: 'The bundle lacks a method that its manifest promises.',
+  ERR_BUNDLE_CONTRACT:
+    'A method of the bundle is missing, or gives something else than its manifest promises.',
   ERR_UNSUPPORTED: 'The bundle cannot do what was asked.',
   ERR_DEVICE: 'The device asked for is not there.',
   ERR_OUT_OF_MEMORY: 'Memory ran out on the host or on the device.',

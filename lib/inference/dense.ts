@@ -1,5 +1,6 @@
 /** Images → scores of every place → results, for bundles that score places and not masks. */
 import type { BundleLabel } from '../bundle.js';
+import { checkGiven, type Shape } from '../bundle-contract.js';
 import { LexisegError } from '../errors.js';
 import { type Frame, geometryTo } from '../frame.js';
 import type { DecodedImage } from '../image.js';
@@ -57,6 +58,7 @@ export class DenseStages {
     const { classEmbeddings, synonymCounts } = Vocabulary.tensorsOf(vocabulary);
     const { scores, ...frame } = await this.#places(
       'segment_dense',
+      vocabulary.length,
       images,
       plan.signal,
       (job, input) => this.#model.segmentDense(job, input, classEmbeddings, synonymCounts),
@@ -91,6 +93,7 @@ export class DenseStages {
     const { classEmbeddings } = Vocabulary.tensorsOf(vocabulary);
     const { scores, ...frame } = await this.#places(
       'patch_similarity',
+      vocabulary.classes.reduce((total, { synonyms }) => total + synonyms.length, 0),
       [image],
       signal,
       (job, input) => this.#model.patchSimilarity(job, input, classEmbeddings),
@@ -132,6 +135,7 @@ export class DenseStages {
         this.#model.classifyImages(job, input, classEmbeddings, synonymCounts),
       );
       try {
+        checkGiven('classify_image', [logits], [[images.length, vocabulary.length]]);
         return await float32OnHost(logits, signal);
       } finally {
         logits.dispose();
@@ -148,7 +152,10 @@ export class DenseStages {
   ): Promise<PatchEmbeddings> {
     const { values, ...frame } = await this.#run(
       'encode_patches',
-      2,
+      [
+        [1, 'h', 'w', 'W'],
+        [1, 'h', 'w', this.#manifest.embeddingDim],
+      ],
       [image],
       signal,
       (job, input) => this.#model.encodePatches(job, input),
@@ -169,20 +176,23 @@ export class DenseStages {
     }
   }
 
+  /** `rows` maps of scores for each image. */
   async #places(
     method: string,
+    rows: number,
     images: readonly DecodedImage[],
     signal: AbortSignal | undefined,
     run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]>,
   ): Promise<PlaceScores> {
-    const { values, ...frame } = await this.#run(method, 1, images, signal, run);
+    const shape = [images.length, rows, 'h', 'w'];
+    const { values, ...frame } = await this.#run(method, [shape], images, signal, run);
     return { scores: values[0] as NativeTensor, ...frame };
   }
 
-  /** `count` tensors of a method that also gives the sizes of its input. */
+  /** Tensors of these shapes from a method that also gives the sizes of its input. */
   async #run(
     method: string,
-    count: number,
+    shapes: readonly Shape[],
     images: readonly DecodedImage[],
     signal: AbortSignal | undefined,
     run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]>,
@@ -192,10 +202,12 @@ export class DenseStages {
     let tensors: NativeTensor[] = [];
     try {
       tensors = await runJob(signal, (job) => run(job, input));
+      const count = shapes.length;
       if (tensors.length !== count + 2) {
         const said = `${method} gave ${tensors.length} tensors, not ${count + 2}`;
         throw new LexisegError('ERR_BUNDLE_CONTRACT', said);
       }
+      checkGiven(method, tensors.slice(0, count), shapes);
       const [network, valid] = tensors.slice(count) as [NativeTensor, NativeTensor];
       const networkSize = await readSize(network, 'network_size', signal);
       const validSize = await readSize(valid, 'valid_size', signal);

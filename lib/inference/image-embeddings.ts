@@ -1,10 +1,11 @@
 /** Images → embeddings in the space of texts, in batches of images of equal size. */
+import { checkGiven } from '../bundle-contract.js';
 import { LexisegError } from '../errors.js';
 import { decodeImage, type ImageInput } from '../image.js';
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
-import type { NativeTensor } from '../native.js';
 import type { NativeModel } from '../native-model.js';
+import { float32OnHost } from './host-numbers.js';
 import { batchesOfEqualSize, type Slot, stackImages } from './image-batch.js';
 
 /** Images decoded together, so that equal sizes can meet. */
@@ -41,7 +42,7 @@ export async function imageEmbeddings(
       slots.push({ index, image });
     }
     for (const batch of batchesOfEqualSize(slots, batchSize)) {
-      const found = await encodeBatch(model, batch, signal);
+      const found = await encodeBatch({ model, manifest }, batch, signal);
       batch.forEach(({ index }, row) => {
         rows.set(found.subarray(row * dimension, (row + 1) * dimension), index * dimension);
       });
@@ -51,24 +52,20 @@ export async function imageEmbeddings(
 }
 
 async function encodeBatch(
-  model: Pick<NativeModel, 'encodeImages'>,
+  { model, manifest }: ImageTower,
   batch: readonly Slot[],
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
   const input = stackImages(batch.map(({ image }) => image));
-  let output: NativeTensor | undefined;
-  let onHost: NativeTensor | undefined;
   try {
     const encoded = await runJob(signal, (job) => model.encodeImages(job, input));
-    output = encoded;
-    onHost =
-      encoded.device === 'cpu'
-        ? encoded
-        : await runJob(signal, (job) => encoded.to(job, 'cpu', 'float32'));
-    return (onHost.data() as Float32Array).slice();
+    try {
+      checkGiven('encode_image', [encoded], [[batch.length, manifest.embeddingDim]]);
+      return await float32OnHost(encoded, signal);
+    } finally {
+      encoded.dispose();
+    }
   } finally {
     input.dispose();
-    output?.dispose();
-    onHost?.dispose();
   }
 }

@@ -1,4 +1,5 @@
 /** Images → masks with embeddings → classes, for bundles that propose masks or name them. */
+import { checkGiven, type Shape } from '../bundle-contract.js';
 import { expected, LexisegError } from '../errors.js';
 import type { DecodedImage } from '../image.js';
 import { runJob } from '../job.js';
@@ -40,7 +41,7 @@ export class MaskStages {
     const input = stackImages(images);
     try {
       const tensors = await runJob(signal, (job) => this.#model.proposeMasks(job, input));
-      return await this.#proposalsOf(tensors, images, signal);
+      return await this.#proposalsOf(tensors, 'Q', images, signal);
     } finally {
       input.dispose();
     }
@@ -52,10 +53,11 @@ export class MaskStages {
     this.checkEmbeds();
     const masks = MASK_FRAME.map((name) => Tensor.unwrap(proposals.tensor(name), name));
     const images = Proposals.imagesOf(proposals);
+    const { queryCount } = proposals;
     const input = stackImages(images);
     try {
       const tensors = await runJob(signal, (job) => this.#model.embedMasks(job, input, masks));
-      return await this.#proposalsOf(tensors, images, signal);
+      return await this.#proposalsOf(tensors, queryCount, images, signal);
     } finally {
       input.dispose();
     }
@@ -74,15 +76,24 @@ export class MaskStages {
   ): Promise<Classification> {
     const tensors = Proposals.tensorsOf(proposals);
     const { classEmbeddings, synonymCounts, seen } = Vocabulary.tensorsOf(vocabulary);
+    // Now: proposals that are disposed while the call runs have no queries any more.
+    const shape = [proposals.batchSize, proposals.queryCount, vocabulary.length + 1];
     const logProbs = await runJob(signal, (job) =>
       this.#model.classifyMasks(job, tensors, classEmbeddings, synonymCounts, seen),
     );
+    try {
+      checkGiven('classify_masks', [logProbs], [shape]);
+    } catch (error) {
+      logProbs.dispose();
+      throw error;
+    }
     return new Classification(vocabulary, logProbs);
   }
 
-  /** Owns the tensors: they are disposed when something is wrong with them. */
+  /** With `count` masks an image. Owns the tensors: disposes them if something is wrong with them. */
   async #proposalsOf(
     tensors: NativeTensor[],
+    count: Shape[number],
     images: readonly DecodedImage[],
     signal: AbortSignal | undefined,
   ): Promise<Proposals> {
@@ -94,6 +105,8 @@ export class MaskStages {
           `The bundle gave ${tensors.length} tensors; the manifest names ${names.length}`,
         );
       }
+      const maskLogits = tensors[names.indexOf('mask_logits')] as NativeTensor;
+      checkGiven('mask_logits', [maskLogits], [[images.length, count, 'h', 'w']]);
       const sizeNamed = (name: string): Promise<Size> =>
         readSize(tensors[names.indexOf(name)] as NativeTensor, name, signal);
       const [networkSize, validSize] = [

@@ -1,4 +1,5 @@
 /** Text → embeddings: prompts in chunks through the text tower, averaged over templates. */
+import { checkGiven } from '../bundle-contract.js';
 import { expected, LexisegError } from '../errors.js';
 import { breathe, callNative, runJob, throwIfAborted } from '../job.js';
 import type { Manifest } from '../manifest.js';
@@ -211,24 +212,13 @@ export class TextEncoder {
         encoded.device === 'cpu'
           ? encoded
           : await runJob(signal, (job) => encoded.to(job, 'cpu', 'float32'));
-      return this.#copyRows(onHost, chunk.length);
+      checkGiven('encode_text', [onHost], [[chunk.length, this.#manifest.embeddingDim]]);
+      return (onHost.data() as Float32Array).slice();
     } finally {
       input.dispose();
       output?.dispose();
       onHost?.dispose();
     }
-  }
-
-  #copyRows(tensor: NativeTensor, count: number): Float32Array {
-    const { embeddingDim } = this.#manifest;
-    if (tensor.dtype !== 'float32' || tensor.shape.join() !== `${count},${embeddingDim}`) {
-      throw new LexisegError(
-        'ERR_BUNDLE_CONTRACT',
-        `encode_text gave ${tensor.dtype} [${tensor.shape.join(', ')}] ` +
-          `instead of float32 [${count}, ${embeddingDim}]`,
-      );
-    }
-    return (tensor.data() as Float32Array).slice();
   }
 }
 

@@ -1,4 +1,5 @@
 /** Frames in, panoptic maps with the same ids from frame to frame out. */
+import { checkGiven } from '../bundle-contract.js';
 import { LexisegError } from '../errors.js';
 import { decodeImage } from '../image.js';
 import { float32OnHost } from '../inference/host-numbers.js';
@@ -148,6 +149,7 @@ async function lookAt(
   const [segmentation] = found as [PanopticSegmentation];
   try {
     const queries = Tensor.unwrap(proposals.tensor('query_embeddings'), 'query_embeddings');
+    checkGiven('query_embeddings', [queries], [[1, proposals.queryCount, 'C']]);
     return {
       segmentation,
       queries: await float32OnHost(queries, signal),

@@ -59,7 +59,7 @@ export interface ImageOptions extends CallOptions {
 }
 
 export interface ImageBatchOptions extends CallOptions {
-  /** Images of equal size that run together. Default 16. */
+  /** Images of equal size that run together; of very large ones fewer do. Default 16. */
   readonly batchSize?: number | undefined;
 }
 
@@ -77,7 +77,10 @@ export interface SegmentOptions<Kind extends Task = Task> extends ImageOptions {
    * one may be "others".
    */
   readonly oneMaskAt?: number | undefined;
-  /** Images of equal size that run together. Results depend on it by rounding at most. */
+  /**
+   * Images of equal size that run together; of very large ones fewer do. Results depend on it by
+   * rounding at most.
+   */
   readonly batchSize?: number | undefined;
   /** Called after each image. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
@@ -121,6 +124,8 @@ export const LIMITS = {
   /** Pixels of one side of an image or a result. */
   imageSide: 32_768,
   imageFileBytes: 536_870_912,
+  /** Decoded images that wait for the network together: 85 of a million pixels; one may be larger. */
+  windowBytes: 268_435_456,
   outputPixels: 100_000_000,
   manifestBytes: 16_777_216,
   mergesBytes: 8_388_608,

@@ -5,7 +5,7 @@ import { expected } from './errors.js';
 import type { ImageInput } from './image.js';
 import { buildVocabulary } from './inference/build-vocabulary.js';
 import type { PatchEmbeddings } from './inference/dense.js';
-import { checkImageList, holdInputs } from './inference/image-batch.js';
+import { holdImages, holdInputs } from './inference/image-batch.js';
 import { imageEmbeddings } from './inference/image-embeddings.js';
 import { type OpenBundle, openBundle } from './inference/open-bundle.js';
 import { Pipeline, type StageTime } from './inference/pipeline.js';
@@ -113,10 +113,9 @@ export class Segmenter implements AsyncDisposable {
   /** float32 [N, D] unit embeddings of whole images, in the space of {@link encodeText}. */
   encodeImages(images: readonly ImageInput[], options: ImageBatchOptions = {}): Promise<Tensor> {
     return this.#calls.run(async () => {
-      const batchSize = checkImageList(images, options);
+      const { inputs, plan } = holdImages(images, options);
       const tower = { model: this.#model, manifest: this.manifest };
-      const { inputs } = holdInputs(images, 'auto', true);
-      const rows = await imageEmbeddings(tower, inputs, { batchSize, signal: options.signal });
+      const rows = await imageEmbeddings(tower, inputs, plan);
       return Tensor.from(rows, [inputs.length, this.manifest.embeddingDim]);
     });
   }
@@ -217,9 +216,8 @@ export class Segmenter implements AsyncDisposable {
     options: ImageBatchOptions = {},
   ): Promise<ImageClassification[]> {
     return this.#calls.run(async () => {
-      const size = checkImageList(images, options);
-      const { inputs } = holdInputs(images, 'auto', true);
-      return this.#pipeline.classifyImages(inputs, vocabulary, size, options.signal);
+      const { inputs, plan } = holdImages(images, options);
+      return this.#pipeline.classifyImages(inputs, vocabulary, plan);
     });
   }
 

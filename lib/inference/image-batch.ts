@@ -12,12 +12,23 @@ import { type NativeTensor, native } from '../native.js';
 import { checkOptions, type ImageBatchOptions, integerIn, LIMITS } from '../options.js';
 import { Proposals } from '../proposals.js';
 
-/** The batch size for a list of images that somebody gave. */
-export function checkImageList(images: unknown, options: ImageBatchOptions): number {
+/** How a list of images is decoded and batched. */
+export interface BatchPlan extends DecodeOptions {
+  readonly batchSize: number;
+}
+
+/** The images of a call as they are now, checked, and what its options ask for. */
+export function holdImages(
+  images: readonly ImageInput[],
+  options: ImageBatchOptions,
+): { readonly inputs: readonly ImageInput[]; readonly plan: BatchPlan } {
   checkOptions(options, ['signal', 'batchSize'], 'options');
-  throwIfAborted(options.signal);
+  const { signal, batchSize: size = 16 } = options;
+  throwIfAborted(signal);
   if (!Array.isArray(images) || images.length === 0) throw expected('images', 'images', images);
-  return integerIn(options.batchSize ?? 16, 1, LIMITS.batchSize, 'options.batchSize');
+  const batchSize = integerIn(size, 1, LIMITS.batchSize, 'options.batchSize');
+  const { inputs, copy } = holdInputs<ImageInput>(images, 'auto', true);
+  return { inputs, plan: { batchSize, copy, signal } };
 }
 
 /**
@@ -51,13 +62,12 @@ export interface Window {
 const BATCHES_PER_WINDOW = 4;
 
 /**
- * All inputs, window after window. The next is decoded on sharp's threads while the caller works on
- * this one. When the caller leaves, on an error as well, nothing reads the inputs any longer.
+ * All inputs, window after window, each of a few batches and bounded in bytes. The next is decoded on
+ * sharp's threads while the caller works on this one. When the caller leaves, on an error as well, nothing reads the inputs any longer.
  */
 export async function* decodedWindows(
   inputs: readonly (ImageInput | Proposals)[],
-  batchSize: number,
-  options: DecodeOptions,
+  { batchSize, ...options }: BatchPlan,
 ): AsyncGenerator<Window> {
   const length = batchSize === 1 ? 1 : batchSize * BATCHES_PER_WINDOW;
   const leaving = new AbortController();
@@ -85,11 +95,14 @@ async function decodeWindow(
   options: DecodeOptions,
 ): Promise<Window> {
   const slots: Slot[] = [];
-  const end = Math.min(start + length, inputs.length);
-  for (let index = start; index < end; index++) {
-    const input = inputs[index] as ImageInput | Proposals;
+  const most = Math.min(start + length, inputs.length);
+  let end = start;
+  for (let bytes = 0; end < most && bytes < LIMITS.windowBytes; end++) {
+    const input = inputs[end] as ImageInput | Proposals;
     if (input instanceof Proposals) continue;
-    slots.push({ index, image: await decodeImage(input, options) });
+    const image = await decodeImage(input, options);
+    slots.push({ index: end, image });
+    bytes += image.rgb.byteLength;
   }
   return { start, end, slots };
 }

@@ -1,15 +1,18 @@
 /** Images → embeddings in the space of texts, in batches of images of equal size. */
 import { checkGiven } from '../bundle-contract.js';
 import { LexisegError } from '../errors.js';
-import { decodeImage, type ImageInput } from '../image.js';
+import type { ImageInput } from '../image.js';
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
 import type { NativeModel } from '../native-model.js';
 import { float32OnHost } from './host-numbers.js';
-import { batchesOfEqualSize, type Slot, stackImages } from './image-batch.js';
-
-/** Images decoded together, so that equal sizes can meet. */
-const WINDOW = 64;
+import {
+  type BatchPlan,
+  batchesOfEqualSize,
+  decodedWindows,
+  type Slot,
+  stackImages,
+} from './image-batch.js';
 
 /** What has an image tower. */
 interface ImageTower {
@@ -25,24 +28,18 @@ interface ImageTower {
 export async function imageEmbeddings(
   { model, manifest }: ImageTower,
   images: readonly ImageInput[],
-  options: { readonly batchSize: number; readonly signal: AbortSignal | undefined },
+  plan: BatchPlan,
 ): Promise<Float32Array> {
   if (!manifest.methods.includes('encode_image')) {
     throw new LexisegError('ERR_UNSUPPORTED', 'The bundle embeds no whole images', {
       details: { methods: manifest.methods },
     });
   }
-  const { signal, batchSize } = options;
   const dimension = manifest.embeddingDim;
   const rows = new Float32Array(images.length * dimension);
-  for (let start = 0; start < images.length; start += WINDOW) {
-    const slots: Slot[] = [];
-    for (let index = start; index < Math.min(start + WINDOW, images.length); index++) {
-      const image = await decodeImage(images[index] as ImageInput, { signal, copy: 'auto' });
-      slots.push({ index, image });
-    }
-    for (const batch of batchesOfEqualSize(slots, batchSize)) {
-      const found = await encodeBatch({ model, manifest }, batch, signal);
+  for await (const { slots } of decodedWindows(images, plan)) {
+    for (const batch of batchesOfEqualSize(slots, plan.batchSize)) {
+      const found = await encodeBatch({ model, manifest }, batch, plan.signal);
       batch.forEach(({ index }, row) => {
         rows.set(found.subarray(row * dimension, (row + 1) * dimension), index * dimension);
       });

@@ -12,7 +12,7 @@ import type { Segmentation } from '../results/segmentation.js';
 import { Vocabulary } from '../vocabulary.js';
 import { composeSegmentation } from './compose.js';
 import { DenseStages, type PatchEmbeddings } from './dense.js';
-import { batchesOfEqualSize, decodedWindows, stackImages } from './image-batch.js';
+import { type BatchPlan, batchesOfEqualSize, decodedWindows, stackImages } from './image-batch.js';
 import { MaskStages } from './masks.js';
 import { checkCompetition, type SegmentPlan } from './segment-options.js';
 
@@ -95,7 +95,7 @@ export class Pipeline {
       plan.onProgress?.({ done, total: inputs.length });
     };
     try {
-      for await (const { start, end, slots } of decodedWindows(inputs, plan.batchSize, plan)) {
+      for await (const { start, end, slots } of decodedWindows(inputs, plan)) {
         for (let index = start; index < end; index++) {
           const input = inputs[index];
           if (input instanceof Proposals) {
@@ -129,16 +129,14 @@ export class Pipeline {
   async classifyImages(
     inputs: readonly ImageInput[],
     vocabulary: Vocabulary,
-    batchSize: number,
-    signal: AbortSignal | undefined,
+    plan: BatchPlan,
   ): Promise<ImageClassification[]> {
     this.#checkVocabulary(vocabulary);
     const results = new Array<ImageClassification>(inputs.length);
-    const decoding = { signal, copy: 'auto' } as const;
-    for await (const { slots } of decodedWindows(inputs, batchSize, decoding)) {
-      for (const batch of batchesOfEqualSize(slots, batchSize)) {
+    for await (const { slots } of decodedWindows(inputs, plan)) {
+      for (const batch of batchesOfEqualSize(slots, plan.batchSize)) {
         const images = batch.map(({ image }) => image);
-        const logits = await this.#dense.classifyImages(images, vocabulary, signal);
+        const logits = await this.#dense.classifyImages(images, vocabulary, plan.signal);
         const count = vocabulary.length;
         batch.forEach(({ index }, row) => {
           const own = logits.subarray(row * count, (row + 1) * count);

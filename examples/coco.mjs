@@ -16,7 +16,7 @@ const results = await segmenter.segment(images, vocabulary, {
 });
 const coco = [];
 for (const [i, result] of results.entries()) {
-  coco.push(...(await result.toCocoResults({ imageId: images[i] })));
+  coco.push(...(await result.toCocoResults({ imageId: images[i], signal })));
   result.dispose();
 }
 console.log(JSON.stringify(coco));

@@ -49,7 +49,7 @@ async function drawAll(images: string[], flags: HeatmapFlags, signal: AbortSigna
       const files: string[] = [];
       for (const map of maps) {
         const name = folder.stemFor(`${stem}.${map.text.replaceAll('/', ' ')}.png`);
-        files.push(await folder.write(`${name}.png`, await map.toPicture({ range })));
+        files.push(await folder.write(`${name}.png`, await map.toPicture({ range, signal })));
       }
       progress.clear();
       tell(image, maps, files, flags.json === true);

@@ -151,7 +151,7 @@ async function segmentOne(work: OneImage, signal: AbortSignal): Promise<void> {
   });
   const seconds = (performance.now() - began) / 1000;
   try {
-    const files = await writeFiles(work, result);
+    const files = await writeFiles(work, result, signal);
     progress.clear();
     if (flags.json) print(JSON.stringify({ image, seconds, ...result.toJSON(), files }));
     else printResult(image, result, seconds, files);
@@ -169,7 +169,11 @@ function optionsOf(flags: SegmentFlags, manifest: Manifest): SegmentOptions {
   };
 }
 
-async function writeFiles(work: OneImage, result: Segmentation): Promise<string[]> {
+async function writeFiles(
+  work: OneImage,
+  result: Segmentation,
+  signal: AbortSignal,
+): Promise<string[]> {
   const { folder, kinds, image } = work;
   if (folder === null) return [];
   const stem = folder.stemFor(image);
@@ -181,21 +185,22 @@ async function writeFiles(work: OneImage, result: Segmentation): Promise<string[
   if (kinds.has('json')) await save(`${stem}.json`, json({ image, ...result.toJSON() }));
   // Instances overlap, so no pixel has one class.
   if (kinds.has('labels') && result.task !== 'instance') {
-    await save(`${stem}.labels.png`, await result.toLabelPng());
+    await save(`${stem}.labels.png`, await result.toLabelPng({ signal }));
   }
   if (kinds.has('coco')) {
     const imageId = imageIdOf(stem);
     if (result.task === 'panoptic') {
       const fileName = `${stem}.panoptic.png`;
-      const { annotation, categories, png } = await result.toPanopticJson({ imageId, fileName });
+      const options = { imageId, fileName, signal };
+      const { annotation, categories, png } = await result.toPanopticJson(options);
       await save(`${stem}.coco.json`, json({ annotations: [annotation], categories }));
       await save(fileName, png);
     } else {
-      await save(`${stem}.coco.json`, json(await result.toCocoResults({ imageId })));
+      await save(`${stem}.coco.json`, json(await result.toCocoResults({ imageId, signal })));
     }
   }
-  if (kinds.has('geojson')) await save(`${stem}.geojson`, json(await result.toGeoJson()));
-  if (kinds.has('overlay')) await save(`${stem}.overlay.png`, await result.toOverlay());
+  if (kinds.has('geojson')) await save(`${stem}.geojson`, json(await result.toGeoJson({ signal })));
+  if (kinds.has('overlay')) await save(`${stem}.overlay.png`, await result.toOverlay({ signal }));
   return files;
 }
 

@@ -38,9 +38,8 @@ export async function reportPictures(
   try {
     for (const { image, path, index, score } of report.worst.slice(0, limit)) {
       const truth = await dataset.truth(index);
-      const found = await segmenter.segment(path, words, { ...usual, task, signal });
-      const overlay = await found.toOverlay({ legend: false });
-      found.dispose();
+      using found = await segmenter.segment(path, words, { ...usual, task, signal });
+      const overlay = await found.toOverlay({ legend: false, signal });
       pictures.push({
         image,
         score,

@@ -46,7 +46,7 @@ export async function composeSegmentation(input: ComposeInput): Promise<Segmenta
         plan.oneMaskAt,
       ),
     );
-    return semanticSegmentation(parts, maps);
+    return semanticSegmentation(parts, maps, plan.signal);
   }
   const thing = Vocabulary.thingFlags(classification.vocabulary);
   const { thresholds } = plan;

@@ -70,10 +70,8 @@ export class DenseStages {
         const maps = await runJob(plan.signal, (job) =>
           native().denseLabelMap(job, scores, row, geometryTo(frame, size), plan.mostEntropy),
         );
-        const { classes } = vocabulary;
-        results.push(
-          await semanticSegmentation({ ...size, classes, bundle: this.#label, image }, maps),
-        );
+        const parts = { ...size, classes: vocabulary.classes, bundle: this.#label, image };
+        results.push(await semanticSegmentation(parts, maps, plan.signal));
       }
       return results;
     } catch (error) {
@@ -111,9 +109,8 @@ export class DenseStages {
             values[at] = Math.max(values[at] as number, value);
           });
         }
-        maps.push(
-          new HeatMap(name, await spread({ ...frame, values, width, height }, image), image),
-        );
+        const grid = { ...frame, values, width, height };
+        maps.push(new HeatMap(name, await spread(grid, image, signal), image));
       }
       return maps;
     } finally {

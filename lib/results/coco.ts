@@ -1,12 +1,12 @@
 /** COCO's two formats: panoptic annotations with their PNG, and results with run-length strings. */
 import sharp from 'sharp';
 import { LexisegError } from '../errors.js';
-import { breathe, callNative } from '../job.js';
+import { breathe, callNative, throwIfAborted } from '../job.js';
 import { native } from '../native.js';
-import { checkOptions, LIMITS } from '../options.js';
+import { type CallOptions, checkOptions, LIMITS } from '../options.js';
 import type { Segment, Segmentation } from './segmentation.js';
 
-export interface CocoOptions {
+export interface CocoOptions extends CallOptions {
   readonly imageId?: number | string | undefined;
   /** Name of the PNG in the annotation. */
   readonly fileName?: string | undefined;
@@ -56,7 +56,7 @@ export async function toPanopticJson(
   if (segmentation.task === 'instance') {
     throw new LexisegError('ERR_UNSUPPORTED', 'Instances overlap: use toCocoResults instead');
   }
-  const png = await panopticPng(segmentation);
+  const png = await panopticPng(segmentation, options.signal);
   return {
     annotation: {
       image_id: imageId,
@@ -100,17 +100,20 @@ export async function toCocoResults(
       area: segment.area,
       score: segment.score,
     });
-    await breathe();
+    await breathe(options.signal);
   }
   return results;
 }
 
-async function panopticPng(segmentation: Segmentation): Promise<Buffer> {
+async function panopticPng(
+  segmentation: Segmentation,
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
   const { width, height } = segmentation;
-  const { data, offset } = await segmentation.regionMap();
+  const { data, offset } = await segmentation.regionMap(signal);
   const rgb = new Uint8Array(width * height * 3);
   for (let pixel = 0; pixel < data.length; pixel++) {
-    if (pixel % PIXELS_PER_BREATH === PIXELS_PER_BREATH - 1) await breathe();
+    if (pixel % PIXELS_PER_BREATH === PIXELS_PER_BREATH - 1) await breathe(signal);
     const id = (data[pixel] as number) + offset;
     rgb[3 * pixel] = id;
     rgb[3 * pixel + 1] = id >> 8;
@@ -128,7 +131,8 @@ function readOptions(
   fileName: string;
   categoryOf: (classIndex: number) => number;
 } {
-  checkOptions(options, ['imageId', 'fileName', 'categoryIds'], 'options');
+  checkOptions(options, ['imageId', 'fileName', 'categoryIds', 'signal'], 'options');
+  throwIfAborted(options.signal);
   const { imageId = 0, fileName = `${imageId}.png`, categoryIds } = options;
   if (categoryIds !== undefined) checkCategoryIds(categoryIds, segmentation.classes.length);
   return {

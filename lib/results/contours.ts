@@ -25,9 +25,10 @@ export async function traceContours(
   mask: Uint8Array,
   width: number,
   height: number,
+  signal?: AbortSignal,
 ): Promise<Polygon[]> {
-  const parts = await labelParts(mask, width, height);
-  const edges = await outlineEdges(mask, width, height);
+  const parts = await labelParts(mask, width, height, signal);
+  const edges = await outlineEdges(mask, width, height, signal);
   const exteriors = new Map<number, Ring>();
   const holes = new Map<number, Ring[]>();
   const stride = width + 1;
@@ -48,7 +49,7 @@ export async function traceContours(
     walked += width;
     if (walked > PIXELS_PER_BREATH) {
       walked = 0;
-      await breathe();
+      await breathe(signal);
     }
   }
   return [...exteriors].map(([part, exterior]) => ({ exterior, holes: holes.get(part) ?? [] }));
@@ -72,7 +73,12 @@ export function ringArea(ring: Ring): number {
 }
 
 /** Number of the 4-connected part of each pixel, from 1 on; 0 outside. */
-async function labelParts(mask: Uint8Array, width: number, height: number): Promise<Int32Array> {
+async function labelParts(
+  mask: Uint8Array,
+  width: number,
+  height: number,
+  signal: AbortSignal | undefined,
+): Promise<Int32Array> {
   const parts = new Int32Array(mask.length);
   const stack = new Int32Array(mask.length);
   let part = 0;
@@ -94,18 +100,23 @@ async function labelParts(mask: Uint8Array, width: number, height: number): Prom
         parts[next] = part;
         stack[depth++] = next;
       }
-      if (++work % PIXELS_PER_BREATH === 0) await breathe();
+      if (++work % PIXELS_PER_BREATH === 0) await breathe(signal);
     }
   }
   return parts;
 }
 
 /** Bit d of a corner: an edge leaves it in direction d, with the mask on the side of +90°. */
-async function outlineEdges(mask: Uint8Array, width: number, height: number): Promise<Uint8Array> {
+async function outlineEdges(
+  mask: Uint8Array,
+  width: number,
+  height: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   const stride = width + 1;
   const edges = new Uint8Array(stride * (height + 1));
   for (let y = 0; y < height; y++) {
-    if ((y * width) % PIXELS_PER_BREATH < width) await breathe();
+    if ((y * width) % PIXELS_PER_BREATH < width) await breathe(signal);
     for (let x = 0; x < width; x++) {
       const pixel = y * width + x;
       if (mask[pixel] === 0) continue;

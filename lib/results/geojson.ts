@@ -1,5 +1,6 @@
 /** Segments as GeoJSON polygons in pixel coordinates. */
-import { breathe } from '../job.js';
+import { breathe, throwIfAborted } from '../job.js';
+import { type CallOptions, checkOptions } from '../options.js';
 import { type Polygon, traceContours } from './contours.js';
 import type { Box, Segment, Segmentation } from './segmentation.js';
 
@@ -26,12 +27,18 @@ export interface Feature {
   };
 }
 
-export async function toGeoJson(segmentation: Segmentation): Promise<FeatureCollection> {
+export async function toGeoJson(
+  segmentation: Segmentation,
+  options: CallOptions,
+): Promise<FeatureCollection> {
+  checkOptions(options, ['signal'], 'options');
+  const { signal } = options;
+  throwIfAborted(signal);
   const features: Feature[] = [];
-  const cutOut = await masksOf(segmentation);
+  const cutOut = await masksOf(segmentation, signal);
   for (const segment of segmentation.segments) {
     const { box } = segment;
-    const polygons = await traceContours(cutOut(segment), box.width, box.height);
+    const polygons = await traceContours(cutOut(segment), box.width, box.height, signal);
     features.push({
       type: 'Feature',
       id: segment.id,
@@ -46,18 +53,21 @@ export async function toGeoJson(segmentation: Segmentation): Promise<FeatureColl
         bundle: segmentation.bundle.label,
       },
     });
-    await breathe();
+    await breathe(signal);
   }
   return { type: 'FeatureCollection', features };
 }
 
 /** Gives the mask of a segment inside its box: uint8 [box.height × box.width]. */
-async function masksOf(segmentation: Segmentation): Promise<(segment: Segment) => Uint8Array> {
+async function masksOf(
+  segmentation: Segmentation,
+  signal: AbortSignal | undefined,
+): Promise<(segment: Segment) => Uint8Array> {
   const { width } = segmentation;
   if (segmentation.task === 'instance') {
     return (segment) => cropWhere(segmentation.mask(segment), width, segment.box, 1);
   }
-  const { data, offset } = await segmentation.regionMap();
+  const { data, offset } = await segmentation.regionMap(signal);
   return (segment) => cropWhere(data, width, segment.box, segment.id - offset);
 }
 

@@ -2,12 +2,12 @@
 import sharp from 'sharp';
 import type { Frame } from '../frame.js';
 import type { DecodedImage } from '../image.js';
-import { breathe } from '../job.js';
-import { booleanValue, checkOptions, numberIn, rangeIn } from '../options.js';
+import { breathe, throwIfAborted } from '../job.js';
+import { booleanValue, type CallOptions, checkOptions, numberIn, rangeIn } from '../options.js';
 import type { Rgb } from './colours.js';
 import { cutText, escapeXml, FONT } from './svg-text.js';
 
-export interface HeatMapOptions {
+export interface HeatMapOptions extends CallOptions {
   /** Share of the colour over the grey image, [0, 1]. Default 0.65. */
   readonly opacity?: number | undefined;
   /** Cosines that get the first and the last colour. Default: the least and the largest of the map. */
@@ -71,12 +71,14 @@ export class HeatMap {
 
   /** PNG: the image in grey under the map's colours, with the text and the scale below. */
   async toPicture(options: HeatMapOptions = {}): Promise<Buffer> {
-    checkOptions(options, ['opacity', 'range', 'legend'], 'options');
+    checkOptions(options, ['opacity', 'range', 'legend', 'signal'], 'options');
+    const { signal } = options;
+    throwIfAborted(signal);
     const opacity = numberIn(options.opacity ?? 0.65, 0, 1, 'options.opacity');
     const legend = booleanValue(options.legend ?? true, 'options.legend');
     const range = rangeIn(options.range ?? [this.least, this.most], -1e6, 1e6, 'options.range');
     const { width, height } = this;
-    const rgb = await this.#colours(opacity, range);
+    const rgb = await this.#colours(opacity, range, signal);
     const picture = sharp(rgb, { raw: { width, height, channels: 3 }, limitInputPixels: false });
     if (!legend) return picture.png().toBuffer();
     const panel = legendSvg(this.text, range, width);
@@ -88,13 +90,17 @@ export class HeatMap {
       .toBuffer();
   }
 
-  async #colours(opacity: number, [low, high]: readonly [number, number]): Promise<Buffer> {
+  async #colours(
+    opacity: number,
+    [low, high]: readonly [number, number],
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer> {
     const { width, height, values } = this;
     const { rgb } = this.#image;
     const scale = high > low ? 1 / (high - low) : 0;
     const out = Buffer.allocUnsafe(3 * width * height);
     for (let y = 0; y < height; y++) {
-      if (y % ROWS_PER_BREATH === ROWS_PER_BREATH - 1) await breathe();
+      if (y % ROWS_PER_BREATH === ROWS_PER_BREATH - 1) await breathe(signal);
       for (let at = y * width; at < (y + 1) * width; at++) {
         const [r, g, b] = [rgb[3 * at], rgb[3 * at + 1], rgb[3 * at + 2]] as [
           number,
@@ -116,13 +122,14 @@ export class HeatMap {
 export async function spread(
   grid: PlaceGrid,
   size: { readonly width: number; readonly height: number },
+  signal?: AbortSignal,
 ): Promise<Float32Array> {
   const { width, height, values } = grid;
   const columns = tapsOf(size.width, grid.validSize.width, grid.networkSize.width, width);
   const rows = tapsOf(size.height, grid.validSize.height, grid.networkSize.height, height);
   const out = new Float32Array(size.width * size.height);
   for (let y = 0; y < size.height; y++) {
-    if (y % ROWS_PER_BREATH === ROWS_PER_BREATH - 1) await breathe();
+    if (y % ROWS_PER_BREATH === ROWS_PER_BREATH - 1) await breathe(signal);
     const [top, bottom, v] = rows[y] as Tap;
     for (let x = 0; x < size.width; x++) {
       const [left, right, u] = columns[x] as Tap;

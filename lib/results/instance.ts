@@ -43,12 +43,12 @@ export class InstanceSegmentation extends Segmentation {
   }
 
   /** @internal */
-  async regionMap(): Promise<RegionMap> {
+  async regionMap(signal?: AbortSignal): Promise<RegionMap> {
     const data = new Int32Array(this.width * this.height);
     // Best last, so that it lies on top.
     for (const segment of [...this.segments].sort((a, b) => a.score - b.score)) {
       paintRuns(data, this.runLengths(segment), this.height, this.width, segment.id);
-      await breathe();
+      await breathe(signal);
     }
     return { data, offset: 0 };
   }

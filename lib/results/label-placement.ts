@@ -28,6 +28,7 @@ export async function namesSvg(
   segmentation: Segmentation,
   canvas: { readonly width: number; readonly height: number },
   { owners, ids }: { readonly owners: Int32Array; readonly ids: boolean },
+  signal: AbortSignal | undefined,
 ): Promise<string> {
   const { width, height } = canvas;
   const side = Math.sqrt(width * Math.min(height, 2 * width));
@@ -41,7 +42,7 @@ export async function namesSvg(
   );
   const placed: Rectangle[] = [];
   const parts: string[] = [];
-  const placements = await findRoom(owners, width, height);
+  const placements = await findRoom(owners, width, height, signal);
   for (const { id, x, y, room } of placements) {
     const name = names.get(id);
     if (name === undefined || parts.length >= MOST_NAMES) continue;
@@ -77,7 +78,12 @@ function pill({ left, top, width, height }: Rectangle, text: string, size: numbe
 }
 
 /** For each segment the grid point with most room, roomiest segment first. */
-async function findRoom(owners: Int32Array, width: number, height: number): Promise<Placement[]> {
+async function findRoom(
+  owners: Int32Array,
+  width: number,
+  height: number,
+  signal: AbortSignal | undefined,
+): Promise<Placement[]> {
   const step = Math.max(1, Math.max(width, height) / GRID_SIDE);
   const columns = Math.max(1, Math.floor(width / step));
   const rows = Math.max(1, Math.floor(height / step));
@@ -89,9 +95,9 @@ async function findRoom(owners: Int32Array, width: number, height: number): Prom
       ids[row * columns + column] = owners[y * width + x] as number;
     }
   }
-  await breathe();
+  await breathe(signal);
   const distance = distanceToBorder(ids, columns, rows);
-  await breathe();
+  await breathe(signal);
   const best = new Map<number, number>();
   for (let cell = 0; cell < ids.length; cell++) {
     const id = ids[cell] as number;

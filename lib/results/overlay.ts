@@ -1,14 +1,14 @@
 /** The overlay picture: image, class colours, outlines, names inside segments, legend. */
 import sharp, { type OverlayOptions as Layer } from 'sharp';
 import type { DecodedImage } from '../image.js';
-import { breathe } from '../job.js';
-import { booleanValue, checkOptions, DEFAULTS, numberIn } from '../options.js';
+import { breathe, throwIfAborted } from '../job.js';
+import { booleanValue, type CallOptions, checkOptions, DEFAULTS, numberIn } from '../options.js';
 import { colourOfClass, type Rgb } from './colours.js';
 import { namesSvg } from './label-placement.js';
 import { renderLegend } from './legend.js';
 import type { RegionMap, Segmentation } from './segmentation.js';
 
-export interface OverlayOptions {
+export interface OverlayOptions extends CallOptions {
   /** Share of the class colour over the image, [0, 1]. */
   readonly opacity?: number | undefined;
   readonly outlines?: boolean | undefined;
@@ -38,7 +38,9 @@ export async function toOverlay(
   image: DecodedImage,
   options: OverlayOptions,
 ): Promise<Buffer> {
-  checkOptions(options, ['opacity', 'outlines', 'names', 'legend', 'ids'], 'options');
+  checkOptions(options, ['opacity', 'outlines', 'names', 'legend', 'ids', 'signal'], 'options');
+  const { signal } = options;
+  throwIfAborted(signal);
   const { overlay } = DEFAULTS;
   const opacity = numberIn(options.opacity ?? overlay.opacity, 0, 1, 'options.opacity');
   const outlines = booleanValue(options.outlines ?? overlay.outlines, 'options.outlines');
@@ -47,12 +49,12 @@ export async function toOverlay(
 
   const ids = booleanValue(options.ids ?? overlay.ids, 'options.ids');
 
-  const canvas = await makeCanvas(segmentation, image);
-  await blend(canvas, paletteOf(segmentation, ids), opacity, outlines);
+  const canvas = await makeCanvas(segmentation, image, signal);
+  await blend(canvas, paletteOf(segmentation, ids), { opacity, outlines, signal });
   const { width, height } = canvas;
   const layers: Layer[] = [];
   if (names) {
-    const svg = await namesSvg(segmentation, canvas, { owners: canvas.owners, ids });
+    const svg = await namesSvg(segmentation, canvas, { owners: canvas.owners, ids }, signal);
     layers.push({ input: Buffer.from(svg), left: 0, top: 0 });
   }
   const raw = { width, height, channels: 3 } as const;
@@ -85,33 +87,37 @@ async function attachLegend(
     .toBuffer();
 }
 
-async function makeCanvas(segmentation: Segmentation, image: DecodedImage): Promise<Canvas> {
+async function makeCanvas(
+  segmentation: Segmentation,
+  image: DecodedImage,
+  signal: AbortSignal | undefined,
+): Promise<Canvas> {
   const longest = Math.max(segmentation.width, segmentation.height);
   const scale = Math.min(MOST_ENLARGEMENT, Math.max(1, Math.ceil(LEAST_SIDE / longest)));
   const width = segmentation.width * scale;
   const height = segmentation.height * scale;
-  const map = await segmentation.regionMap();
+  const map = await segmentation.regionMap(signal);
   const raw = { width: image.width, height: image.height, channels: 3 } as const;
   const source = sharp(image.rgb, { raw, limitInputPixels: false });
   const same = image.width === width && image.height === height;
   const resized = same ? source : source.resize(width, height, { fit: 'fill' });
   const rgb = await resized.removeAlpha().toColourspace('srgb').raw().toBuffer();
-  const owners = await enlargeOwners(map, segmentation.width, segmentation.height, scale);
+  const owners = await enlargeOwners(map, segmentation, scale, signal);
   return { rgb, width, height, owners };
 }
 
 /** Segment ids of the canvas's pixels. */
 async function enlargeOwners(
   map: RegionMap,
-  width: number,
-  height: number,
+  { width, height }: Segmentation,
   scale: number,
+  signal: AbortSignal | undefined,
 ): Promise<Int32Array> {
   const wide = width * scale;
   const owners = new Int32Array(wide * height * scale);
   const rowsPerBreath = Math.max(1, Math.floor(PIXELS_PER_BREATH / wide));
   for (let y = 0; y < height * scale; y++) {
-    if (y % rowsPerBreath === rowsPerBreath - 1) await breathe();
+    if (y % rowsPerBreath === rowsPerBreath - 1) await breathe(signal);
     const from = Math.floor(y / scale) * width;
     for (let x = 0; x < width; x++) {
       const owner = (map.data[from + x] as number) + map.offset;
@@ -154,14 +160,17 @@ function shade(colour: Rgb, nth: number): Rgb {
 async function blend(
   canvas: Canvas,
   { colours, known }: { colours: Uint8Array; known: Uint8Array },
-  opacity: number,
-  outlines: boolean,
+  {
+    opacity,
+    outlines,
+    signal,
+  }: { opacity: number; outlines: boolean; signal: AbortSignal | undefined },
 ): Promise<void> {
   const { rgb, width, height, owners } = canvas;
   const reach = Math.max(1, Math.round(Math.max(width, height) / 700));
   const rowsPerBreath = Math.max(1, Math.floor(PIXELS_PER_BREATH / width));
   for (let y = 0; y < height; y++) {
-    if (y % rowsPerBreath === rowsPerBreath - 1) await breathe();
+    if (y % rowsPerBreath === rowsPerBreath - 1) await breathe(signal);
     for (let x = 0; x < width; x++) {
       const pixel = y * width + x;
       const id = owners[pixel] as number;

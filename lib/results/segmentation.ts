@@ -2,7 +2,7 @@
 import type { BundleLabel } from '../bundle.js';
 import { LexisegError } from '../errors.js';
 import type { DecodedImage } from '../image.js';
-import type { Task } from '../options.js';
+import type { CallOptions, Task } from '../options.js';
 import type { VocabularyClass } from '../text/classes.js';
 import {
   type CocoOptions,
@@ -98,7 +98,7 @@ export abstract class Segmentation implements Disposable {
   abstract runLengths(segment: Segment | number): Uint32Array;
 
   /** @internal Owner of each pixel; instances lie on each other by score. */
-  abstract regionMap(): Promise<RegionMap>;
+  abstract regionMap(signal?: AbortSignal): Promise<RegionMap>;
 
   /** Frees the native memory behind the typed arrays and detaches them; idempotent. */
   abstract dispose(): void;
@@ -129,16 +129,16 @@ export abstract class Segmentation implements Disposable {
    * A grey PNG of class indices, 8 bits up to 255 classes, else 16; unlabelled pixels are 255
    * or 65535.
    */
-  toLabelPng(): Promise<Buffer> {
-    return this.#whileAlive(() => toLabelPng(this));
+  toLabelPng(options: CallOptions = {}): Promise<Buffer> {
+    return this.#whileAlive(() => toLabelPng(this, options));
   }
 
   /**
    * Polygons along pixel edges, in pixels (x right, y down), with holes. Exterior rings turn as
    * RFC 7946 asks when coordinates are read as (x, y).
    */
-  toGeoJson(): Promise<FeatureCollection> {
-    return this.#whileAlive(() => toGeoJson(this));
+  toGeoJson(options: CallOptions = {}): Promise<FeatureCollection> {
+    return this.#whileAlive(() => toGeoJson(this, options));
   }
 
   /** A PNG: the image under class colours, outlines, names, and a legend. */

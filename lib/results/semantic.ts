@@ -68,6 +68,7 @@ export class SemanticSegmentation extends Segmentation {
 export async function semanticSegmentation(
   parts: Omit<SegmentationParts, 'segments'>,
   maps: { readonly labels: NativeTensor; readonly scores: NativeTensor },
+  signal: AbortSignal | undefined,
 ): Promise<SemanticSegmentation> {
   const { labels, scores } = maps;
   try {
@@ -76,6 +77,7 @@ export async function semanticSegmentation(
       scores.data() as Float32Array,
       parts,
       parts.classes,
+      signal,
     );
     return new SemanticSegmentation(
       { ...parts, segments },
@@ -95,6 +97,7 @@ async function segmentsOfLabels(
   scores: Float32Array,
   size: { readonly width: number; readonly height: number },
   classes: readonly VocabularyClass[],
+  signal: AbortSignal | undefined,
 ): Promise<Segment[]> {
   const { width, height } = size;
   const count = classes.length;
@@ -106,7 +109,7 @@ async function segmentsOfLabels(
   const bottom = new Int32Array(count).fill(-1);
   const rowsPerBreath = Math.max(1, Math.floor(PIXELS_PER_BREATH / width));
   for (let y = 0; y < height; y++) {
-    if (y % rowsPerBreath === rowsPerBreath - 1) await breathe();
+    if (y % rowsPerBreath === rowsPerBreath - 1) await breathe(signal);
     for (let x = 0; x < width; x++) {
       const label = labels[y * width + x] as number;
       if (label < 0) continue;

@@ -142,6 +142,10 @@ describe('heatMaps', () => {
     expect(whole.width).toBe(240);
     expect(whole.height).toBeGreaterThan(160);
     await expect(map.toPicture({ range: [1, 0] })).rejects.toThrow(/options\.range/);
+    const controller = new AbortController();
+    const drawn = map.toPicture({ signal: controller.signal });
+    controller.abort();
+    await expect(drawn).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 
   it('has the class of a semantic result where its cosine leads', async () => {

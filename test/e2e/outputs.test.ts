@@ -150,6 +150,36 @@ describe('outputs', () => {
     }
   });
 
+  it('stop when their signal is aborted, before the call and during it', async () => {
+    // Large enough that each of them takes a breath.
+    const side = 1200;
+    const blank = { data: new Uint8Array(side * side * 3), width: side, height: side };
+    using vocabulary = await segmenter.createVocabulary(SCENE_CLASSES);
+    for (const task of ['semantic', 'panoptic', 'instance'] as const) {
+      using result: Segmentation = await segmenter.segment(blank, vocabulary, { task });
+      const writers: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
+        ...(task === 'instance'
+          ? {}
+          : { toPanopticJson: (signal: AbortSignal) => result.toPanopticJson({ signal }) }),
+        toCocoResults: (signal) => result.toCocoResults({ signal }),
+        toLabelPng: (signal) => result.toLabelPng({ signal }),
+        toGeoJson: (signal) => result.toGeoJson({ signal }),
+        toOverlay: (signal) => result.toOverlay({ signal }),
+      };
+      expect(result.segments.length).toBeGreaterThan(0);
+      for (const [name, write] of Object.entries(writers)) {
+        const cause = new Error('enough');
+        const aborted = { code: 'ERR_ABORTED', cause };
+        await expect(write(AbortSignal.abort(cause)), name).rejects.toMatchObject(aborted);
+        const controller = new AbortController();
+        const written = write(controller.signal);
+        controller.abort(cause);
+        await expect(written, `${task}, ${name}`).rejects.toMatchObject(aborted);
+        await expect(write({} as AbortSignal), name).rejects.toThrow(/AbortSignal/);
+      }
+    }
+  });
+
   it('give nothing when the result is disposed while they are written', async () => {
     const picture = await drawScene(60, 40);
     const writers = [

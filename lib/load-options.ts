@@ -40,7 +40,7 @@ export interface LoadOptions extends CallOptions {
    * edge changes with it. Finer and slower above, and objects larger than in training.
    */
   readonly shortestEdge?: number | undefined;
-  /** The cap on the longer edge, pixels, at least the shorter one's. */
+  /** The cap on the longer edge, pixels, at least the shorter edge: the bundle's if that is left out. */
   readonly longestEdge?: number | undefined;
   /**
    * Text embeddings on disk: `true` in the user's cache folder, `false` only in memory. They are

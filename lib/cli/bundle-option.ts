@@ -52,7 +52,7 @@ export function addBundleOptions(command: Command): Command {
     .option('--shortest-edge <pixels>', "of the network input (default: the bundle's)", wholeNumber)
     .option(
       '--longest-edge <pixels>',
-      'cap on its longer edge (default: in proportion)',
+      'cap on its longer edge, at least the shorter (default: in proportion)',
       wholeNumber,
     )
     .option('--alpha <x>', "weight of CLIP's own classifier for trained classes, 0 to 1", share)

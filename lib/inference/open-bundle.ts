@@ -8,6 +8,7 @@ import {
   tokenizerOf,
   verifyWeights,
 } from '../bundle.js';
+import { outOfRange } from '../errors.js';
 import { callNative, runJob, throwIfAborted } from '../job.js';
 import type { Exponents, ParsedLoadOptions } from '../load-options.js';
 import type { Manifest } from '../manifest.js';
@@ -75,7 +76,11 @@ function loadModel(
   return native().loadModel(job, file, device, dtype, threads, keepFloat32, ensemble, edges);
 }
 
-/** Shorter and longer edge of the network input, where they are not the bundle's own. */
+/**
+ * Shorter and longer edge of the network input, where they are not the bundle's own.
+ *
+ * @throws RangeError when the longer one is given below the bundle's shorter one.
+ */
 function inputEdges(
   { shortestEdge: shortest, longestEdge: longest }: ParsedLoadOptions,
   { image }: Manifest,
@@ -83,6 +88,9 @@ function inputEdges(
   if (shortest === undefined && longest === undefined) return undefined;
   const { sizeRule } = image;
   const wanted = shortest ?? sizeRule.shortestEdge;
+  if (longest !== undefined && longest < wanted) {
+    throw outOfRange(`at least the shorter edge's ${wanted}`, 'options.longestEdge', longest);
+  }
   const scaled = Math.round((wanted * sizeRule.longestEdge) / sizeRule.shortestEdge);
   return [wanted, Math.max(wanted, longest ?? scaled)];
 }

@@ -66,6 +66,14 @@ describe('segment', () => {
     await expect(wrong).rejects.toThrow('options.shortestEdge');
     const crossed = Segmenter.load(TINY_DENSE_BUNDLE, { shortestEdge: 96, longestEdge: 95 });
     await expect(crossed).rejects.toThrow('options.longestEdge');
+    const { shortestEdge } = segmenter.manifest.image.sizeRule;
+    const least = await Segmenter.load(TINY_DENSE_BUNDLE, { longestEdge: shortestEdge });
+    await least.dispose();
+    // Below the bundle's own shorter edge, though it was not named.
+    const below = Segmenter.load(TINY_DENSE_BUNDLE, { longestEdge: shortestEdge - 1 });
+    const message = `at least the shorter edge's ${shortestEdge} for options.longestEdge`;
+    await expect(below).rejects.toThrow(message);
+    await expect(below).rejects.toBeInstanceOf(RangeError);
   });
 
   it('leaves pixels without a class where the network is unsure', async () => {

@@ -183,6 +183,7 @@ describe('hostile input', () => {
       [1, 1],
       [1, 5000],
       [2000, 3],
+      [20_000, 10],
     ] as const) {
       const raw = { data: new Uint8Array(width * height * 3), width, height };
       for (const task of ['semantic', 'panoptic', 'instance'] as const) {

@@ -57,12 +57,15 @@ export class Proposals implements Disposable, Frame {
     return this.#named('mask_logits').shape[1] ?? 0;
   }
 
-  /** float32 [B, Q, h, w] mask logits over the network input, before sigmoid. */
+  /** float32 [B, Q, h, w] mask logits over the network input, before sigmoid; see {@link tensor}. */
   get maskLogits(): Tensor {
     return this.tensor('mask_logits');
   }
 
-  /** A tensor by its name in the manifest; it shares memory with these proposals. */
+  /**
+   * A tensor by its name in the manifest. It is these proposals' own: to dispose it is to dispose
+   * them, and it ends with them.
+   */
   tensor(name: string): Tensor {
     this.#checkAlive();
     return Tensor.wrap(this.#named(name));
@@ -113,7 +116,10 @@ export class Proposals implements Disposable, Frame {
 /** Class probabilities of proposals under one vocabulary. */
 export class Classification implements Disposable {
   readonly vocabulary: Vocabulary;
-  /** float32 [B, Q, K + 1] natural logarithms; the last column is void. */
+  /**
+   * float32 [B, Q, K + 1] natural logarithms; the last column is void. To dispose it is to dispose
+   * the classification.
+   */
   readonly logProbs: Tensor;
 
   /** @internal */

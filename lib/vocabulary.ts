@@ -64,7 +64,10 @@ export class Vocabulary implements Disposable {
     return this.#tensors.classEmbeddings.disposed;
   }
 
-  /** float32 [S, D], one unit row per synonym, classes in order; shares this vocabulary's memory. */
+  /**
+   * float32 [S, D], one unit row per synonym, classes in order. It is this vocabulary's own: to
+   * dispose it is to dispose the vocabulary, and it ends with it.
+   */
   get classEmbeddings(): Tensor {
     return Tensor.wrap(Vocabulary.tensorsOf(this).classEmbeddings);
   }

@@ -135,6 +135,24 @@ describe('dispose', () => {
     await expect(tensor.to({ dtype: 'int32' })).rejects.toMatchObject(disposed);
   });
 
+  it('takes vocabularies and proposals along with the tensors that they hand out', async () => {
+    const words = await segmenter.createVocabulary(['cat']);
+    words.classEmbeddings.dispose();
+    expect(words.disposed).toBe(true);
+    words.dispose();
+    const proposals = await segmenter.proposeMasks(picture);
+    const { maskLogits } = proposals;
+    proposals.dispose();
+    expect(maskLogits.disposed).toBe(true);
+    const others = await segmenter.proposeMasks(picture);
+    others.maskLogits.dispose();
+    expect(others.disposed).toBe(true);
+    await expect(segmenter.segment(others, vocabulary)).rejects.toMatchObject({
+      code: 'ERR_DISPOSED',
+    });
+    others.dispose();
+  });
+
   it('leaves no handles behind', async () => {
     const handles = (): number => segmenter.memoryStats().handles;
     // Handles that earlier tests dropped without dispose may go at any time.

@@ -1,4 +1,5 @@
-// Segments a picture by words and writes an overlay. Run: node examples/segment.mjs [IMAGE] [BUNDLE]
+// Segments a picture by words; writes an overlay, and what was found as JSON. Run:
+// node examples/segment.mjs [IMAGE] [BUNDLE]
 import { writeFile } from 'node:fs/promises';
 import { Segmenter } from 'lexiseg';
 
@@ -12,5 +13,6 @@ for (const { className, score, area, box } of result.segments) {
   console.log(className, score.toFixed(3), `${area} px`, `at ${box.x},${box.y}`);
 }
 await writeFile('overlay.png', await result.toOverlay());
+await writeFile('result.json', JSON.stringify(result));
 result.dispose();
 await segmenter.dispose();

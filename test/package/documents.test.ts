@@ -82,9 +82,19 @@ describe('examples', () => {
     const picture = join(root, 'test/fixtures/images/scene.jpg');
     const bundle = join(root, 'models/bundles/demo-fc-clip.pt');
     const segment = join(root, 'examples/segment.mjs');
-    const { status } = await runNode([segment, picture, bundle], { cwd: folder });
+    const { status, stdout } = await runNode([segment, picture, bundle], { cwd: folder });
     expect(status).toBe(0);
-    expect(readdirSync(folder)).toEqual(['overlay.png']);
+    expect(readdirSync(folder).sort()).toEqual(['overlay.png', 'result.json']);
+    const result = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8'));
+    expect(Object.keys(result)).toEqual([
+      'task',
+      'width',
+      'height',
+      'bundle',
+      'classes',
+      'segments',
+    ]);
+    expect(result.segments).toHaveLength(stdout.trim().split('\n').length);
   });
 
   it('follow things, as docs/video.md says', async () => {

@@ -1,30 +1,16 @@
 /** `lexiseg train`: a whole run from a JSON file. */
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { classLabels } from '../data/class-labels.js';
-import { classInputs } from '../evaluation/class-inputs.js';
-import type {
-  ClassDefinition,
-  Device,
-  PanopticOptions,
-  readVocabulary,
-  SegmentationDataset,
-  Trainer,
-  TrainingData,
-  TrainingEvent,
-} from '../index.js';
+import type { PanopticOptions, Trainer, TrainingData, TrainingEvent } from '../index.js';
 import { launched } from '../training/environment.js';
 import { Dashboard } from './dashboard.js';
 import { EXIT, UsageError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
 import { print } from './terminal.js';
-import {
-  readTrainConfig,
-  type SegmentationSource,
-  type TrainConfig,
-  type TrainFlags,
-} from './train-config.js';
+import { firstName, type TrainedClasses, trainedClasses } from './train-classes.js';
+import { readTrainConfig, type TrainConfig, type TrainFlags } from './train-config.js';
+import { scorer } from './train-score.js';
 
 const HELP = `
 The file, here for masks; paths in it are relative to it:
@@ -86,13 +72,13 @@ async function train(
   const config = readTrainConfig(path, flags);
   const folder = resolve(flags.out);
   const { TensorBoardLog, trainingReportHtml } = await import('../index.js');
-  const { trainer, data } = await openRun(config, signal);
+  const { trainer, data, trained } = await openRun(config, signal);
   const live = process.stderr.isTTY === true && flags.json !== true;
   const view = live ? new Dashboard(`${path} → ${folder}`) : undefined;
   let log: InstanceType<typeof TensorBoardLog> | undefined;
   let reason: string | undefined;
   try {
-    const evaluate = config.evaluate && scorer(config.evaluate, folder, signal);
+    const evaluate = config.evaluate && scorer(config.evaluate, folder, trained, signal);
     for await (const event of trainer.run(data, { ...config.run, folder, evaluate, signal })) {
       if (trainer.info.rank === 0) {
         // The folder of the run exists once the run has begun.
@@ -136,7 +122,7 @@ const readEvents = (folder: string): TrainingEvent[] =>
 async function openRun(
   config: TrainConfig,
   signal: AbortSignal,
-): Promise<{ trainer: Trainer; data: TrainingData }> {
+): Promise<{ trainer: Trainer; data: TrainingData; trained?: TrainedClasses }> {
   const library = await import('../index.js');
   const { openDataset, openImageText, panopticData, Trainer } = library;
   const { bundle, data, trainer: options } = config;
@@ -151,62 +137,11 @@ async function openRun(
     throw new UsageError('"data" has neither "captions" nor "dataset" and "folder"');
   }
   const dataset = await openDataset(kind, folder, split);
-  const vocabulary = trainedClasses(dataset, config.vocabulary, library.readVocabulary);
+  const trained = trainedClasses(dataset, config.vocabulary, library.readVocabulary);
+  const { vocabulary } = trained;
   const trainer = await Trainer.open(bundle, { ...options, vocabulary, distributed, signal });
   const classes = vocabulary.map(firstName);
   const words = captions && (await library.openCaptionWords(captions, trainer.tokenizer));
   const recipe = { ...rest, classes, words } as PanopticOptions;
-  return { trainer, data: panopticData(dataset, recipe) };
-}
-
-/** Those asked for, or the data set's own; what is a thing is for the data to say where they do not. */
-function trainedClasses(
-  dataset: SegmentationDataset,
-  wanted: TrainConfig['vocabulary'],
-  read: typeof readVocabulary,
-): readonly ClassDefinition[] {
-  if (wanted === undefined) {
-    const classes = dataset.classes.filter(({ seen }) => seen !== false);
-    return classInputs({ name: dataset.name, classes }, undefined);
-  }
-  const given = (typeof wanted === 'string' ? read(wanted).classes : wanted).map((one) =>
-    typeof one === 'string' ? { name: one } : one,
-  );
-  const labels = classLabels(dataset, given.map(firstName));
-  return given.map((one, label) => {
-    const thing = dataset.classes[labels.indexOf(label)]?.thing;
-    return { ...one, thing: one.thing ?? thing };
-  });
-}
-
-const firstName = ({ name }: ClassDefinition): string => name.replace(/\|.*$/s, '').trim();
-
-/** Exports the weights as they are and scores them, as `lexiseg eval` would. */
-function scorer(
-  source: SegmentationSource & { readonly limit?: number },
-  folder: string,
-  signal: AbortSignal,
-): (trainer: Trainer) => Promise<Record<string, number>> {
-  return async (trainer) => {
-    const { evaluate, openDataset, Segmenter } = await import('../index.js');
-    const path = join(folder, 'evaluating.pt');
-    await trainer.exportBundle(path);
-    const segmenter = await Segmenter.load(path, {
-      device: trainer.info.device as Device,
-      signal,
-    });
-    try {
-      const dataset = await openDataset(source.dataset, source.folder, source.split ?? 'val');
-      const { groups } = await evaluate(segmenter, dataset, { limit: source.limit, signal });
-      const figures = Object.entries(groups).flatMap(([name, scores]) => [
-        [`pq ${name}`, scores.panoptic?.pq],
-        [`miou ${name}`, scores.semantic?.miou],
-        [`ap ${name}`, scores.instance?.ap],
-      ]);
-      return Object.fromEntries(figures.filter(([, value]) => Number.isFinite(value)));
-    } finally {
-      await segmenter.dispose();
-      rmSync(path, { force: true });
-    }
-  };
+  return { trainer, data: panopticData(dataset, recipe), trained };
 }

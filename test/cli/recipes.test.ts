@@ -32,6 +32,7 @@ function countAsCoco(path: string): void {
     ...one,
     id,
     name: `class ${id}`,
+    seen: undefined,
   }));
   for (const { segments_info } of truth.annotations) {
     for (const segment of segments_info) segment.category_id %= length;
@@ -47,17 +48,17 @@ function onScenes(name: string): string {
   const data = captions
     ? { ...recipe.data, captions: join(scenes, 'captions.jsonl'), imageSize: 64 }
     : { ...recipe.data, ...drawn, imageSize: { width: 64, height: 64 } };
-  const { evaluate: _, ...rest } = recipe;
+  const evaluate = recipe.evaluate && { evaluate: { ...recipe.evaluate, ...drawn, limit: 2 } };
   const path = join(folder, name);
   const bundle = captions ? TINY_DENSE_BUNDLE : TINY_BUNDLE;
-  writeFileSync(path, JSON.stringify({ ...rest, data, bundle }));
+  writeFileSync(path, JSON.stringify({ ...recipe, ...evaluate, data, bundle }));
   return path;
 }
 
 describe('recipes', () => {
   it.each(readdirSync(FOLDER))('%s takes a step', async (name) => {
-    const { dataset } = JSON.parse(readFileSync(join(FOLDER, name), 'utf8')).data;
-    if (dataset !== undefined) expect(DATASET_KINDS).toContain(dataset);
+    const { data, evaluate } = JSON.parse(readFileSync(join(FOLDER, name), 'utf8'));
+    if (data.dataset !== undefined) expect(DATASET_KINDS).toContain(data.dataset);
     const out = join(folder, `run-${name}`);
     const size = ['--batch-size', '2', '--steps', '1', '--precision', 'float32'];
     const { status, stderr, stdout } = await lexiseg([
@@ -67,6 +68,13 @@ describe('recipes', () => {
     ]);
     expect({ status, stderr }).toMatchObject({ status: 0 });
     expect(stdout).toMatch(/"type":"end"/);
+    if (evaluate === undefined) return;
+    const events = stdout.trim().split('\n');
+    const { metrics } = JSON.parse(events.find((line) => line.includes('"evaluation"')) ?? '{}');
+    // By any other word than those it was trained by, a class would be an unseen one.
+    const groups = Object.keys(metrics).map((figure) => figure.split(' ')[1]);
+    expect(groups).toEqual(expect.arrayContaining(['all', 'seen']));
+    expect(groups).not.toContain('unseen');
   });
 
   it('draw synonyms from WordNet', () => {

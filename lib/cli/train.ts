@@ -20,12 +20,15 @@ The file, here for masks; paths in it are relative to it:
               "batchSize": 8, "imageSize": { "width": 512, "height": 512 } },
     "trainer": { "precision": "bfloat16", "gradientClip": 0.01, "ema": 0.999 },
     "run": { "steps": 20000, "learningRate": 1e-4,
-             "schedule": { "kind": "cosine", "warmUpSteps": 500 }, "evaluateEvery": 2000 },
+             "schedule": { "kind": "cosine", "warmUpSteps": 500 }, "evaluateEvery": 2000,
+             "watch": "miou seen", "patience": 5 },
     "evaluate": { "dataset": "coco-panoptic", "folder": "coco", "split": "val", "limit": 500 },
     "export": { "dtype": "bfloat16" }
   }
 For images with captions, "data" is { "captions": "captions.jsonl", "batchSize": 256, "imageSize": 224 }:
 a JSONL or CSV file, or a folder of tar shards.
+Figures to watch: pq, miou or ap of all, seen, unseen, things or stuff; by default the first there is,
+such as "pq all".
 
 Written to --out: checkpoints, events.jsonl, tensorboard/, report.html, and at the end trained.pt.
 Started by torchrun or lexiseg launch, the processes train one model on the batches of all.

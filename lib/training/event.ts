@@ -38,7 +38,7 @@ export type TrainingEvent =
   | {
       readonly type: 'evaluation';
       readonly step: number;
-      /** Named figures, e.g. `pq`. */
+      /** Figures as `evaluate` named them. */
       readonly metrics: Readonly<Record<string, number>>;
       /** The best so far by the metric that is watched. */
       readonly best: boolean;

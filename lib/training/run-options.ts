@@ -26,9 +26,12 @@ export interface RunOptions extends CallOptions {
   readonly evaluate?: ((trainer: Trainer) => Promise<Record<string, number>>) | undefined;
   /** Updates between evaluations. Default 5000. */
   readonly evaluateEvery?: number | undefined;
-  /** The figure that decides which checkpoint is the best; by default the first. */
+  /** With `evaluate`: the figure that decides which checkpoint is the best; by default the first. */
   readonly watch?: string | undefined;
-  /** Evaluations without a better figure after which the run ends; 0, the default: never. */
+  /**
+   * With `evaluate`: evaluations without a better figure after which the run ends; 0, the default:
+   * never.
+   */
   readonly patience?: number | undefined;
 }
 
@@ -84,6 +87,11 @@ export function parseRunOptions(options: RunOptions): ParsedRunOptions {
   const learningRate = numberIn(options.learningRate, 0, 1e6, 'run.learningRate');
   const seed = integerIn(options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER, 'run.seed');
   const accumulate = count('accumulate', 1, 1);
+  const patience = count('patience', 0, 0);
+  for (const [name, value] of Object.entries({ watch, patience: patience || undefined })) {
+    if (value === undefined || evaluate !== undefined) continue;
+    throw expected('"evaluate" beside it', `run.${name}`, value);
+  }
   return {
     steps,
     learningRate,
@@ -98,7 +106,7 @@ export function parseRunOptions(options: RunOptions): ParsedRunOptions {
     checkpointEvery: count('checkpointEvery', 500, 1),
     keepLast: count('keepLast', 2, 1),
     evaluateEvery: count('evaluateEvery', 5000, 1),
-    patience: count('patience', 0, 0),
+    patience,
     identity: { steps, learningRate, schedule, seed, accumulate },
   };
 }

@@ -7,9 +7,10 @@ import { SHORTEST_TIMEOUT } from './environment.js';
 import type { StepEvent, TrainingEvent } from './event.js';
 import { Pace } from './pace.js';
 import { DATA_PREFIX, RunFolder, type RunIdentity } from './run-folder.js';
-import { type ParsedRunOptions, parseRunOptions, type RunOptions } from './run-options.js';
+import { parseRunOptions, type RunOptions } from './run-options.js';
 import { learningRateSchedule } from './schedule.js';
 import type { Trainer } from './trainer.js';
+import { Watch } from './watch.js';
 
 /**
  * Trains for `options.steps` updates and tells what happens. A run in the same folder with the same
@@ -210,41 +211,4 @@ async function take(
     group.push(next.value);
   }
   return group;
-}
-
-/** When to evaluate, which result is the best, and when to give up. */
-class Watch {
-  readonly #options: ParsedRunOptions;
-  #best: number | undefined;
-  #worse = 0;
-
-  constructor(options: ParsedRunOptions, history: readonly TrainingEvent[]) {
-    this.#options = options;
-    for (const event of history) if (event.type === 'evaluation') this.note(event.metrics);
-  }
-
-  due(step: number): boolean {
-    const { evaluateEvery, evaluate, steps } = this.#options;
-    return evaluate !== undefined && (step % evaluateEvery === 0 || step === steps);
-  }
-
-  async evaluate(trainer: Trainer): Promise<Readonly<Record<string, number>>> {
-    return (await this.#options.evaluate?.(trainer)) ?? {};
-  }
-
-  /** Takes a result into account; true when it is the best so far. */
-  note(metrics: Readonly<Record<string, number>>): boolean {
-    const value = metrics[this.#options.watch ?? Object.keys(metrics)[0] ?? ''];
-    if (value === undefined || Number.isNaN(value)) return false;
-    const best = this.#best === undefined || value > this.#best;
-    if (best) this.#best = value;
-    this.#worse = best ? 0 : this.#worse + 1;
-    return best;
-  }
-
-  /** Whether the watched figure has not risen for `patience` evaluations. */
-  get exhausted(): boolean {
-    const { patience } = this.#options;
-    return patience > 0 && this.#worse >= patience;
-  }
 }

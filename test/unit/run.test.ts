@@ -107,6 +107,56 @@ describe('an evaluation on the first of two processes', () => {
   });
 });
 
+describe('the figure that a run watches', () => {
+  const evaluate = async () => ({ 'pq all': 1, 'miou all': 2 });
+  const options = { evaluate, evaluateEvery: 1 };
+
+  it('must be one of the evaluation, also of the one before a run goes on', async () => {
+    const misspelt = { ...options, folder, watch: 'pq al' };
+    const trainer = counter();
+    const message =
+      'a figure of run.evaluate (pq all, miou all) for run.watch but received "pq al"';
+    await expect(run(trainer, misspelt)).rejects.toThrow(message);
+    expect(trainer.stepCount).toBe(1);
+    await run(counter(), { ...options, folder });
+    const again = counter();
+    await expect(run(again, misspelt)).rejects.toThrow(message);
+    expect(again.stepCount).toBe(3);
+    const none = { ...options, watch: 'pq all', evaluate: async () => ({}) };
+    await expect(run(counter(), none)).rejects.toThrow(/it gave none/);
+  });
+
+  it('leaves nobody waiting when it is misspelt', async () => {
+    const sum = meeting(2);
+    const misspelt = { ...options, watch: 'pq al' };
+    const ends = await Promise.allSettled(
+      [0, 1].map((rank) => run(counter(rank, 2, sum), misspelt)),
+    );
+    expect(ends).toMatchObject([
+      { reason: { name: 'RangeError' } },
+      { reason: { code: 'ERR_DISTRIBUTED', message: expect.stringContaining('evaluation') } },
+    ]);
+  });
+
+  it('makes no progress where it is no number, or missing', async () => {
+    const figures = [{ a: 3 }, { a: Number.NaN }, {}, { a: 4 }, { a: 1 }, {}, { b: 9 }];
+    const long = { ...options, steps: 20, watch: 'a', patience: 3, folder };
+    const evaluations = { ...long, evaluate: async () => figures.shift() ?? {} } as object;
+    const events = await run(counter(), evaluations);
+    expect(events.at(-1)).toMatchObject({ reason: 'early-stop', step: 7 });
+    const best = events.flatMap((event) => (event.type === 'evaluation' ? [event.best] : []));
+    expect(best).toEqual([true, false, false, true, false, false, false]);
+    const again = await run(counter(), evaluations);
+    expect(again.map(({ type }) => type)).toEqual(['start', 'end']);
+  });
+
+  it('is nothing without an evaluation', async () => {
+    for (const alone of [{ watch: 'pq all' }, { patience: 2 }]) {
+      await expect(run(counter(), alone)).rejects.toThrow(/Expected "evaluate" beside it/);
+    }
+  });
+});
+
 describe('a run that is started again', () => {
   it('trains no further when it had stopped early, unless patience has grown', async () => {
     let score = 10;

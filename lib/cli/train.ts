@@ -1,9 +1,10 @@
 /** `lexiseg train`: a whole run from a JSON file. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { PanopticOptions, Trainer, TrainingData, TrainingEvent } from '../index.js';
 import { launched } from '../training/environment.js';
+import { BEST_CHECKPOINT } from '../training/run-folder.js';
 import { Dashboard } from './dashboard.js';
 import { EXIT, UsageError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
@@ -30,7 +31,8 @@ a JSONL or CSV file, or a folder of tar shards.
 Figures to watch: pq, miou or ap of all, seen, unseen, things or stuff; by default the first there is,
 such as "pq all".
 
-Written to --out: checkpoints, events.jsonl, tensorboard/, report.html, and at the end trained.pt.
+Written to --out: checkpoints, events.jsonl, tensorboard/, report.html, and at the end trained.pt and,
+with "evaluate", best.pt: the weights as they were where the watched figure was best.
 Started by torchrun or lexiseg launch, the processes train one model on the batches of all.
 The same command goes on with a run that was stopped. Where output is no terminal, each event is a
 line of JSON on stdout.
@@ -99,11 +101,7 @@ async function train(
         trainingReportHtml(path, readEvents(folder)),
       );
       process.stderr.write(`wrote ${report}\n`);
-      if (reason !== 'cancelled') {
-        const bundle = join(folder, 'trained.pt');
-        await trainer.exportBundle(bundle, { ...config.export });
-        process.stderr.write(`wrote ${bundle}\n`);
-      }
+      if (reason !== 'cancelled') await exportBundles(trainer, folder, config.export);
     }
     if (reason === 'cancelled') {
       process.stderr.write('the same command goes on from here\n');
@@ -114,6 +112,24 @@ async function train(
     await data.close();
     await trainer.dispose();
   }
+}
+
+/** The weights as the run left them, and those of its best evaluation. */
+async function exportBundles(
+  trainer: Trainer,
+  folder: string,
+  options: TrainConfig['export'],
+): Promise<void> {
+  const write = async (name: string): Promise<void> => {
+    const bundle = join(folder, name);
+    await trainer.exportBundle(bundle, { ...options });
+    process.stderr.write(`wrote ${bundle}, step ${trainer.stepCount}\n`);
+  };
+  await write('trained.pt');
+  const best = join(folder, BEST_CHECKPOINT);
+  if (!existsSync(best)) return;
+  await trainer.restore(best);
+  await write('best.pt');
 }
 
 const readEvents = (folder: string): TrainingEvent[] =>

@@ -17,6 +17,9 @@ import type { TrainingEvent } from './event.js';
 /** What the names of an identity's parts begin with where they are settings of the data. */
 export const DATA_PREFIX = 'data.';
 
+/** Of the weights that the watched figure was best with. */
+export const BEST_CHECKPOINT = 'best.ckpt';
+
 const CHECKPOINT = /^step-(\d{9})\.ckpt$/;
 
 /** What must agree between a run and its continuation, as plain data. */
@@ -80,7 +83,7 @@ export class RunFolder {
   }
 
   get bestPath(): string {
-    return join(this.folder, 'best.ckpt');
+    return join(this.folder, BEST_CHECKPOINT);
   }
 
   /** Checkpoints, the latest first. */

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { brailleCurve, formatDuration } from '../../lib/cli/dashboard.js';
+import { Trainer, type TrainingEvent } from '../../lib/index.js';
 import { bundle, lexiseg } from './command.js';
 import { drawScenes } from './drawn-scenes.js';
 import { temporaryFolder } from './places.js';
@@ -33,6 +34,16 @@ function writeConfig(name: string, change: object = {}): string {
   };
   writeFileSync(path, JSON.stringify(config));
   return path;
+}
+
+/** How often a run was evaluated, and the step of its best evaluation. */
+function bestOf(out: string): { evaluations: number; best: number | undefined } {
+  const lines = readFileSync(join(out, 'events.jsonl'), 'utf8').trim().split('\n');
+  const evaluations = lines
+    .map((line) => JSON.parse(line) as TrainingEvent)
+    .filter((event) => event.type === 'evaluation');
+  const best = evaluations.findLast((event) => event.type === 'evaluation' && event.best)?.step;
+  return { evaluations: evaluations.length, best };
 }
 
 describe('lexiseg train', () => {
@@ -67,6 +78,31 @@ describe('lexiseg train', () => {
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('<svg');
     const inspected = await lexiseg(['inspect', join(out, 'trained.pt')]);
     expect(inspected.stdout).toMatch(/trained from tiny-fc-clip\.pt/);
+  });
+
+  it('writes the bundle of the best evaluation beside that of the last step', async () => {
+    const out = join(folder, 'best');
+    const run = { steps: 2, learningRate: 1e-4, evaluateEvery: 1 };
+    const config = writeConfig('best.json', { run });
+    const { status, stderr } = await lexiseg(['train', config, '-o', out]);
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    const { evaluations, best } = bestOf(out);
+    expect(evaluations).toBe(2);
+    expect(stderr).toContain(`best.pt, step ${best}\n`);
+    const manifestOf = async (name: string) => {
+      const { stdout } = await lexiseg(['inspect', join(out, name), '--verify', '--json']);
+      return JSON.parse(stdout);
+    };
+    const [last, kept] = [await manifestOf('trained.pt'), await manifestOf('best.pt')];
+    // Nobody is right by random weights, so that no evaluation is better than the first.
+    expect(best).toBe(1);
+    expect(kept.weights.sha256).not.toBe(last.weights.sha256);
+    await using trainer = await Trainer.open(bundle, { threads: 1 });
+    await trainer.restore(join(out, 'best.ckpt'));
+    expect(trainer.stepCount).toBe(1);
+    await trainer.exportBundle(join(folder, 'again.pt'));
+    const again = await lexiseg(['inspect', join(folder, 'again.pt'), '--json']);
+    expect(JSON.parse(again.stdout).weights.sha256).toBe(kept.weights.sha256);
   });
 
   it('refuses another run in the same folder, and says what differs', async () => {

@@ -1,6 +1,8 @@
 /** The JSON file of `lexiseg train`: what is read, what is trained, for how long. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { DATASET_KINDS } from '../data/dataset-kinds.js';
+import { expected } from '../errors.js';
 import type {
   BundleExport,
   ClassInput,
@@ -10,8 +12,9 @@ import type {
   RunOptions,
   TrainerOptions,
 } from '../index.js';
-import { checkOptions } from '../options.js';
+import { checkOptions, integerIn, oneOf } from '../options.js';
 import { shippedVocabularies } from '../text/vocabulary-file.js';
+import { parseBundleExport } from '../training/bundle-export.js';
 import { UsageError } from './exit.js';
 
 /** Where segmentation data lies. */
@@ -24,6 +27,11 @@ export interface SegmentationSource {
 /** Segmentation data to train on; `words` is a file of captions of its images. */
 export interface MaskSource extends SegmentationSource, Omit<PanopticOptions, 'classes' | 'words'> {
   readonly words?: string;
+}
+
+/** Segmentation data to score on: its first `limit` images, or all. */
+export interface EvaluationSource extends SegmentationSource {
+  readonly limit?: number;
 }
 
 /** Where captions lie: a JSONL or CSV file, or a folder of tar shards. */
@@ -42,7 +50,7 @@ export interface TrainConfig {
   readonly trainer?: Omit<TrainerOptions, 'vocabulary' | 'signal'>;
   readonly run: Omit<RunOptions, 'evaluate' | 'folder' | 'signal'>;
   /** Scored while training, by the moving average of the weights where one is kept. */
-  readonly evaluate?: SegmentationSource & { readonly limit?: number };
+  readonly evaluate?: EvaluationSource;
   readonly export?: BundleExport;
 }
 
@@ -60,15 +68,43 @@ export interface TrainFlags {
 
 const KEYS = ['bundle', 'data', 'vocabulary', 'trainer', 'run', 'evaluate', 'export'];
 
+/** Objects of the file, each with the options of the library that the command itself fills in. */
+const PARTS = {
+  data: ['classes'],
+  run: ['evaluate', 'folder', 'signal'],
+  trainer: ['vocabulary', 'signal'],
+  evaluate: [],
+  export: ['signal'],
+} as const;
+
+function checkParts(value: Record<string, unknown>, path: string): void {
+  for (const [part, filled] of Object.entries(PARTS)) {
+    const optional = part !== 'data' && part !== 'run';
+    const fields = value[part];
+    if (fields === undefined && optional) continue;
+    if (fields === null || typeof fields !== 'object' || Array.isArray(fields)) {
+      throw new UsageError(`${path} has no object "${part}"`);
+    }
+    const misplaced = filled.find((key) => key in fields);
+    if (misplaced === undefined) continue;
+    throw new UsageError(`${path}: "${misplaced}" is no part of "${part}"`);
+  }
+}
+
+function checkEvaluation(source: EvaluationSource): void {
+  checkOptions(source, ['dataset', 'folder', 'split', 'limit'], 'evaluate');
+  const { dataset, folder, split, limit } = source;
+  oneOf(dataset, DATASET_KINDS, 'evaluate.dataset');
+  if (typeof folder !== 'string') throw expected('a folder', 'evaluate.folder', folder);
+  if (split !== undefined) oneOf(split, ['train', 'val'], 'evaluate.split');
+  if (limit !== undefined) integerIn(limit, 1, 1e9, 'evaluate.limit');
+}
+
 /** Reads the file; paths in it are relative to it. */
 export function readTrainConfig(path: string, flags: TrainFlags): TrainConfig {
   const value = readJson(path);
   checkOptions(value, KEYS, path);
-  for (const key of ['data', 'run'] as const) {
-    if (value[key] === null || typeof value[key] !== 'object') {
-      throw new UsageError(`${path} has no object "${key}"`);
-    }
-  }
+  checkParts(value, path);
   const base = dirname(path);
   const at = <Part extends object>(part: Part, ...keys: string[]): Part =>
     Object.fromEntries(
@@ -77,6 +113,8 @@ export function readTrainConfig(path: string, flags: TrainFlags): TrainConfig {
       ),
     ) as Part;
   const written = value as unknown as TrainConfig;
+  if (written.evaluate !== undefined) checkEvaluation(written.evaluate);
+  if (written.export !== undefined) parseBundleExport(written.export, 'export');
   const shipped = shippedVocabularies().includes(written.vocabulary as string);
   const config = shipped ? written : at(written, 'vocabulary');
   const bundle =

@@ -1,41 +1,71 @@
 /** Scores of a bundle in training, as `lexiseg eval` would give them. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Device, Trainer } from '../index.js';
+import { scoreGroups } from '../evaluation/class-groups.js';
+import { tasksOf } from '../evaluation/evaluate.js';
+import type { Device, GroupScores, Task, Trainer } from '../index.js';
+import { oneOf } from '../options.js';
 import { scoredClasses, type TrainedClasses } from './train-classes.js';
-import type { SegmentationSource } from './train-config.js';
+import type { EvaluationSource } from './train-config.js';
+
+/** The run whose weights are scored. */
+interface ScoredRun {
+  readonly trainer: Trainer;
+  /** Classes of the run; none where captions are trained on. */
+  readonly trained: TrainedClasses | undefined;
+  /** Of the run; the bundle to be scored lies there meanwhile. */
+  readonly folder: string;
+  /** The figure that decides which weights are the best. */
+  readonly watch: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+interface Figure {
+  readonly task: Task;
+  /** Of every group of classes, whose name follows it. */
+  readonly name: string;
+  readonly of: (scores: GroupScores) => number | undefined;
+}
+
+/** In the order of a report; by default the first is watched. */
+const FIGURES: readonly Figure[] = [
+  { task: 'panoptic', name: 'pq', of: ({ panoptic }) => panoptic?.pq },
+  { task: 'semantic', name: 'miou', of: ({ semantic }) => semantic?.miou },
+  { task: 'instance', name: 'ap', of: ({ instance }) => instance?.ap },
+];
+
+type Score = () => Promise<Record<string, number>>;
 
 /**
- * Exports the weights as they are and scores them.
+ * Opens the data of a run's evaluations: the function exports the weights as they are and scores them.
  *
- * @param folder of the run
- * @param trained classes of the run; none where captions are trained on
+ * @throws LexisegError `ERR_DATA` for what the data set has wrong, `ERR_UNSUPPORTED` where it cannot
+ *   score what the bundle does; a TypeError for a watched figure that there can never be.
  */
-export function scorer(
-  source: SegmentationSource & { readonly limit?: number },
-  folder: string,
-  trained: TrainedClasses | undefined,
-  signal: AbortSignal,
-): (trainer: Trainer) => Promise<Record<string, number>> {
-  return async (trainer) => {
-    const { evaluate, openDataset, Segmenter } = await import('../index.js');
+export async function openScores(source: EvaluationSource, run: ScoredRun): Promise<Score> {
+  const { trainer, trained, folder, watch, signal } = run;
+  // The first process scores for all.
+  if (trainer.info.rank > 0) return async () => ({});
+  const { evaluate, openDataset, Segmenter } = await import('../index.js');
+  const dataset = await openDataset(source.dataset, source.folder, source.split ?? 'val');
+  const tasks = tasksOf(trainer, dataset, undefined);
+  const figures = FIGURES.filter(({ task }) => tasks.includes(task));
+  const groups = Object.keys(scoreGroups([], () => 0));
+  const names = groups.flatMap((group) => figures.map(({ name }) => `${name} ${group}`));
+  if (watch !== undefined) oneOf(watch, names, 'run.watch');
+  const vocabulary = trained && scoredClasses(dataset, trained);
+  const options = { vocabulary, limit: source.limit, signal };
+  const { device } = trainer.info;
+  return async () => {
     const path = join(folder, 'evaluating.pt');
     await trainer.exportBundle(path);
-    const segmenter = await Segmenter.load(path, {
-      device: trainer.info.device as Device,
-      signal,
-    });
+    const segmenter = await Segmenter.load(path, { device: device as Device, signal });
     try {
-      const dataset = await openDataset(source.dataset, source.folder, source.split ?? 'val');
-      const vocabulary = trained && scoredClasses(dataset, trained);
-      const options = { vocabulary, limit: source.limit, signal };
-      const { groups } = await evaluate(segmenter, dataset, options);
-      const figures = Object.entries(groups).flatMap(([name, scores]) => [
-        [`pq ${name}`, scores.panoptic?.pq],
-        [`miou ${name}`, scores.semantic?.miou],
-        [`ap ${name}`, scores.instance?.ap],
-      ]);
-      return Object.fromEntries(figures.filter(([, value]) => Number.isFinite(value)));
+      const report = await evaluate(segmenter, dataset, options);
+      const values = Object.entries(report.groups).flatMap(([group, scores]) =>
+        figures.map(({ name, of }) => [`${name} ${group}`, of(scores) ?? Number.NaN] as const),
+      );
+      return Object.fromEntries(values.filter(([, value]) => Number.isFinite(value)));
     } finally {
       await segmenter.dispose();
       rmSync(path, { force: true });

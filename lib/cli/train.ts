@@ -11,7 +11,7 @@ import { OutputFolder } from './output-folder.js';
 import { print } from './terminal.js';
 import { firstName, type TrainedClasses, trainedClasses } from './train-classes.js';
 import { readTrainConfig, type TrainConfig, type TrainFlags } from './train-config.js';
-import { scorer } from './train-score.js';
+import { openScores } from './train-score.js';
 
 const HELP = `
 The file, here for masks; paths in it are relative to it:
@@ -83,8 +83,10 @@ async function train(
   let log: InstanceType<typeof TensorBoardLog> | undefined;
   let reason: string | undefined;
   try {
-    const evaluate = config.evaluate && scorer(config.evaluate, folder, trained, signal);
-    for await (const event of trainer.run(data, { ...config.run, folder, evaluate, signal })) {
+    const { evaluate: source, run } = config;
+    const scored = { trainer, trained, folder, watch: run.watch, signal };
+    const evaluate = source && (await openScores(source, scored));
+    for await (const event of trainer.run(data, { ...run, folder, evaluate, signal })) {
       if (trainer.info.rank === 0) {
         // The folder of the run exists once the run has begun.
         log ??= new TensorBoardLog(join(folder, 'tensorboard'));
@@ -147,6 +149,9 @@ async function openRun(
   const { bundle, data, trainer: options } = config;
   const distributed = launched() ? (options?.distributed ?? true) : false;
   if ('captions' in data) {
+    if (config.vocabulary !== undefined) {
+      throw new UsageError('"vocabulary" is of masks; "data" has captions');
+    }
     const { captions, ...rest } = data;
     const trainer = await Trainer.open(bundle, { ...options, distributed, signal });
     return { trainer, data: await openImageText(captions, trainer.tokenizer, rest) };

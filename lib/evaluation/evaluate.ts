@@ -156,18 +156,19 @@ function checkHasSegments(tasks: readonly Task[]): void {
   );
 }
 
-function tasksOf(
-  segmenter: Segmenter,
+/** What is scored of a bundle, loaded or in training, on a data set: all that both can, or `wanted`. */
+export function tasksOf(
+  { manifest }: Pick<Segmenter, 'manifest'>,
   dataset: SegmentationDataset,
   wanted: readonly Task[] | undefined,
 ): readonly Task[] {
   const unknown = wanted?.find((task) => !dataset.tasks.includes(task));
-  const can = segmenter.manifest.tasks.filter((task) => dataset.tasks.includes(task));
+  const can = manifest.tasks.filter((task) => dataset.tasks.includes(task));
   if (unknown === undefined && (wanted !== undefined || can.length > 0)) return wanted ?? can;
   throw new LexisegError(
     'ERR_UNSUPPORTED',
     `${dataset.name} has the truth of ${dataset.tasks.join(', ')} segmentation, ` +
-      `not of ${unknown ?? segmenter.manifest.tasks.join(', ')}`,
-    { details: { dataset: dataset.tasks, wanted, bundle: segmenter.manifest.tasks } },
+      `not of ${unknown ?? manifest.tasks.join(', ')}`,
+    { details: { dataset: dataset.tasks, wanted, bundle: manifest.tasks } },
   );
 }

@@ -26,26 +26,44 @@ interface Facts {
   readonly begunWith: string;
 }
 
+const KEYS = ['dtype', 'movingAverage', 'trainable', 'source', 'licence', 'signal'];
+
+/** Checked, and completed but for what comes from the bundle. */
+interface ParsedExport {
+  readonly dtype: 'float32' | 'bfloat16';
+  readonly movingAverage: boolean;
+  readonly trainable: boolean;
+  readonly source: string | undefined;
+  readonly licence: string | undefined;
+}
+
+/** @throws TypeError that names the option which is wrong. */
+export function parseBundleExport(options: BundleExport, name = 'options'): ParsedExport {
+  checkOptions(options, KEYS, name);
+  const { source, licence } = options;
+  for (const [key, value] of Object.entries({ source, licence })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw expected('a string', `${name}.${key}`, value);
+    }
+  }
+  return {
+    dtype: oneOf(options.dtype ?? 'float32', ['float32', 'bfloat16'], `${name}.dtype`),
+    movingAverage: booleanValue(options.movingAverage ?? true, `${name}.movingAverage`),
+    trainable: booleanValue(options.trainable ?? false, `${name}.trainable`),
+    source,
+    licence,
+  };
+}
+
 /** Options completed, and the manifest as text with 64 zeros where the hash will be. */
 export function trainedManifest(
   manifest: Manifest,
   options: BundleExport,
   facts: Facts,
-): {
-  dtype: 'float32' | 'bfloat16';
-  movingAverage: boolean;
-  manifest: string;
-  trainable: boolean;
-} {
-  const keys = ['dtype', 'movingAverage', 'trainable', 'source', 'licence', 'signal'];
-  checkOptions(options, keys, 'options');
-  const dtype = oneOf(options.dtype ?? 'float32', ['float32', 'bfloat16'], 'options.dtype');
-  const trainable = booleanValue(options.trainable ?? false, 'options.trainable');
-  const source = options.source ?? `trained from ${basename(facts.begunWith)}`;
-  const licence = options.licence ?? manifest.weights.licence;
-  for (const [name, value] of Object.entries({ source, licence })) {
-    if (typeof value !== 'string') throw expected('a string', `options.${name}`, value);
-  }
+): Omit<ParsedExport, 'source' | 'licence'> & { readonly manifest: string } {
+  const { dtype, movingAverage, trainable, ...about } = parseBundleExport(options);
+  const source = about.source ?? `trained from ${basename(facts.begunWith)}`;
+  const licence = about.licence ?? manifest.weights.licence;
   const { training, ...rest } = manifest;
   const next: Manifest = {
     ...rest,
@@ -55,7 +73,6 @@ export function trainedManifest(
     createdBy: `lexiseg ${packageVersion()}`,
     ...(trainable && training !== undefined ? { training } : {}),
   };
-  const movingAverage = booleanValue(options.movingAverage ?? true, 'options.movingAverage');
   return { dtype, movingAverage, manifest: JSON.stringify(next, null, 1), trainable };
 }
 

@@ -17,6 +17,14 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const RUN = { steps: 2, learningRate: 1e-4 };
+const evaluation = (change: object = {}) => ({
+  dataset: 'coco-panoptic',
+  folder: 'scenes',
+  limit: 1,
+  ...change,
+});
+
 function writeConfig(name: string, change: object = {}): string {
   const path = join(folder, name);
   const config = {
@@ -28,8 +36,8 @@ function writeConfig(name: string, change: object = {}): string {
       imageSize: { width: 64, height: 64 },
     },
     trainer: { threads: 1 },
-    run: { steps: 2, learningRate: 1e-4 },
-    evaluate: { dataset: 'coco-panoptic', folder: 'scenes', limit: 1 },
+    run: RUN,
+    evaluate: evaluation(),
     ...change,
   };
   writeFileSync(path, JSON.stringify(config));
@@ -82,7 +90,7 @@ describe('lexiseg train', () => {
 
   it('writes the bundle of the best evaluation beside that of the last step', async () => {
     const out = join(folder, 'best');
-    const run = { steps: 2, learningRate: 1e-4, evaluateEvery: 1 };
+    const run = { ...RUN, evaluateEvery: 1 };
     const config = writeConfig('best.json', { run });
     const { status, stderr } = await lexiseg(['train', config, '-o', out]);
     expect({ status, stderr }).toMatchObject({ status: 0 });
@@ -123,10 +131,33 @@ describe('lexiseg train', () => {
       [writeConfig('b.json', { rum: 1 }), /Unknown option "rum".*did you mean "run"/],
       [writeConfig('c.json', { data: { folder: 'scenes' } }), /neither "captions" nor "dataset"/],
       [writeConfig('d.json', { run: { steps: 0, learningRate: 1 } }), /run\.steps/],
+      [writeConfig('e.json', { evaluate: evaluation({ limits: 5 }) }), /did you mean "limit"/],
+      [writeConfig('f.json', { evaluate: evaluation({ limit: 0 }) }), /evaluate\.limit/],
+      [writeConfig('g.json', { evaluate: evaluation({ dataset: 'coco' }) }), /evaluate\.dataset/],
+      [writeConfig('h.json', { evaluate: 'scenes' }), /no object "evaluate"/],
+      [writeConfig('i.json', { export: { dtpye: 'bfloat16' } }), /did you mean "dtype"/],
+      [writeConfig('j.json', { export: { dtype: 'int8' } }), /export\.dtype/],
+      [writeConfig('k.json', { run: { ...RUN, evaluate: {} } }), /"evaluate" is no part of "run"/],
+      [writeConfig('l.json', { run: { ...RUN, watch: 'pq' } }), /one of "pq all", .*run\.watch/],
     ];
     for (const [path, hint] of cases) {
       const { status, stderr } = await lexiseg(['train', path, '-o', out]);
       expect({ path, status }).toEqual({ path, status: 2 });
+      expect(stderr).toMatch(hint);
+    }
+    expect(existsSync(join(out, 'events.jsonl'))).toBe(false);
+  });
+
+  it('finds before the first step that it cannot be evaluated', async () => {
+    const out = join(folder, 'blind');
+    const cases: [object, RegExp][] = [
+      [evaluation({ folder: 'nowhere' }), /nowhere.*ERR_DATA/],
+      [evaluation({ dataset: 'coco-instance' }), /no instance annotations.*ERR_DATA/],
+    ];
+    for (const [evaluate, hint] of cases) {
+      const config = writeConfig('blind.json', { evaluate });
+      const { status, stdout, stderr } = await lexiseg(['train', config, '-o', out]);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
       expect(stderr).toMatch(hint);
     }
   });

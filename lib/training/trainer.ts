@@ -32,6 +32,8 @@ export class Trainer implements AsyncDisposable {
   readonly tokenizer: ClipTokenizer;
   readonly #parts: TrainerParts;
   #step = 0;
+  /** Resolves when all that changes the weights and was begun so far has ended. */
+  #turn: Promise<void> = Promise.resolve();
   #disposal: Promise<void> | undefined;
 
   private constructor(parts: TrainerParts) {
@@ -65,7 +67,7 @@ export class Trainer implements AsyncDisposable {
 
   /**
    * One update of the weights from one batch, or from several whose gradients are averaged. The
-   * tensors of the batches are disposed, whatever happens.
+   * tensors of the batches are disposed, whatever happens. Steps begun together run in their order.
    *
    * @throws LexisegError `ERR_NOT_FINITE` when a loss or a gradient is NaN or infinite (the weights
    *   stay as they were; `details.batch` names the batch), `ERR_TENSOR` for a batch that does not
@@ -81,24 +83,8 @@ export class Trainer implements AsyncDisposable {
       checkOptions(options, ['learningRate', 'signal'], 'options');
       const learningRate = numberIn(options?.learningRate, 0, 1e6, 'options.learningRate');
       if (batches.length === 0) throw expected('at least one batch', 'batch', batch);
-      const losses: Record<string, number> = {};
-      for (const [index, one] of batches.entries()) {
-        const found = await this.#accumulate(one, index, batches.length, options.signal);
-        for (const [name, value] of Object.entries(found)) {
-          losses[name] = (losses[name] ?? 0) + value / batches.length;
-        }
-      }
-      const name = batches.map((one) => one.name).join('; ');
-      // Once it may change the weights it is not cancelled: callers and the addon count alike.
-      throwIfAborted(options.signal);
-      const { gradNorm, step } = await this.#naming(name, () =>
-        runJob(undefined, (job) =>
-          this.#parts.native.update(job, learningRate, this.#parts.options.gradientClip),
-        ),
-      );
-      this.#step = step;
-      const total = Object.values(losses).reduce((sum, value) => sum + value, 0);
-      return { losses, total, gradNorm, learningRate, step };
+      const { signal } = options;
+      return await this.#inTurn(signal, () => this.#update(batches, learningRate, signal));
     } finally {
       for (const one of batches) {
         for (const tensor of Object.values(one.inputs)) tensor.dispose();
@@ -160,7 +146,10 @@ export class Trainer implements AsyncDisposable {
   async restore(path: string, options: CallOptions = {}): Promise<void> {
     this.#checkAlive();
     checkPath(path);
-    this.#step = await runJob(options.signal, (job) => this.#parts.native.restore(job, path));
+    const { signal } = options;
+    await this.#inTurn(signal, async () => {
+      this.#step = await runJob(signal, (job) => this.#parts.native.restore(job, path));
+    });
   }
 
   /**
@@ -204,6 +193,54 @@ export class Trainer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  /**
+   * Runs `work` after what was begun before it: between the gradients of a step and its update nothing
+   * else may touch weights or gradients.
+   */
+  async #inTurn<Result>(
+    signal: AbortSignal | undefined,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    const before = this.#turn;
+    let end = (): void => {};
+    this.#turn = new Promise((resolve) => {
+      end = resolve;
+    });
+    try {
+      await before;
+      throwIfAborted(signal);
+      this.#checkAlive();
+      return await work();
+    } finally {
+      end();
+    }
+  }
+
+  async #update(
+    batches: readonly TrainingBatch[],
+    learningRate: number,
+    signal: AbortSignal | undefined,
+  ): Promise<StepResult> {
+    const losses: Record<string, number> = {};
+    for (const [index, one] of batches.entries()) {
+      const found = await this.#accumulate(one, index, batches.length, signal);
+      for (const [name, value] of Object.entries(found)) {
+        losses[name] = (losses[name] ?? 0) + value / batches.length;
+      }
+    }
+    const name = batches.map((one) => one.name).join('; ');
+    // Once it may change the weights it is not cancelled: callers and the addon count alike.
+    throwIfAborted(signal);
+    const { gradNorm, step } = await this.#naming(name, () =>
+      runJob(undefined, (job) =>
+        this.#parts.native.update(job, learningRate, this.#parts.options.gradientClip),
+      ),
+    );
+    this.#step = step;
+    const total = Object.values(losses).reduce((sum, value) => sum + value, 0);
+    return { losses, total, gradNorm, learningRate, step };
   }
 
   async #accumulate(

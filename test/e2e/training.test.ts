@@ -91,6 +91,40 @@ describe('Trainer.step', () => {
     expect(a.gradNorm / b.gradNorm).toBeLessThan(1.5);
   });
 
+  it('runs steps that are begun together one after another', async () => {
+    const step = (trainer: Trainer, seed: number) =>
+      trainer.step([batch(halves(seed)), batch(halves(seed + 1))], { learningRate: 1e-3 });
+    await using waiting = await open();
+    const apart = [await step(waiting, 1), await step(waiting, 3)];
+    await using hurried = await open();
+    const together = await Promise.all([step(hurried, 1), step(hurried, 3)]);
+    expect(together).toEqual(apart);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const third = step(hurried, 5);
+    const fourth = codeOf(hurried.step(batch(halves()), { learningRate: 1e-3, signal }));
+    controller.abort();
+    expect((await fourth).code).toBe('ERR_ABORTED');
+    expect((await third).step).toBe(3);
+    const ends = Promise.allSettled([step(hurried, 7), step(hurried, 9)]);
+    await hurried.dispose();
+    expect((await ends)[1]).toMatchObject({ reason: { code: 'ERR_DISPOSED' } });
+  });
+
+  it('lets a checkpoint wait for a step, and the next step for the checkpoint', async () => {
+    const path = join(folder, 'turns.ckpt');
+    await using trainer = await open();
+    const options = { learningRate: 1e-3 };
+    await trainer.save(path);
+    const first = await trainer.step(batch(halves()), options);
+    const other = trainer.step([batch(halves(2)), batch(halves(3))], options);
+    const restored = trainer.restore(path);
+    const again = trainer.step(batch(halves()), options);
+    expect((await other).step).toBe(2);
+    await restored;
+    expect(await again).toEqual(first);
+  });
+
   it('stops at a loss that is no number, names the batch, and keeps the weights', async () => {
     await using trainer = await open({ optimizer: { kind: 'sgd' } });
     let steps = 0;

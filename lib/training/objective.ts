@@ -1,7 +1,7 @@
 /** What each kind of batch must hold, checked before the addon sees it. */
-import { LexisegError } from '../errors.js';
+import { expected, LexisegError } from '../errors.js';
 import type { TrainingInfo } from '../manifest-training.js';
-import type { DType, Tensor } from '../tensor.js';
+import { type DType, Tensor } from '../tensor.js';
 import type { TrainingBatch } from './batch.js';
 import type { TrainingVocabulary } from './training-vocabulary.js';
 
@@ -35,10 +35,25 @@ export const BATCH_INPUTS: Readonly<
   },
 };
 
+/** The batches of one step: a list of them, or one by itself. */
+export function batchList(batch: TrainingBatch | readonly TrainingBatch[]): TrainingBatch[] {
+  const batches: unknown[] = Array.isArray(batch) ? batch : [batch];
+  if (batches.length === 0) throw expected('at least one batch', 'batch', batch);
+  for (const one of batches) {
+    const { inputs, name } = (one ?? {}) as Partial<Record<keyof TrainingBatch, unknown>>;
+    if (inputs === null || typeof inputs !== 'object') {
+      throw expected('an object of tensors', 'batch.inputs', inputs);
+    }
+    if (typeof name !== 'string') throw expected('a string', 'batch.name', name);
+  }
+  return batches as TrainingBatch[];
+}
+
 /**
  * The size B of a batch.
  *
- * @throws LexisegError `ERR_TENSOR` that names the batch and the input which does not fit.
+ * @throws LexisegError `ERR_TENSOR` that names the batch and the input which does not fit; a
+ *   TypeError for an input that is no tensor.
  */
 export function checkBatch(kind: TrainingInfo['batch'], batch: TrainingBatch): number {
   const sizes = new Map<string, number>();
@@ -104,6 +119,9 @@ function checkInput(
   spec: InputSpec,
   sizes: Map<string, number>,
 ): void {
+  if (!(tensor instanceof Tensor)) {
+    throw expected('a Tensor', `the input ${name} of ${batch.name}`, tensor);
+  }
   const wanted = `${spec.dtype} [${spec.shape.join(', ')}]`;
   const given = `${tensor.dtype} [${tensor.shape.join(', ')}]`;
   const fits =

@@ -5,12 +5,13 @@ import type { Manifest } from '../manifest.js';
 import { native } from '../native.js';
 import { type CallOptions, checkOptions, numberIn } from '../options.js';
 import { Tensor } from '../tensor.js';
+import { checkPrompts } from '../text/text-encoder.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import type { TrainingBatch, TrainingData } from './batch.js';
 import { type BundleExport, trainedManifest } from './bundle-export.js';
 import { sumOverRanks } from './distributed.js';
 import type { TrainingEvent } from './event.js';
-import { checkBatch, completeInputs } from './objective.js';
+import { batchList, checkBatch, completeInputs } from './objective.js';
 import { runTraining } from './run.js';
 import type { RunOptions } from './run-options.js';
 import { sampleSeeds } from './seed.js';
@@ -18,6 +19,7 @@ import type { StepOptions, StepResult, TrainerInfo } from './step.js';
 import type { TrainerOptions } from './trainer-options.js';
 import { openTrainerParts, type TrainerParts } from './trainer-parts.js';
 import { trainingClasses } from './training-vocabulary.js';
+import { Turns } from './turns.js';
 
 /**
  * A bundle in training. Steps run one after another on a thread of the addon; the weights stay
@@ -31,9 +33,8 @@ export class Trainer implements AsyncDisposable {
   /** The bundle's tokenizer, for captions. */
   readonly tokenizer: ClipTokenizer;
   readonly #parts: TrainerParts;
+  readonly #turns = new Turns();
   #step = 0;
-  /** Resolves when all that changes the weights and was begun so far has ended. */
-  #turn: Promise<void> = Promise.resolve();
   #disposal: Promise<void> | undefined;
 
   private constructor(parts: TrainerParts) {
@@ -78,16 +79,17 @@ export class Trainer implements AsyncDisposable {
     options: StepOptions,
   ): Promise<StepResult> {
     this.#checkAlive();
-    const batches: readonly TrainingBatch[] = Array.isArray(batch) ? batch : [batch];
+    const batches = batchList(batch);
     try {
       checkOptions(options, ['learningRate', 'signal'], 'options');
       const learningRate = numberIn(options?.learningRate, 0, 1e6, 'options.learningRate');
-      if (batches.length === 0) throw expected('at least one batch', 'batch', batch);
       const { signal } = options;
       return await this.#inTurn(signal, () => this.#update(batches, learningRate, signal));
     } finally {
       for (const one of batches) {
-        for (const tensor of Object.values(one.inputs)) tensor.dispose();
+        for (const tensor of Object.values(one.inputs)) {
+          if (tensor instanceof Tensor) tensor.dispose();
+        }
       }
     }
   }
@@ -122,18 +124,22 @@ export class Trainer implements AsyncDisposable {
     return sumOverRanks(this.#parts.native, values);
   }
 
-  /** float32 [N, D] unit text embeddings with the weights as they are. */
-  async encodeText(prompts: readonly string[], options: CallOptions = {}): Promise<Tensor> {
+  /** float32 [N, D] unit text embeddings of prompts as written, with the weights as they are. */
+  async encodeText(
+    prompts: string | readonly string[],
+    options: CallOptions = {},
+  ): Promise<Tensor> {
     this.#checkAlive();
-    const { signal } = options;
-    const rows = await this.#parts.encoder.textEmbeddings(prompts, { signal });
-    return Tensor.from(rows, [prompts.length, this.manifest.embeddingDim]);
+    checkOptions(options, ['signal'], 'options');
+    const list = typeof prompts === 'string' ? [prompts] : prompts;
+    checkPrompts(list);
+    const rows = await this.#parts.encoder.textEmbeddings(list, { signal: options.signal });
+    return Tensor.from(rows, [list.length, this.manifest.embeddingDim]);
   }
 
   /** Writes weights, optimiser and step to a file that appears whole or not at all. */
   async save(path: string, options: CallOptions = {}): Promise<void> {
-    this.#checkAlive();
-    checkPath(path);
+    this.#checkCall(path, options);
     await runJob(options.signal, (job) => this.#parts.native.save(job, path));
   }
 
@@ -144,8 +150,7 @@ export class Trainer implements AsyncDisposable {
    *   choice of what is trained; nothing has changed then.
    */
   async restore(path: string, options: CallOptions = {}): Promise<void> {
-    this.#checkAlive();
-    checkPath(path);
+    this.#checkCall(path, options);
     const { signal } = options;
     await this.#inTurn(signal, async () => {
       this.#step = await runJob(signal, (job) => this.#parts.native.restore(job, path));
@@ -196,26 +201,15 @@ export class Trainer implements AsyncDisposable {
   }
 
   /**
-   * Runs `work` after what was begun before it: between the gradients of a step and its update nothing
-   * else may touch weights or gradients.
+   * Runs `work` when its turn comes: between the gradients of a step and its update nothing else may
+   * touch weights or gradients.
    */
-  async #inTurn<Result>(
-    signal: AbortSignal | undefined,
-    work: () => Promise<Result>,
-  ): Promise<Result> {
-    const before = this.#turn;
-    let end = (): void => {};
-    this.#turn = new Promise((resolve) => {
-      end = resolve;
-    });
-    try {
-      await before;
+  #inTurn<Result>(signal: AbortSignal | undefined, work: () => Promise<Result>): Promise<Result> {
+    return this.#turns.take(async () => {
       throwIfAborted(signal);
       this.#checkAlive();
-      return await work();
-    } finally {
-      end();
-    }
+      return work();
+    });
   }
 
   async #update(
@@ -279,6 +273,12 @@ export class Trainer implements AsyncDisposable {
         details: { ...error.details, batch, step: this.#step + 1 },
       });
     }
+  }
+
+  #checkCall(path: string, options: CallOptions): void {
+    this.#checkAlive();
+    checkPath(path);
+    checkOptions(options, ['signal'], 'options');
   }
 
   #checkAlive(): void {

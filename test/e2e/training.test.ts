@@ -152,6 +152,41 @@ describe('Trainer.step', () => {
     expect(beyond.message).toMatch(/labels of halves: 9 is no index of the 2 classes/);
   });
 
+  it('refuses what is no tensor or no batch, and frees the tensors beside it', async () => {
+    await using trainer = await open();
+    const inputs = halves();
+    const wrong = { ...inputs, masks: new Uint8Array(8) } as unknown as typeof inputs;
+    inputs.masks?.dispose();
+    await expect(trainer.step(batch(wrong), { learningRate: 1e-3 })).rejects.toThrow(
+      'Expected a Tensor for the input masks of halves but received Uint8Array(8 bytes)',
+    );
+    expect(Object.values(inputs).map(({ disposed }) => disposed)).toEqual([true, true, true, true]);
+    const more = { ...halves(), extra: [1] } as unknown as typeof inputs;
+    await expect(trainer.step(batch(more), { learningRate: 1e-3 })).rejects.toThrow(/for extra/);
+    for (const none of [undefined, [], [null], { name: 'a batch' }, { inputs: {} }]) {
+      const step = trainer.step(none as never, { learningRate: 1e-3 });
+      await expect(step).rejects.toThrow(/^Expected .* for batch/);
+    }
+    expect(trainer.stepCount).toBe(0);
+  });
+
+  it('embeds prompts as a loaded bundle does, and refuses what is none', async () => {
+    await using trainer = await open();
+    await using segmenter = await Segmenter.load(TINY_BUNDLE, { dtype: 'float32', cache: false });
+    const own = await trainer.encodeText('dog');
+    const other = await segmenter.encodeText('dog');
+    expect(own.shape).toEqual(other.shape);
+    const pairs = Array.from(own.data as Float32Array, (value, i) => [value, other.data[i]]);
+    for (const [value, twin] of pairs) expect(value).toBeCloseTo(Number(twin), 5);
+    for (const prompts of [[], [5], 5]) {
+      await expect(trainer.encodeText(prompts as never)).rejects.toThrow(/^Expected .* prompt/);
+    }
+    const options = { sginal: undefined } as object;
+    await expect(trainer.encodeText('dog', options)).rejects.toThrow(/did you mean "signal"/);
+    await expect(trainer.save(join(folder, 'x.ckpt'), options)).rejects.toThrow(/"sginal"/);
+    await expect(trainer.restore(join(folder, 'x.ckpt'), options)).rejects.toThrow(/"sginal"/);
+  });
+
   it('refuses a bundle without a loss, and use after dispose', async () => {
     const trainer = await open();
     const plain = join(folder, 'plain.pt');

@@ -5,6 +5,7 @@ import { scoreGroups } from '../evaluation/class-groups.js';
 import { tasksOf } from '../evaluation/evaluate.js';
 import type { Device, GroupScores, Task, Trainer } from '../index.js';
 import { oneOf } from '../options.js';
+import { partOf } from '../training/run-folder.js';
 import { scoredClasses, type TrainedClasses } from './train-classes.js';
 import type { EvaluationSource } from './train-config.js';
 
@@ -57,7 +58,7 @@ export async function openScores(source: EvaluationSource, run: ScoredRun): Prom
   const options = { vocabulary, limit: source.limit, signal };
   const { device } = trainer.info;
   return async () => {
-    const path = join(folder, 'evaluating.pt');
+    const path = partOf(join(folder, 'evaluating.pt'));
     await trainer.exportBundle(path);
     const segmenter = await Segmenter.load(path, { device: device as Device, signal });
     try {

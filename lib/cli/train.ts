@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { PanopticOptions, Trainer, TrainingData, TrainingEvent } from '../index.js';
 import { launched } from '../training/environment.js';
-import { BEST_CHECKPOINT } from '../training/run-folder.js';
+import { BEST_CHECKPOINT, keepPart, partOf } from '../training/run-folder.js';
 import { Dashboard } from './dashboard.js';
 import { EXIT, UsageError } from './exit.js';
 import { OutputFolder } from './output-folder.js';
@@ -124,7 +124,8 @@ async function exportBundles(
 ): Promise<void> {
   const write = async (name: string): Promise<void> => {
     const bundle = join(folder, name);
-    await trainer.exportBundle(bundle, { ...options });
+    await trainer.exportBundle(partOf(bundle), { ...options });
+    keepPart(bundle);
     process.stderr.write(`wrote ${bundle}, step ${trainer.stepCount}\n`);
   };
   await write('trained.pt');

@@ -1,8 +1,11 @@
 /** The folder of a run: its log of events, its checkpoints, and what it was started with. */
 import {
   appendFileSync,
+  closeSync,
   existsSync,
+  fsyncSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -10,7 +13,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LexisegError } from '../errors.js';
 import type { TrainingEvent } from './event.js';
 
@@ -22,6 +25,9 @@ export const BEST_CHECKPOINT = 'best.ckpt';
 
 const CHECKPOINT = /^step-(\d{9})\.ckpt$/;
 
+/** A file that is not yet whole, or the addon's copy of one; a backup of a user has another name. */
+const PART = /^[\w-]+\.(json|ckpt|pt)\.part(\.[A-Za-z0-9]{6})?$/;
+
 /** What must agree between a run and its continuation, as plain data. */
 export type RunIdentity = Readonly<Record<string, unknown>>;
 
@@ -31,7 +37,8 @@ export class RunFolder {
   readonly #writes: boolean;
 
   /**
-   * Opens a folder for a run, or for going on with the run that is in it.
+   * Opens a folder for a run, or for going on with the run that is in it; what a kill left unfinished
+   * there is removed.
    *
    * @param writes false for a process beside the one that keeps log and checkpoints
    * @throws LexisegError `ERR_CHECKPOINT` when another run is in it.
@@ -42,7 +49,8 @@ export class RunFolder {
     this.#writes = writes;
     try {
       mkdirSync(folder, { recursive: true });
-      this.#checkIdentity(identity);
+      // Where no run has been, such a file is none of ours.
+      if (this.#goesOn(identity) && writes) this.#removeParts();
     } catch (cause) {
       if (cause instanceof LexisegError) throw cause;
       const { message } = cause as Error;
@@ -53,12 +61,12 @@ export class RunFolder {
     }
   }
 
-  #checkIdentity(identity: RunIdentity): void {
+  /** Whether there is a run to go on with; a fresh one is noted. */
+  #goesOn(identity: RunIdentity): boolean {
     const path = join(this.folder, 'run.json');
     if (!existsSync(path)) {
-      if (!this.#writes) return;
-      writeWhole(path, `${JSON.stringify(identity, null, 2)}\n`);
-      return;
+      if (this.#writes) writeWhole(path, `${JSON.stringify(identity, null, 2)}\n`);
+      return false;
     }
     const there = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
     const ofData = (key: string): boolean => key.startsWith(DATA_PREFIX);
@@ -68,13 +76,19 @@ export class RunFolder {
       (key) =>
         (notes || !ofData(key)) && JSON.stringify(there[key]) !== JSON.stringify(identity[key]),
     );
-    if (differing.length === 0) return;
+    if (differing.length === 0) return true;
     throw new LexisegError(
       'ERR_CHECKPOINT',
       `${this.folder} holds another run: ${differing.join(', ')} differ. ` +
         'Choose another folder, or delete this one',
       { details: { folder: this.folder, differing } },
     );
+  }
+
+  #removeParts(): void {
+    for (const name of readdirSync(this.folder)) {
+      if (PART.test(name)) rmSync(join(this.folder, name), { force: true });
+    }
   }
 
   /** Where a checkpoint of a step goes. */
@@ -137,8 +151,27 @@ function eventOf(line: string): TrainingEvent | undefined {
   }
 }
 
+/** Where a file of a run is written until it is whole. */
+export const partOf = (path: string): string => `${path}.part`;
+
+/** Gives the part of a file its name: from then on it is there whole, also after a power cut. */
+export function keepPart(path: string): void {
+  flush(partOf(path), 'r+');
+  renameSync(partOf(path), path);
+  flush(dirname(path), 'r');
+}
+
+function flush(path: string, mode: 'r' | 'r+'): void {
+  const file = openSync(path, mode);
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Writes a file that appears whole or not at all. */
-export function writeWhole(path: string, content: string | Uint8Array): void {
-  writeFileSync(`${path}.part`, content);
-  renameSync(`${path}.part`, path);
+function writeWhole(path: string, content: string): void {
+  writeFileSync(partOf(path), content);
+  keepPart(path);
 }

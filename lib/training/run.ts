@@ -1,12 +1,12 @@
 /** A whole run of training over data: schedule, log, checkpoints, evaluation, and going on. */
-import { copyFileSync, renameSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { setTimeout as after } from 'node:timers/promises';
 import { LexisegError } from '../errors.js';
 import type { TrainingBatch, TrainingData } from './batch.js';
 import { SHORTEST_TIMEOUT } from './environment.js';
 import type { StepEvent, TrainingEvent } from './event.js';
 import { Pace } from './pace.js';
-import { DATA_PREFIX, RunFolder, type RunIdentity } from './run-folder.js';
+import { DATA_PREFIX, keepPart, partOf, RunFolder, type RunIdentity } from './run-folder.js';
 import { parseRunOptions, type RunOptions } from './run-options.js';
 import { learningRateSchedule } from './schedule.js';
 import type { Trainer } from './trainer.js';
@@ -50,7 +50,8 @@ export async function* runTraining(
   const save = async (): Promise<TrainingEvent | undefined> => {
     if (!keeps) return undefined;
     const path = folder.checkpointPath(trainer.stepCount);
-    await trainer.save(path);
+    await trainer.save(partOf(path));
+    keepPart(path);
     folder.keepLatest(parsed.keepLast);
     return tell({ type: 'checkpoint', step: trainer.stepCount, path });
   };
@@ -192,12 +193,10 @@ async function resume(
 
 async function saveBest(trainer: Trainer, folder: RunFolder): Promise<void> {
   const there = folder.checkpoints().find(({ step }) => step === trainer.stepCount);
-  if (there === undefined) {
-    await trainer.save(folder.bestPath);
-    return;
-  }
-  copyFileSync(there.path, `${folder.bestPath}.part`);
-  renameSync(`${folder.bestPath}.part`, folder.bestPath);
+  const part = partOf(folder.bestPath);
+  if (there === undefined) await trainer.save(part);
+  else copyFileSync(there.path, part);
+  keepPart(folder.bestPath);
 }
 
 async function take(

@@ -32,6 +32,11 @@ def steps_of(folder: Path) -> list[dict[str, object]]:
     return [{k: e[k] for k in fields} for e in events if e["type"] == "step"]
 
 
+def files_of(folder: Path) -> list[str]:
+    """What the run itself wrote; the bundle is the runner's."""
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith("trained.pt"))
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(tmp_path_factory.mktemp("run") / "clip.pt", "clip")
@@ -71,6 +76,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(bundle: Path, tmp_path: Path)
     one = torch.jit.load(str(undisturbed / "trained.pt")).state_dict()
     other = torch.jit.load(str(killed / "trained.pt")).state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
+    assert files_of(killed) == files_of(undisturbed)
 
 
 def test_a_folder_keeps_one_run(bundle: Path, tmp_path: Path) -> None:

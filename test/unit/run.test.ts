@@ -1,5 +1,5 @@
 /** A run of several processes and a run that goes on, with a trainer that only counts. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import {
   type TrainingEvent,
 } from '../../lib/index.js';
 import { runTraining } from '../../lib/training/run.js';
+import { RunFolder } from '../../lib/training/run-folder.js';
 import type { RunOptions } from '../../lib/training/run-options.js';
 import { temporaryFolder } from '../cli/places.js';
 
@@ -169,6 +170,45 @@ describe('a run that is started again', () => {
     expect(again.at(-1)).toMatchObject({ reason: 'early-stop', step: 3 });
     const patient = await run(counter(), { ...options, patience: 4 });
     expect(patient.at(-1)).toMatchObject({ reason: 'early-stop', step: 5 });
+  });
+
+  it('removes what a kill left unfinished, and nothing of anybody else', async () => {
+    const write = (names: readonly string[]) => {
+      for (const name of names) writeFileSync(join(folder, name), name);
+    };
+    const left = [
+      'step-000000001.ckpt.part',
+      'step-000000004.ckpt.part.aZ09bC',
+      'best.ckpt.part',
+      'evaluating.pt.part',
+      'trained.pt.part.x8Qw2e',
+    ];
+    const own = ['best.ckpt.backup', 'step-000000002.ckpt.backup', 'notes.part', 'best.part.pt'];
+    const there = (names: readonly string[]) =>
+      names.filter((name) => existsSync(join(folder, name)));
+    write([...left, ...own]);
+    await run(counter(), { folder });
+    // Until the folder had a run, nothing in it was of a run.
+    expect(there([...left, ...own])).toEqual([...left, ...own]);
+    new RunFolder(folder, JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')), false);
+    expect(there(left)).toEqual(left);
+    await run(counter(), { folder });
+    expect(there(left)).toEqual([]);
+    expect(there(own)).toEqual(own);
+  });
+
+  it('leaves no unfinished file by itself', async () => {
+    let score = 0;
+    const evaluate = async () => ({ score: ++score });
+    await run(counter(), { folder, evaluate, evaluateEvery: 1, checkpointEvery: 2 });
+    expect(readdirSync(folder).sort()).toEqual([
+      'best.ckpt',
+      'events.jsonl',
+      'run.json',
+      'step-000000002.ckpt',
+      'step-000000003.ckpt',
+    ]);
+    expect(readFileSync(join(folder, 'best.ckpt'), 'utf8')).toBe('3');
   });
 
   it('must find the settings of its data as they were', async () => {

@@ -1,6 +1,6 @@
 /** How the weights change: the optimiser, which groups train, and the options' checks. */
-import { expected, outOfRange } from '../errors.js';
-import type { ParameterGroup } from '../manifest-training.js';
+import { expected, LexisegError, outOfRange } from '../errors.js';
+import type { TrainingInfo } from '../manifest-training.js';
 import type { NativeParameterGroup } from '../native.js';
 import { booleanValue, checkOptions, numberIn, oneOf } from '../options.js';
 
@@ -56,13 +56,17 @@ export function parseOptimizer(options: OptimizerOptions = {}, name = 'optimizer
   };
 }
 
+/** The group of the tower that embeds texts. */
+const TEXT_TOWER = 'text_encoder';
+
 /**
  * The groups that train, as the addon takes them.
  *
- * @throws RangeError for an override of a group that the manifest does not have.
+ * @throws RangeError for an override of a group that the manifest does not have; LexisegError
+ *   `ERR_UNSUPPORTED` for a text tower that is to learn from masks.
  */
 export function trainedGroups(
-  groups: readonly ParameterGroup[],
+  { batch, groups }: TrainingInfo,
   overrides: Readonly<Record<string, GroupOptions>>,
   optimizer: Optimizer,
 ): NativeParameterGroup[] {
@@ -71,21 +75,28 @@ export function trainedGroups(
     if (!names.includes(name)) throw outOfRange(`one of ${names.join(', ')}`, 'a group', name);
     checkOptions(override, ['frozen', 'learningRateMultiplier'], `groups.${name}`);
   }
-  return groups
+  const trained = groups
     .map((group) => ({ group, override: overrides[group.name] ?? {} }))
     .filter(
       ({ group, override }) =>
         !booleanValue(override.frozen ?? group.frozen, `groups.${group.name}.frozen`),
-    )
-    .map(({ group, override }) => ({
-      parameters: group.parameters,
-      learningRateMultiplier: numberIn(
-        override.learningRateMultiplier ?? group.learningRateMultiplier,
-        0,
-        1e6,
-        `groups.${group.name}.learningRateMultiplier`,
-      ),
-      weightDecay: group.decayed ? optimizer.weightDecay : 0,
-      bounds: group.bounds,
-    }));
+    );
+  if (batch === 'panoptic' && trained.some(({ group }) => group.name === TEXT_TOWER)) {
+    throw new LexisegError(
+      'ERR_UNSUPPORTED',
+      `groups.${TEXT_TOWER} cannot train on masks: the classes are embedded once, when the trainer opens`,
+      { details: { group: TEXT_TOWER } },
+    );
+  }
+  return trained.map(({ group, override }) => ({
+    parameters: group.parameters,
+    learningRateMultiplier: numberIn(
+      override.learningRateMultiplier ?? group.learningRateMultiplier,
+      0,
+      1e6,
+      `groups.${group.name}.learningRateMultiplier`,
+    ),
+    weightDecay: group.decayed ? optimizer.weightDecay : 0,
+    bounds: group.bounds,
+  }));
 }

@@ -53,7 +53,7 @@ export async function openTrainerParts(
   }
   const merges = await readMerges(file, manifest, signal);
   const tokenizer = tokenizerOf(merges, manifest);
-  const groups = trainedGroups(training.groups, parsed.groups, parsed.optimizer);
+  const groups = trainedGroups(training, parsed.groups, parsed.optimizer);
   const handle = await runJob(signal, (job) =>
     native().openTrainer(
       job,

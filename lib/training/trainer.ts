@@ -50,8 +50,9 @@ export class Trainer implements AsyncDisposable {
   /**
    * Opens a bundle that was exported with its loss.
    *
-   * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without a loss, `ERR_DISTRIBUTED` when
-   *   other processes were to be met and were not, and what `Segmenter.load` throws.
+   * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without a loss or a text tower that is to
+   *   learn from masks, `ERR_DISTRIBUTED` when other processes were to be met and were not, and what
+   *   `Segmenter.load` throws.
    */
   static async open(path: string, options: TrainerOptions = {}): Promise<Trainer> {
     return new Trainer(await openTrainerParts(path, options));

@@ -31,7 +31,7 @@ export function textEncoderInTraining(
   return new TextEncoder({ model, manifest, tokenizer, cache, origin: 'in training' });
 }
 
-/** Embeds the classes once: the text tower is frozen while masks are trained. */
+/** Embeds the classes once: the text tower never trains on masks. */
 export async function embedVocabulary(
   classes: readonly ClassInput[],
   manifest: Manifest,

@@ -15,7 +15,7 @@ import {
 import { root } from '../cli/command.js';
 import { drawScenes } from '../cli/drawn-scenes.js';
 import { temporaryFolder } from '../cli/places.js';
-import { TINY_BUNDLE } from './bundle-file.js';
+import { TINY_BUNDLE, TINY_DENSE_BUNDLE } from './bundle-file.js';
 
 let folder: string;
 let scenes: string;
@@ -55,6 +55,20 @@ async function codeOf(work: Promise<unknown>): Promise<LexisegError> {
   expect(reason).toBeInstanceOf(LexisegError);
   return reason as LexisegError;
 }
+
+describe('Trainer.open', () => {
+  it('refuses to train the text tower on masks, where it would learn nothing', async () => {
+    const error = await codeOf(open({ groups: { text_encoder: { frozen: false } } }));
+    expect(error.code).toBe('ERR_UNSUPPORTED');
+    expect(error.message).toMatch(/groups\.text_encoder cannot train on masks/);
+    await using slower = await open({ groups: { text_encoder: { learningRateMultiplier: 2 } } });
+    expect(slower.info.trainedParameters).toBeGreaterThan(0);
+    await using captions = await Trainer.open(TINY_DENSE_BUNDLE, {
+      groups: { text_encoder: { frozen: false } },
+    });
+    expect(captions.info.trainedParameters).toBeGreaterThan(0);
+  });
+});
 
 describe('Trainer.step', () => {
   it('gives the same losses for the same seed, and others for another', async () => {

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { checkBundleFile, labelBundle, readManifest, verifyWeights } from '../bundle.js';
 import type { Manifest } from '../manifest.js';
+import type { TrainingInfo } from '../manifest-training.js';
 import { placeGridFacts } from './place-grid.js';
 import { formatBytes, ProgressLine, plain, print, printJson } from './terminal.js';
 
@@ -87,7 +88,24 @@ function facts(file: string, bytes: number, manifest: Manifest): [string, string
           ],
         ]),
     ['training', training === undefined ? 'no loss inside' : `on ${training.batch} batches`],
+    ...(training === undefined ? [] : groupFacts(training)),
     ['written by', `${manifest.createdBy}, torch ${manifest.torchVersion}`],
+  ];
+}
+
+/** The groups of parameters that train and those that do not, with what multiplies their rate. */
+function groupFacts({ groups }: TrainingInfo): [string, string][] {
+  const named = (frozen: boolean): string => {
+    const names = groups
+      .filter((group) => group.frozen === frozen)
+      .map(({ name, learningRateMultiplier: factor }) =>
+        factor === 1 ? name : `${name} ×${factor}`,
+      );
+    return [...new Set(names)].join(', ') || 'none';
+  };
+  return [
+    ['trained groups', named(false)],
+    ['frozen groups', named(true)],
   ];
 }
 

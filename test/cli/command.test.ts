@@ -197,6 +197,8 @@ describe('lexiseg inspect and bench', () => {
     expect(status).toBe(0);
     expect(stdout).toContain('tiny-fc-clip.pt (random weights)');
     expect(stdout).toContain('the weights are those of the manifest');
+    expect(stdout).toMatch(/trained groups +decoder\n/);
+    expect(stdout).toMatch(/frozen groups +image_tower ×0\.1, text_encoder ×0\.1\n/);
     const { stdout: json } = await lexiseg(['inspect', bundle, '--json']);
     expect(JSON.parse(json)).toMatchObject({ formatVersion: 1, weights: { kind: 'random' } });
     expect(stdout).not.toMatch(/stride/);

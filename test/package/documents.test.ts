@@ -2,6 +2,11 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../lib/errors.js';
+import { parseBundleExport } from '../../lib/training/bundle-export.js';
+import { parseOptimizer } from '../../lib/training/optimizer.js';
+import { parseRunOptions } from '../../lib/training/run-options.js';
+import { learningRateSchedule } from '../../lib/training/schedule.js';
+import { parseTrainerOptions } from '../../lib/training/trainer-options.js';
 import { root, runNode } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 
@@ -44,6 +49,34 @@ describe('README', () => {
         expect(readdirSync(parent)).toContain(String(path).split('/').filter(Boolean).pop());
       }
     }
+  });
+});
+
+describe('docs/training.md', () => {
+  /** The options that a check knows, from how it refuses another. */
+  const known = (check: (options: never) => unknown): string[] => {
+    try {
+      check({ 'no such option at all': 1 } as never);
+    } catch (error) {
+      const [, names] = /; known: (.*)$/.exec((error as Error).message) ?? [];
+      return (names ?? '').split(', ').filter((name) => name !== 'signal');
+    }
+    return [];
+  };
+
+  it.each([
+    ['trainer.run', parseRunOptions],
+    ['its schedule', (options: never) => learningRateSchedule(options, 1)],
+    ['Trainer.open', parseTrainerOptions],
+    ['its optimizer', parseOptimizer],
+    ['exportBundle', parseBundleExport],
+  ])('names every option of %s', (_, check) => {
+    const names = known(check);
+    expect(names.length).toBeGreaterThan(3);
+    const rows = read('docs/training.md')
+      .match(/^\| `.*$/gm)
+      ?.join('\n');
+    expect(names.filter((name) => !rows?.includes(`\`${name}\``))).toEqual([]);
   });
 });
 

@@ -52,6 +52,24 @@ describe('README', () => {
   });
 });
 
+describe('THIRD_PARTY.md', () => {
+  it('names every paper that the code cites', () => {
+    const folders = ['lib', 'native', 'models', 'tools'];
+    const sources = folders.flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((name) => /\.(ts|mjs|py|h|cpp|cu|json)$/.test(name))
+        .map((name) => `${folder}/${name}`),
+    );
+    const cited = sources.flatMap((name) => {
+      const citations = read(name).match(/arXiv[\s*/#]+\d{4}\.\d{5}(, \d{4}\.\d{5})*/g) ?? [];
+      return citations.flatMap((citation) => citation.match(/\d{4}\.\d{5}/g) ?? []);
+    });
+    expect(new Set(cited).size).toBeGreaterThan(10);
+    const text = read('THIRD_PARTY.md');
+    expect([...new Set(cited)].filter((paper) => !text.includes(paper))).toEqual([]);
+  });
+});
+
 describe('docs/training.md', () => {
   /** The options that a check knows, from how it refuses another. */
   const known = (check: (options: never) => unknown): string[] => {

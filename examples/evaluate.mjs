@@ -1,4 +1,5 @@
 // Scores a bundle on a data set, and the gap that names alone make.
+// Run: node evaluate.mjs BUNDLE DATA [PAGE]
 import { writeFile } from 'node:fs/promises';
 import { evaluate, openDataset, reportHtml, Segmenter } from 'lexiseg';
 

@@ -1,10 +1,11 @@
-// Segments a picture by words; writes an overlay, and what was found as JSON. Run:
-// node examples/segment.mjs [IMAGE] [BUNDLE]
+// Segments a picture by words; writes an overlay, and what was found as JSON.
+// Run: node segment.mjs [IMAGE] [BUNDLE]
 import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { Segmenter } from 'lexiseg';
 
-const [image = 'test/fixtures/images/scene.jpg', bundle = 'models/bundles/demo-fc-clip.pt'] =
-  process.argv.slice(2);
+const scene = fileURLToPath(new URL('scene.jpg', import.meta.url));
+const [image = scene, bundle = 'demo-fc-clip'] = process.argv.slice(2);
 
 const segmenter = await Segmenter.load(bundle);
 const words = ['rhinoceros|rhino', 'fountain', 'mushroom', 'luggage', 'night sky', 'curtain'];

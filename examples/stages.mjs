@@ -1,10 +1,12 @@
 // The stages one by one: masks once, then two vocabularies for the same masks.
+import { fileURLToPath } from 'node:url';
 import { Segmenter } from 'lexiseg';
 
-const segmenter = await Segmenter.load('models/bundles/demo-fc-clip.pt', { dtype: 'float32' });
+const segmenter = await Segmenter.load('demo-fc-clip', { dtype: 'float32' });
 console.log(`${segmenter.label.label} on ${segmenter.info.device}: ${segmenter.info.reason}`);
 
-const proposals = await segmenter.proposeMasks('test/fixtures/images/scene.jpg');
+const scene = fileURLToPath(new URL('scene.jpg', import.meta.url));
+const proposals = await segmenter.proposeMasks(scene);
 for (const words of [
   ['sky', 'ground'],
   ['car', 'house|building', 'person', 'lamp'],

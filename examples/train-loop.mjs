@@ -1,7 +1,8 @@
 // The same with a loop of your own: batches of tensors in, losses out.
+// Run: node train-loop.mjs BUNDLE; it holds its loss: `export … --trainable`.
 import { Tensor, Trainer } from 'lexiseg';
 
-const [bundle = 'models/bundles/tiny-fc-clip.pt'] = process.argv.slice(2);
+const [bundle] = process.argv.slice(2);
 const trainer = await Trainer.open(bundle, { vocabulary: ['square', 'background'], seed: 1 });
 
 const [width, height] = [128, 96];

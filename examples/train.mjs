@@ -1,4 +1,5 @@
 // Fine-tunes a bundle on masks: a whole run with checkpoints; the same call goes on where it stopped.
+// Run: node train.mjs BUNDLE DATA [FOLDER]; the bundle holds its loss: `export … --trainable`.
 import { openDataset, panopticData, Trainer } from 'lexiseg';
 
 const [bundle, folder, run = 'out/run'] = process.argv.slice(2);

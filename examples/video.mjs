@@ -1,10 +1,11 @@
 // Follows things through a few frames: the same thing keeps its id.
-
+// Run: node video.mjs [IMAGE] [BUNDLE]
+import { fileURLToPath } from 'node:url';
 import { Segmenter, segmentVideo } from 'lexiseg';
 import sharp from 'sharp';
 
-const [picture = 'test/fixtures/images/scene.jpg', bundle = 'models/bundles/demo-fc-clip.pt'] =
-  process.argv.slice(2);
+const scene = fileURLToPath(new URL('scene.jpg', import.meta.url));
+const [picture = scene, bundle = 'demo-fc-clip'] = process.argv.slice(2);
 const { width, height } = await sharp(picture).metadata();
 
 /** A camera that moves over a picture. */

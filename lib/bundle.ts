@@ -1,8 +1,7 @@
 /** Reads what a bundle says of itself, without its weights. */
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
-import { expected, LexisegError } from './errors.js';
+import { basename } from 'node:path';
+import { findBundleFile } from './bundle-file.js';
+import { LexisegError } from './errors.js';
 import { runJob } from './job.js';
 import { type Manifest, parseManifest } from './manifest.js';
 import { native } from './native.js';
@@ -21,13 +20,16 @@ export interface BundleLabel {
 }
 
 /**
- * The manifest of the bundle at `path`; reads no weights.
+ * The manifest of the bundle at `nameOrPath`, found as `Segmenter.load` finds it; reads no weights.
  *
  * @throws LexisegError `ERR_BUNDLE_READ`, `ERR_BUNDLE_MANIFEST` or `ERR_BUNDLE_VERSION`.
  */
-export async function readManifest(path: string, options: CallOptions = {}): Promise<Manifest> {
+export async function readManifest(
+  nameOrPath: string,
+  options: CallOptions = {},
+): Promise<Manifest> {
   checkOptions(options, ['signal'], 'options');
-  await checkBundleFile(path);
+  const path = await findBundleFile(nameOrPath);
   const [json] = await readExtra(path, ['manifest.json'], options.signal);
   return parseManifest(decodeUtf8(json, path, 'manifest.json', LIMITS.manifestBytes));
 }
@@ -81,22 +83,6 @@ export function checkMethods(manifest: Manifest, methods: readonly string[]): vo
       { details: { missing, methods } },
     );
   }
-}
-
-/** Absolute path of an existing, readable, regular file. */
-export async function checkBundleFile(path: unknown): Promise<string> {
-  if (typeof path !== 'string' || path === '') throw expected('a path', 'bundle', path);
-  try {
-    if (!(await stat(path)).isFile()) throw new Error('not a regular file');
-    await access(path, constants.R_OK);
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
-    throw new LexisegError('ERR_BUNDLE_READ', `Cannot open the bundle ${path}: ${reason}`, {
-      cause,
-      details: { path },
-    });
-  }
-  return resolve(path);
 }
 
 async function readExtra(

@@ -76,7 +76,7 @@ export class Segmenter implements AsyncDisposable {
   }
 
   /**
-   * Loads the bundle at `path`.
+   * Loads the bundle at `path`, else the one of that name that comes with the package.
    *
    * @throws LexisegError `ERR_BUNDLE_*` when the file cannot be used, `ERR_DEVICE` when the device
    *   is not there, `ERR_LIBTORCH_*` and `ERR_NATIVE_*` when the engine cannot be loaded.

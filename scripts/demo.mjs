@@ -16,8 +16,8 @@ const CLASSES =
 await main(async () => {
   const { values } = parseArgs({
     options: {
-      image: { type: 'string', default: join(root, 'test/fixtures/images/scene.jpg') },
-      bundle: { type: 'string', default: join(root, 'models/bundles/demo-fc-clip.pt') },
+      image: { type: 'string', default: join(root, 'examples/scene.jpg') },
+      bundle: { type: 'string', default: 'demo-fc-clip' },
       classes: { type: 'string', default: CLASSES },
       out: { type: 'string', default: join(root, 'out/demo') },
     },

@@ -1,8 +1,5 @@
 /** Options that every command with a bundle takes, and how it is loaded and named. */
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { packageFolder } from '../binaries.js';
 import type {
   BundleLabel,
   Manifest,
@@ -40,7 +37,7 @@ export function addBundleOptions(command: Command): Command {
   return command
     .option(
       '-b, --bundle <file>',
-      'bundle to run, a file or the name of a shipped one (default: LEXISEG_BUNDLE, or demo-fc-clip)',
+      'bundle to run, a file or else the name of a shipped one (default: LEXISEG_BUNDLE, or demo-fc-clip)',
     )
     .option('--device <name>', 'cpu, cuda, cuda:N or auto', 'auto')
     .addOption(
@@ -100,20 +97,9 @@ export function share(text: string): number {
 /** What is run when nobody names a bundle. */
 const USUAL_BUNDLE = 'demo-fc-clip';
 
-/** The bundle asked for, by path or by the name of a shipped one, else the usual one. */
-export const bundlePath = (flags: { bundle?: string }): string =>
-  pathOf(flags.bundle ?? (process.env.LEXISEG_BUNDLE || USUAL_BUNDLE));
-
-function pathOf(asked: string): string {
-  if (existsSync(asked) || !/^[\w-]+$/.test(asked)) return asked;
-  const folder = join(packageFolder, 'models', 'bundles');
-  const path = join(folder, `${asked}.pt`);
-  if (existsSync(path)) return path;
-  const shipped = readdirSync(folder)
-    .filter((name) => name.endsWith('.pt'))
-    .map((name) => name.slice(0, -3));
-  throw new UsageError(`there is no bundle ${asked}; shipped: ${shipped.join(', ')}`);
-}
+/** The bundle asked for, else the usual one. */
+const bundleOf = (flags: { bundle?: string }): string =>
+  flags.bundle ?? (process.env.LEXISEG_BUNDLE || USUAL_BUNDLE);
 
 /** What a bundle is asked for where nobody says: panoptic maps if it can, else its first task. */
 export const usualTask = ({ tasks }: Pick<Manifest, 'tasks'>): Task | undefined =>
@@ -135,7 +121,7 @@ export async function loadBundle(
   progress: ProgressLine,
   signal: AbortSignal,
 ): Promise<Segmenter> {
-  const path = bundlePath(flags);
+  const bundle = bundleOf(flags);
   const { Segmenter } = await import('../index.js');
   const load = async (file: string, own: SegmenterOptions): Promise<Segmenter> => {
     progress.step(`loading ${file}`);
@@ -153,10 +139,10 @@ export async function loadBundle(
   };
   const { shortestEdge, longestEdge, alpha, beta, masksFrom } = flags;
   const edges = { shortestEdge, longestEdge };
-  if (masksFrom === undefined) return load(path, { ...edges, ensemble: { alpha, beta } });
+  if (masksFrom === undefined) return load(bundle, { ...edges, ensemble: { alpha, beta } });
   // Such masks have no embeddings of their own: CLIP alone says what they show.
   const ensemble = { alpha: alpha ?? 1, beta: beta ?? 1 };
-  return load(path, { ensemble, masksFrom: await load(pathOf(masksFrom), edges) });
+  return load(bundle, { ensemble, masksFrom: await load(masksFrom, edges) });
 }
 
 /** Loads the bundle and encodes the classes, with progress. */

@@ -1,7 +1,8 @@
 /** `lexiseg inspect`: what a bundle says of itself, read without its weights. */
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { checkBundleFile, labelBundle, readManifest, verifyWeights } from '../bundle.js';
+import { labelBundle, readManifest, verifyWeights } from '../bundle.js';
+import { findBundleFile } from '../bundle-file.js';
 import type { Manifest } from '../manifest.js';
 import type { TrainingInfo } from '../manifest-training.js';
 import { placeGridFacts } from './place-grid.js';
@@ -17,20 +18,20 @@ export function addInspectCommand(program: Command, signal: AbortSignal): void {
   program
     .command('inspect')
     .description('say what a bundle is and can do, without loading its weights')
-    .argument('<bundle>', 'bundle file')
+    .argument('<bundle>', 'bundle, a file or the name of a shipped one')
     .option('--json', 'print the whole manifest as JSON')
     .option('--verify', 'also compare the weights with the SHA-256 in the manifest')
     .option('--classes', 'list the classes it was trained on')
     .addHelpText(
       'after',
-      '\nExamples:\n  lexiseg inspect model.pt --verify\n' +
+      '\nExamples:\n  lexiseg inspect model.pt --verify\n  lexiseg inspect demo-fc-clip --classes\n' +
         '  lexiseg inspect model.pt --json | jq .trainingClasses[].name',
     )
     .action((path: string, flags: InspectFlags) => inspect(path, flags, signal));
 }
 
 async function inspect(path: string, flags: InspectFlags, signal: AbortSignal): Promise<void> {
-  const file = await checkBundleFile(path);
+  const file = await findBundleFile(path);
   const manifest = await readManifest(file, { signal });
   if (flags.verify) {
     const progress = new ProgressLine({ quiet: flags.json === true });

@@ -1,13 +1,7 @@
 /** A bundle's file, opened: what it says of itself, its words, and its network. */
 import { stat } from 'node:fs/promises';
-import {
-  checkBundleFile,
-  checkMethods,
-  readManifest,
-  readMerges,
-  tokenizerOf,
-  verifyWeights,
-} from '../bundle.js';
+import { checkMethods, readManifest, readMerges, tokenizerOf, verifyWeights } from '../bundle.js';
+import { findBundleFile } from '../bundle-file.js';
 import { outOfRange } from '../errors.js';
 import { callNative, runJob, throwIfAborted } from '../job.js';
 import type { Exponents, ParsedLoadOptions } from '../load-options.js';
@@ -26,7 +20,7 @@ export interface OpenBundle {
   readonly encoder: TextEncoder;
 }
 
-/** Opens the bundle at `path`, as the options ask for it. */
+/** Opens the bundle at `path`, or the shipped one of that name, as the options ask for it. */
 export async function openBundle(
   path: string,
   options: ParsedLoadOptions,
@@ -34,7 +28,7 @@ export async function openBundle(
 ): Promise<OpenBundle> {
   const cache = new EmbeddingCache(options.cache);
   throwIfAborted(signal);
-  const file = await checkBundleFile(path);
+  const file = await findBundleFile(path);
   // Before anything is read: a file that changes meanwhile then leaves a name that never comes again.
   const version = await versionOf(file);
   const manifest = await readManifest(file, { signal });

@@ -1,5 +1,6 @@
 /** Opens a bundle for training: manifest, tokenizer, native trainer, classes, other processes. */
-import { checkBundleFile, readManifest, readMerges, tokenizerOf } from '../bundle.js';
+import { readManifest, readMerges, tokenizerOf } from '../bundle.js';
+import { findBundleFile } from '../bundle-file.js';
 import { LexisegError } from '../errors.js';
 import { runJob, throwIfAborted } from '../job.js';
 import type { Manifest } from '../manifest.js';
@@ -41,7 +42,7 @@ export async function openTrainerParts(
   const { rank } = parsed;
   const { signal } = options;
   throwIfAborted(signal);
-  const file = await checkBundleFile(path);
+  const file = await findBundleFile(path);
   const manifest = await readManifest(file, { signal });
   const { training } = manifest;
   if (training === undefined) {

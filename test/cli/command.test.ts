@@ -210,6 +210,15 @@ describe('lexiseg inspect and bench', () => {
     expect(stdout).toMatch(/^plain grid +stride 8: 8 × 8 = 64 tokens$/m);
   });
 
+  it('knows the bundles that come with the package by name', async () => {
+    const { status, stdout } = await lexiseg(['inspect', 'demo-fc-clip'], { cwd: folder });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/weights +trained/);
+    const unknown = await lexiseg(['inspect', 'demo-fc-clap']);
+    expect(unknown.status).toBe(1);
+    expect(unknown.stderr).toMatch(/shipped: demo-fc-clip, .*\[ERR_BUNDLE_READ\]/);
+  });
+
   it.each([
     ['tiny-fc-clip', 'transformer_decoder'],
     ['tiny-ovseg', 'proposals'],

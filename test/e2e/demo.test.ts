@@ -10,7 +10,7 @@ import { Segmenter, type Vocabulary } from '../../lib/index.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const BUNDLES = ['demo-fc-clip', 'demo-gkc'];
-const SCENE = file('test/fixtures/images/scene.jpg');
+const SCENE = file('examples/scene.jpg');
 
 /** What is in the scene, and what is not. */
 const THERE = [

@@ -123,7 +123,8 @@ describe('masks of another bundle', () => {
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ task: 'semantic', width: 240, height: 160 });
     const unknown = await lexiseg([...args, '--masks-from', 'no-such-bundle']);
-    expect(unknown.status).toBe(2);
+    expect(unknown.status).toBe(1);
+    expect(unknown.stderr).toMatch(/shipped: .*\[ERR_BUNDLE_READ\]/);
     rmSync(folder, { recursive: true, force: true });
   });
 

@@ -1,5 +1,13 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -74,6 +82,7 @@ describe('the tarball', () => {
       'models/bundles/demo-gkc.pt',
       'models/bundles/demo-ovseg.pt',
       'models/bundles/demo-pacl.pt',
+      'examples/scene.jpg',
       'README.md',
       'LICENSE',
       'THIRD_PARTY.md',
@@ -105,8 +114,7 @@ describe('the tarball', () => {
 });
 
 const SEGMENT = `
-  const bundle = 'node_modules/lexiseg/models/bundles/demo-fc-clip.pt';
-  const segmenter = await Segmenter.load(bundle);
+  const segmenter = await Segmenter.load('demo-fc-clip');
   const result = await segmenter.segment(${JSON.stringify(street)}, ['car', 'sky']);
   console.log(JSON.stringify(result));
   result.dispose();
@@ -127,6 +135,24 @@ describe('the installed package', () => {
     const { status, stdout, stderr } = await runScript('require.cjs', code, env);
     expect({ status, stderr }).toMatchObject({ status: 0 });
     expect(JSON.parse(stdout)).toMatchObject({ width: 960, height: 640 });
+  });
+
+  it('runs the ten lines of README, and the examples that it carries', async () => {
+    const [, code = ''] =
+      readFileSync(join(root, 'README.md'), 'utf8').match(/```js\n([\s\S]*?)```/) ?? [];
+    const lines = code.split('\n').filter((line) => !/^(import\b.*|\}|)$/.test(line));
+    expect(lines.length).toBeLessThanOrEqual(10);
+    const env = { LEXISEG_LIBTORCH: findLibTorch().root };
+    const examples = 'node_modules/lexiseg/examples';
+    const shown = await runScript('ten-lines.mjs', code, env);
+    const example = await runNode([`${examples}/segment.mjs`], { cwd: project, env });
+    const coco = await runNode([`${examples}/coco.mjs`], { cwd: project, env });
+    for (const { status, stderr } of [shown, example, coco]) {
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    }
+    expect(shown.stdout).toContain('night sky');
+    expect(example.stdout).toBe(shown.stdout);
+    expect(JSON.parse(coco.stdout).length).toBeGreaterThan(0);
   });
 
   it('has a command that passes its own doctor', async () => {

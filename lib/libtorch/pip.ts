@@ -44,8 +44,9 @@ export async function pipDownload(options: PipOptions): Promise<string[]> {
   throw new LexisegError(
     'ERR_LIBTORCH_INSTALL',
     `pip found no ${options.flavour} build of torch ${LIBTORCH_VERSION}:\n${failures.at(-1)}\n` +
-      'Name the package index that has it with --index-url, a folder of wheels with --find-links, ' +
-      'or a LibTorch archive or folder with --from.',
+      'Name the package index that has it with --index-url (or, for npm run demo and npm run setup, ' +
+      'in PIP_EXTRA_INDEX_URL, which pip reads itself), a folder of wheels with --find-links, or a ' +
+      'LibTorch archive or folder with --from.',
     { details: { requirements: requirements(options.flavour), offline } },
   );
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { devNull } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cacheEntries } from '../../lib/libtorch/cache.js';
@@ -95,6 +96,43 @@ describe('installing LibTorch', () => {
     }
   });
 
+  it('has pip look in the index of PIP_EXTRA_INDEX_URL, and names it when pip finds nothing', async () => {
+    const name = 'torch-2.13.0+cpu-py3-none-any.whl';
+    const about = 'torch-2.13.0+cpu.dist-info';
+    const wheel = zipOf([
+      ...Object.entries(libtorchFiles({ kind: 'wheel' })).map(([path, data]) => ({
+        name: `torch/${path}`,
+        data,
+      })),
+      {
+        name: `${about}/METADATA`,
+        data: 'Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cpu\n',
+      },
+      {
+        name: `${about}/WHEEL`,
+        data: 'Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n',
+      },
+      { name: `${about}/RECORD`, data: '' },
+    ]);
+    const page = Buffer.from(`<a href="/${encodeURIComponent(name)}">${name}</a>`);
+    const { server, url } = await serve((path) => {
+      if (path === '/extra/torch/') return page;
+      return decodeURIComponent(path) === `/${name}` ? wheel : null;
+    });
+    // Nothing of the machine's own settings: no other index, no folder of wheels, no proxy.
+    for (const key of Object.keys(process.env)) if (/^PIP_/.test(key)) delete process.env[key];
+    const settings = { PIP_CONFIG_FILE: devNull, NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1' };
+    Object.assign(process.env, settings, { PIP_INDEX_URL: `${url}/own` });
+    try {
+      expect(await refused({})).toContain('PIP_EXTRA_INDEX_URL');
+      process.env.PIP_EXTRA_INDEX_URL = `${url}/extra`;
+      const { entry } = await installLibTorch({ flavour: 'cpu' });
+      expect(entry.record).toMatchObject({ version: '2.13.0+cpu' });
+    } finally {
+      server.close();
+    }
+  });
+
   it('refuses a server that fails, and any server when offline', async () => {
     const { server, url } = await serve(() => null);
     try {
@@ -161,7 +199,10 @@ async function serve(
       return;
     }
     const body = bodyOf(request.url ?? '');
-    if (body) response.writeHead(200, { 'content-length': body.length }).end(body);
+    // pip reads an index only where it is said to be a page.
+    const type = request.url?.endsWith('/') ? 'text/html' : 'application/octet-stream';
+    const headers = { 'content-length': body?.length, 'content-type': type };
+    if (body) response.writeHead(200, headers).end(body);
     else response.writeHead(404).end('nothing here');
   });
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));

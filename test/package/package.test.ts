@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findLibTorch } from '../../lib/libtorch/find.js';
@@ -94,13 +94,26 @@ describe('the tarball', () => {
 
   it('holds nothing else, and nothing heavy', () => {
     const known =
-      /^(dist\/.+\.(js|d\.ts)|prebuilds\/(README\.md|[a-z0-9]+-[a-z0-9]+\/.+)|models\/bundles\/[^/]+\.(pt|md)|models\/vocabularies\/[^/]+\.json|examples\/(recipes\/)?[^/]+|[A-Z_]+(\.md)?|package\.json)$/;
+      /^(dist\/.+\.(js|d\.ts)|prebuilds\/(README\.md|[a-z0-9]+-[a-z0-9]+\/.+)|models\/bundles\/demo-[^/]+\.(pt|md)|models\/bundles\/demo-[^/]+\/[^/]+\.(html|json)|docs\/[^/]+\.md|docs\/claims\/[^/]+\.(html|json)|models\/vocabularies\/[^/]+\.json|examples\/(recipes\/)?[^/]+|[A-Z_]+(\.md)?|package\.json)$/;
     expect(packed.files.map(({ path }) => path).filter((path) => !known.test(path))).toEqual([]);
     const bundles = packed.files.filter(({ path }) => path.endsWith('.pt'));
     expect(bundles.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(48e6);
     expect(packed.size).toBeLessThan(55e6);
     const sources = packed.files.filter(({ path }) => /(^|\/)(libtorch_|libc10)|\.map$/.test(path));
     expect(sources).toEqual([]);
+  });
+
+  it('holds whatever its own pages link to', () => {
+    const paths = packed.files.map(({ path }) => path);
+    const dead = paths
+      .filter((path) => path.endsWith('.md'))
+      .flatMap((page) =>
+        [...readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
+          .map(([, link]) => posix.join(posix.dirname(page), String(link)))
+          .filter((place) => !paths.some((path) => path === place || path.startsWith(`${place}/`)))
+          .map((place) => `${page}: ${place}`),
+      );
+    expect(dead).toEqual([]);
   });
 
   it('has no script that npm would run at installation, and no binding.gyp', () => {

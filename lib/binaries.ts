@@ -10,6 +10,11 @@ const require = createRequire(import.meta.url);
 /** Folder with package.json, seen from `lib/` and from `dist/` alike. */
 export const packageFolder: string = join(dirname(fileURLToPath(import.meta.url)), '..');
 
+/** What builds the binaries; null where the scripts for it are not, as in a package from npm. */
+export const SETUP_COMMAND: string | null = existsSync(join(packageFolder, 'scripts', 'setup.mjs'))
+  ? 'npm run setup'
+  : null;
+
 /** What `loader.node` exports; it links neither LibTorch nor the addon. */
 export interface LibraryLoader {
   /** Version of torch that the addon beside it was compiled with. */
@@ -45,7 +50,10 @@ export function findBinaries(): Binaries {
   throw new LexisegError(
     'ERR_NATIVE_NOT_FOUND',
     `lexiseg has no addon binary for ${platform} under Node ${process.versions.node}. ` +
-      `Looked in:\n  ${folders.join('\n  ')}\nIn a checkout, run: npm run setup`,
+      `Looked in:\n  ${folders.join('\n  ')}\n` +
+      (SETUP_COMMAND === null
+        ? 'On another platform it is built from its repository: see prebuilds/README.md.'
+        : `Run: ${SETUP_COMMAND}`),
     { details: { platform, folders } },
   );
 }

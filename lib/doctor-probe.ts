@@ -2,6 +2,7 @@
 import { findBinaries, type LibraryLoader, reasonOf, requireBinary } from './binaries.js';
 import type { Stage, StageReport } from './doctor.js';
 import { LexisegError } from './errors.js';
+import type { Source } from './libtorch/check.js';
 import { findLibTorch } from './libtorch/find.js';
 import { type NativeBinding, native } from './native.js';
 
@@ -12,12 +13,13 @@ async function step(
   try {
     tell({ stage, facts: await action() });
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
+    const { code, details } = error as { code?: unknown; details?: { source?: Source } };
     tell({
       stage,
       error: {
         code: typeof code === 'string' ? code : 'ERR_NATIVE_LOAD',
         message: reasonOf(error),
+        ...(details?.source === undefined ? {} : { source: details.source }),
       },
     });
     process.exit(1);

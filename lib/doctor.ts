@@ -5,8 +5,8 @@ import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { packageFolder } from './binaries.js';
-import { glibcVersion } from './libtorch/check.js';
+import { packageFolder, SETUP_COMMAND } from './binaries.js';
+import { glibcVersion, type Source } from './libtorch/check.js';
 import { INSTALL_COMMAND } from './libtorch/find.js';
 
 /** The steps of the probe, in order; each needs the ones before it. */
@@ -18,7 +18,12 @@ export type Stage = (typeof STAGES)[number];
 export interface StageReport {
   readonly stage: Stage;
   readonly facts?: Readonly<Record<string, unknown>>;
-  readonly error?: { readonly code: string; readonly message: string };
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    /** Who named the LibTorch that is wrong. */
+    readonly source?: Source;
+  };
 }
 
 export interface Diagnosis {
@@ -42,7 +47,7 @@ export async function diagnose(signal?: AbortSignal): Promise<Diagnosis> {
     verdict: failed
       ? `lexiseg cannot run here: ${failed.error?.message}`
       : 'lexiseg can run here: the addon loads and its self-test gives the right answer.',
-    remedy: failed ? remedyFor(failed.error?.code ?? '') : null,
+    remedy: failed?.error ? remedyFor(failed.error) : null,
     system: describeSystem(),
     stages,
   };
@@ -103,16 +108,17 @@ function describeSystem(): Record<string, string | number | null> {
   };
 }
 
-function remedyFor(code: string): string | null {
+function remedyFor({ code, source }: NonNullable<StageReport['error']>): string | null {
   switch (code) {
     case 'ERR_LIBTORCH_NOT_FOUND':
+      return INSTALL_COMMAND;
     case 'ERR_LIBTORCH_VERSION':
     case 'ERR_LIBTORCH_INCOMPLETE':
-      return INSTALL_COMMAND;
     case 'ERR_LIBTORCH_PATH':
-      return 'unset LEXISEG_LIBTORCH LIBTORCH';
+      // What a variable names wins over all that could be installed.
+      return source === undefined ? null : `unset ${source}`;
     case 'ERR_NATIVE_NOT_FOUND':
-      return 'npm run setup';
+      return SETUP_COMMAND;
     default:
       return null;
   }

@@ -82,7 +82,7 @@ export function checkLibTorch(root: string, builtFor: string | null, source: Sou
       { details: { path: root, source } },
     );
   }
-  const { version, cuda } = readVersion(root);
+  const { version, cuda } = readVersion(root, source);
   if (builtFor !== null && minorOf(version) !== minorOf(builtFor)) {
     throw new LexisegError(
       'ERR_LIBTORCH_VERSION',
@@ -94,7 +94,7 @@ export function checkLibTorch(root: string, builtFor: string | null, source: Sou
 }
 
 /** Reads `build-version` (archives) or `version.py` (Python wheels). */
-function readVersion(root: string): { version: string; cuda: string | null } {
+function readVersion(root: string, source: Source): { version: string; cuda: string | null } {
   const archive = readText(join(root, 'build-version'))?.trim();
   if (archive) return { version: archive, cuda: cudaOfTag(root, archive) };
   const python = readText(join(root, 'version.py'));
@@ -106,7 +106,7 @@ function readVersion(root: string): { version: string; cuda: string | null } {
   throw new LexisegError(
     'ERR_LIBTORCH_PATH',
     `${root} does not say which version it is: neither build-version nor version.py is there.`,
-    { details: { path: root } },
+    { details: { path: root, source } },
   );
 }
 

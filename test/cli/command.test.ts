@@ -263,6 +263,24 @@ describe('lexiseg doctor', () => {
     const [last] = JSON.parse(stdout).stages.slice(-1);
     expect(last).toMatchObject({ stage: 'addon', error: { code: 'ERR_LIBTORCH_LOAD' } });
   });
+
+  it('tells to unset the variable that names a wrong LibTorch, since no installation could win', async () => {
+    const old = writeFiles(join(folder, 'old'), libtorchFiles({ version: '2.12.1+cpu' }));
+    const half = writeFiles(join(folder, 'half'), libtorchFiles({ without: 'libc10.so' }));
+    const nameless = writeFiles(join(folder, 'nameless'), { 'lib/libc10.so': '' });
+    const wrong = [
+      ['ERR_LIBTORCH_VERSION', { LEXISEG_LIBTORCH: old }],
+      ['ERR_LIBTORCH_INCOMPLETE', { LEXISEG_LIBTORCH: '', LIBTORCH: half }],
+      ['ERR_LIBTORCH_PATH', { LEXISEG_LIBTORCH: nameless, LIBTORCH: half }],
+    ] as const;
+    for (const [code, env] of wrong) {
+      const { stdout } = await lexiseg(['doctor', '--json'], { env });
+      const { remedy, stages } = JSON.parse(stdout);
+      expect(stages.at(-1)).toMatchObject({ stage: 'libtorch', error: { code } });
+      const source = env.LEXISEG_LIBTORCH === '' ? 'LIBTORCH' : 'LEXISEG_LIBTORCH';
+      expect(remedy).toBe(`unset ${source}`);
+    }
+  });
 });
 
 describe('lexiseg libtorch', () => {

@@ -202,6 +202,11 @@ describe('the installed package', () => {
       const { stdout } = await runScript('no-binary.mjs', code);
       expect(stdout).toContain(`ERR_NATIVE_NOT_FOUND lexiseg has no addon binary for ${platform}`);
       expect(stdout).toContain(join('prebuilds', platform));
+      const doctor = ['node_modules/.bin/lexiseg', 'doctor', '--json'];
+      const diagnosis = JSON.parse((await runNode(doctor, { cwd: project })).stdout);
+      expect(diagnosis).toMatchObject({ usable: false, remedy: null });
+      // Nobody who has the package alone has that script.
+      expect(stdout + diagnosis.verdict).not.toContain('npm run setup');
     } finally {
       renameSync(join(prebuilds, 'elsewhere'), join(prebuilds, platform));
     }

@@ -1,4 +1,5 @@
 /** One writer per cache entry across processes; a lock left by a dead process is taken over. */
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +7,7 @@ import { LexisegError } from '../errors.js';
 
 const WAIT_MILLISECONDS = 30 * 60_000;
 const NAMELESS_MILLISECONDS = 10_000;
-/** Locks of this process. */
+/** What the locks of this process say of their holder. */
 const held = new Set<string>();
 
 /**
@@ -21,29 +22,51 @@ export async function withLock<T>(
 ): Promise<T> {
   await makeFolder(dirname(file));
   const deadline = Date.now() + WAIT_MILLISECONDS;
-  let told = false;
-  while (!(await take(file))) {
-    options.signal?.throwIfAborted();
-    const holder = await holderOf(file);
-    if (holder === null ? await isAbandoned(file) : !isAlive(holder, file)) {
-      await rm(file, { force: true });
-      continue;
-    }
-    if (Date.now() > deadline) {
-      throw new LexisegError('ERR_CACHE', `${file} is held by process ${holder}.`, {
-        details: { file, holder },
-      });
-    }
-    if (!told && holder !== null) options.onWait?.(holder);
-    told ||= holder !== null;
-    await sleep(250, undefined, options.signal ? { signal: options.signal } : {});
-  }
-  held.add(file);
+  const own = `${process.pid} ${randomUUID()}`;
+  // Before it is written: whoever reads it must know it for a living one.
+  held.add(own);
   try {
-    return await action();
+    for (let told = false; !(await take(file, own)); ) {
+      options.signal?.throwIfAborted();
+      if (await removeLeft(file)) continue;
+      const holder = pidOf(await textOf(file));
+      if (Date.now() > deadline) {
+        throw new LexisegError('ERR_CACHE', `${file} is held by process ${holder}.`, {
+          details: { file, holder },
+        });
+      }
+      if (!told && holder !== null) options.onWait?.(holder);
+      told ||= holder !== null;
+      await sleep(250, undefined, options.signal ? { signal: options.signal } : {});
+    }
+    try {
+      return await action();
+    } finally {
+      await rm(file, { force: true });
+    }
   } finally {
-    held.delete(file);
+    held.delete(own);
+  }
+}
+
+/**
+ * Removes a lock that a dead process has left; false while it is held. One process at a time looks and
+ * removes: two that had both seen the dead one's lock would remove each other's new one.
+ */
+async function removeLeft(file: string): Promise<boolean> {
+  if (!(await isLeft(file))) return false;
+  const guard = `${file}.takeover`;
+  if (!(await take(guard, String(process.pid)))) {
+    // It is there for an instant, so that an old one is of a process that died within it.
+    if (await isOld(guard)) await rm(guard, { force: true });
+    return false;
+  }
+  try {
+    if (!(await isLeft(file))) return false;
     await rm(file, { force: true });
+    return true;
+  } finally {
+    await rm(guard, { force: true });
   }
 }
 
@@ -53,9 +76,9 @@ async function makeFolder(folder: string): Promise<void> {
   });
 }
 
-async function take(file: string): Promise<boolean> {
+async function take(file: string, own: string): Promise<boolean> {
   try {
-    await writeFile(file, String(process.pid), { flag: 'wx' });
+    await writeFile(file, own, { flag: 'wx' });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -63,21 +86,28 @@ async function take(file: string): Promise<boolean> {
   }
 }
 
-async function holderOf(file: string): Promise<number | null> {
-  const text = await readFile(file, 'utf8').catch(() => '');
+const textOf = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');
+
+function pidOf(text: string): number | null {
   const pid = Number.parseInt(text, 10);
   return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
 }
 
-/** A lock without a name: its process ended before it wrote one. */
-async function isAbandoned(file: string): Promise<boolean> {
+/** Whether nobody holds the lock that is there; one without a name may be about to get it. */
+async function isLeft(file: string): Promise<boolean> {
+  const text = await textOf(file);
+  const pid = pidOf(text);
+  return pid === null ? isOld(file) : !isAlive(pid, text);
+}
+
+async function isOld(file: string): Promise<boolean> {
   const found = await stat(file).catch(() => undefined);
   return found !== undefined && Date.now() - found.mtimeMs > NAMELESS_MILLISECONDS;
 }
 
 /** Whether the holder of a lock still runs. In containers a new process often has a dead one's number. */
-function isAlive(pid: number, file: string): boolean {
-  if (pid === process.pid) return held.has(file);
+function isAlive(pid: number, text: string): boolean {
+  if (pid === process.pid) return held.has(text);
   try {
     process.kill(pid, 0);
     return true;

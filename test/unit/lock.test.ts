@@ -1,5 +1,5 @@
 /** Locks of the cache: what a process that is gone has left holds nobody up. */
-import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withLock } from '../../lib/libtorch/lock.js';
@@ -44,6 +44,40 @@ describe('a lock', () => {
     const old = new Date(Date.now() - 60_000);
     utimesSync(file, old, old);
     expect(await withLock(file, async () => 'done')).toBe('done');
+  });
+
+  it('of a dead process is taken over by one alone, however close others follow', async () => {
+    mkdirSync(join(folder, 'deep'));
+    const found: number[] = [];
+    for (let round = 0; round < 60; round++) {
+      writeFileSync(file, '999999999');
+      const others = new AbortController();
+      let inside = 0;
+      const taker = async (late: number): Promise<void> => {
+        for (let turn = 0; turn < late; turn++) await new Promise(setImmediate);
+        const action = async (): Promise<void> => {
+          found.push(++inside);
+          await new Promise((settle) => setTimeout(settle, 15));
+          others.abort();
+        };
+        await withLock(file, action, { signal: others.signal });
+      };
+      const takers = Array.from({ length: 8 }, (_, i) => taker(i * (round % 6)));
+      const ends = await Promise.allSettled(takers);
+      expect(ends.some(({ status }) => status === 'fulfilled')).toBe(true);
+    }
+    expect(found).toEqual(found.map(() => 1));
+    expect(readdirSync(join(folder, 'deep'))).toEqual([]);
+  });
+
+  it('is taken over although another process died while it did so', async () => {
+    leave('999999999');
+    const guard = `${file}.takeover`;
+    writeFileSync(guard, '999999998');
+    const old = new Date(Date.now() - 60_000);
+    utimesSync(guard, old, old);
+    expect(await withLock(file, async () => 'done')).toBe('done');
+    expect(readdirSync(join(folder, 'deep'))).toEqual([]);
   });
 
   it('in a folder that cannot be made is an error with a code', async () => {

@@ -10,6 +10,7 @@ export {
 } from './data/check-captions.js';
 export { checkDataset, type DatasetCheck, type DatasetCheckOptions } from './data/check-dataset.js';
 export { DATASET_KINDS, type DatasetKind } from './data/dataset-kinds.js';
+export { type ImageFolders, openImageFolders } from './data/image-folders.js';
 export { type ImageTextOptions, openCaptions, openImageText } from './data/image-text.js';
 export type { ImageText } from './data/image-text-sample.js';
 export type { Mosaic } from './data/mosaic.js';
@@ -29,6 +30,11 @@ export { ERROR_CODES, type ErrorCode, LexisegError } from './errors.js';
 export type { PrecisionScore } from './evaluation/average-precision.js';
 export type { SemanticScore } from './evaluation/confusion.js';
 export { type EvaluationOptions, evaluate } from './evaluation/evaluate.js';
+export {
+  evaluateImages,
+  type ImageClassOptions,
+  type ImageClassReport,
+} from './evaluation/image-classes.js';
 export { type LabelSpace, labelSpace } from './evaluation/label-space.js';
 export type { PanopticScore } from './evaluation/panoptic-quality.js';
 export { patchReportHtml } from './evaluation/patch-report-html.js';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageFolder } from '../binaries.js';
 import { addBenchCommand } from './bench.js';
+import { addClassifyCommand } from './classify.js';
 import { addDataCommand } from './data.js';
 import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
@@ -73,6 +74,7 @@ function createProgram(): Command {
   addSegmentCommand(program, signal);
   addVideoCommand(program, signal);
   addHeatmapCommand(program, signal);
+  addClassifyCommand(program, signal);
   addTrainCommand(program, signal);
   addLaunchCommand(program, signal);
   addEvalCommand(program, signal);

@@ -25,9 +25,16 @@ const words = ['--bundle', bundle, '--classes', 'car|taxi, person, tree, sky'];
 
 describe('lexiseg', () => {
   it('has help with an example on every command', async () => {
-    const commands = ['segment', 'heatmap', 'mine', 'synonyms', 'inspect', 'bench', 'doctor'].map(
-      (name) => [name],
-    );
+    const commands = [
+      'segment',
+      'heatmap',
+      'classify',
+      'mine',
+      'synonyms',
+      'inspect',
+      'bench',
+      'doctor',
+    ].map((name) => [name]);
     const libtorch = ['install', 'path', 'list', 'remove'].map((name) => ['libtorch', name]);
     for (const command of [[], ...commands, ...libtorch]) {
       const { status, stdout } = await lexiseg([...command, '--help']);

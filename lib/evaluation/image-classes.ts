@@ -1,0 +1,95 @@
+/** How often whole images are given their class, by words alone (PACL, arXiv 2212.04994, sec. 4). */
+import type { ImageFolders } from '../data/image-folders.js';
+import {
+  type CallOptions,
+  checkCallback,
+  checkOptions,
+  type Progress,
+  type Templates,
+} from '../options.js';
+import type { Segmenter } from '../segmenter.js';
+import type { ClassInput } from '../text/classes.js';
+import { classInputs } from './class-inputs.js';
+
+export interface ImageClassOptions extends CallOptions {
+  /** Names for the classes of the data, in its order; default those of its folders. */
+  readonly vocabulary?: readonly ClassInput[] | undefined;
+  readonly templates?: Templates | undefined;
+  /** Called after each few images. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** Shares are in [0, 1]; NaN where a class has no image. */
+export interface ImageClassReport {
+  readonly bundle: string;
+  readonly dataset: string;
+  readonly images: number;
+  /** Share of images whose most probable class is theirs. */
+  readonly top1: number;
+  /** Share of images whose class is among the five most probable. */
+  readonly top5: number;
+  readonly perClass: readonly {
+    readonly name: string;
+    readonly images: number;
+    readonly top1: number;
+    readonly top5: number;
+  }[];
+}
+
+/** Images that are classified before progress is told. */
+const STRIDE = 64;
+
+/**
+ * Top-1 and top-5 accuracy of a bundle on images of single classes; images of equal size run together.
+ *
+ * @throws LexisegError `ERR_UNSUPPORTED` for a bundle without `classify_image`, `ERR_VOCABULARY` for a
+ *   vocabulary of another size than the data's, `ERR_IMAGE_*` for an image that cannot be read.
+ */
+export async function evaluateImages(
+  segmenter: Segmenter,
+  dataset: ImageFolders,
+  options: ImageClassOptions = {},
+): Promise<ImageClassReport> {
+  checkOptions(options, ['vocabulary', 'templates', 'onProgress', 'signal'], 'options');
+  checkCallback(options.onProgress, 'options.onProgress');
+  const { signal, templates } = options;
+  const { images } = dataset;
+  const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
+    templates,
+    duplicates: 'keep',
+    signal,
+  });
+  try {
+    const tallies = vocabulary.classes.map(({ name }) => ({ name, images: 0, top1: 0, top5: 0 }));
+    for (let start = 0; start < images.length; start += STRIDE) {
+      const some = images.slice(start, start + STRIDE);
+      const paths = some.map(({ path }) => path);
+      const results = await segmenter.classifyImages(paths, vocabulary, { signal });
+      for (const [i, { classIndex }] of some.entries()) {
+        const tally = tallies[classIndex];
+        const best = results[i]?.ranked(5) ?? [];
+        if (tally === undefined) continue;
+        tally.images++;
+        if (best[0]?.classIndex === classIndex) tally.top1++;
+        if (best.some((one) => one.classIndex === classIndex)) tally.top5++;
+      }
+      options.onProgress?.({ done: start + some.length, total: images.length });
+    }
+    const share = (key: 'top1' | 'top5'): number =>
+      tallies.reduce((sum, tally) => sum + tally[key], 0) / images.length;
+    return {
+      bundle: segmenter.label.label,
+      dataset: dataset.name,
+      images: images.length,
+      top1: share('top1'),
+      top5: share('top5'),
+      perClass: tallies.map(({ top1, top5, ...tally }) => ({
+        ...tally,
+        top1: top1 / tally.images,
+        top5: top5 / tally.images,
+      })),
+    };
+  } finally {
+    vocabulary.dispose();
+  }
+}

@@ -1,4 +1,5 @@
 /** The drawn sets that a claim needs; what is there already is kept. */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawSet } from '../demo/draw-data.mjs';
 import { DRAWN } from '../demo/recipe.mjs';
@@ -14,15 +15,21 @@ const SETS = {
 /**
  * @param {string} work folder that gets a folder for each set
  * @param {string[]} names of sets
- * @param {{ icons?: string[], signal: AbortSignal }} options
+ * @param {{ icons?: string[], stages: import('./stages.mjs').Stages, signal: AbortSignal }} options
  * @returns {Promise<Record<string, string>>} folder of each set
  */
-export async function drawn(work, names, { icons, signal }) {
+export async function drawn(work, names, { icons, stages, signal }) {
   const folders = {};
   for (const name of names) {
     const folder = join(work, name);
+    mkdirSync(folder, { recursive: true });
     const world = icons === undefined ? SETS[name] : { ...SETS[name], icons };
-    await drawSet(folder, world, signal);
+    // Shards of crops have no index that would be written last.
+    const done = join(folder, 'drawn');
+    await stages.make(done, async () => {
+      await drawSet(folder, world, signal);
+      writeFileSync(done, '');
+    });
     folders[name] = folder;
   }
   return folders;

@@ -51,19 +51,24 @@ export const metrics = [
   { key: 'seenMiou', label: 'mIoU of seen classes, %', digits: 1 },
 ];
 
-/** @param {{ work: string, shared: string, icons?: string[], signal: AbortSignal }} options */
-export async function run({ work, shared, icons, signal }) {
+/**
+ * @param {{ work: string, shared: string, icons?: string[], stages: import('./stages.mjs').Stages,
+ *   signal: AbortSignal }} options
+ */
+export async function run({ work, shared, icons, stages, signal }) {
   const names = ['scenes-few', 'scenes-check'];
-  const sets = await drawn(join(shared, 'drawn'), names, { icons, signal });
+  const sets = await drawn(join(shared, 'drawn'), names, { icons, stages, signal });
   const rows = Object.keys(VARIANTS).map((name) => ({
     name,
     values: Object.fromEntries(metrics.map(({ key }) => [key, []])),
   }));
   for (const seed of SEEDS) {
     for (const { name, values } of rows) {
-      const run = { config: VARIANTS[name], seed, signal };
+      const run = { config: VARIANTS[name], seed, stages, signal };
       const bundle = await train(work, sets['scenes-few'], run);
-      const found = await scores(bundle, sets['scenes-check'], signal);
+      const kept = `${bundle}.scores.json`;
+      await stages.make(kept, () => score(bundle, sets['scenes-check'], kept, signal));
+      const found = JSON.parse(readFileSync(kept, 'utf8'));
       console.log(`[gkc] ${name}, seed ${seed}: ${JSON.stringify(found)}`);
       for (const [key, value] of Object.entries(found)) values[key].push(value);
     }
@@ -77,13 +82,19 @@ export async function run({ work, shared, icons, signal }) {
       "what is called seen here; the teacher is the demo bundle's CLIP, frozen, and what is compared " +
       'with texts follows it. The drawn world has one synonym for every second class, which leaves ' +
       `little to diversify. Scored on ${SCENES} scenes.`,
-    await costs(work, join(work, `${VARIANTS['+ distillation']}-${SEEDS[0]}.pt`)),
+    await costs(work, stages, join(work, `${VARIANTS['+ distillation']}-${SEEDS[0]}.pt`)),
   ];
   return { seeds: SEEDS, rows, notes };
 }
 
-async function train(work, scenes, { config, seed, signal }) {
+async function train(work, scenes, { config, seed, stages, signal }) {
   const name = `${config}-${seed}`;
+  const out = join(work, `${name}.pt`);
+  await stages.make(out, () => trainFromDemo(work, scenes, { name, config, seed, signal }));
+  return out;
+}
+
+async function trainFromDemo(work, scenes, { name, config, seed, signal }) {
   const start = join(work, `${name}-start.pt`);
   const random = ['--random-init', '--seed', String(seed)];
   const weights = ['--start', CLIP, '--clip', CLIP];
@@ -91,41 +102,38 @@ async function train(work, scenes, { config, seed, signal }) {
     await exportBundle(['gkc', '--config', config, ...random, ...weights], start);
   }
   const run = { ...RUN, name, scenes: resolve(scenes), choice: MASKS, seed };
-  return trainMaskRun(work, start, run, signal);
+  await trainMaskRun(work, start, run, signal);
 }
 
-/** Of a bundle; kept beside it, since scoring takes minutes. */
-async function scores(bundle, scenes, signal) {
-  const kept = `${bundle}.scores.json`;
-  if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8'));
+/** Writes the scores of a bundle to a file, since scoring takes minutes. */
+async function score(bundle, scenes, file, signal) {
   const segmenter = await Segmenter.load(bundle);
   try {
     const dataset = await openDataset('coco-panoptic', scenes);
     const tasks = ['panoptic', 'semantic'];
     const { perClass } = await evaluate(segmenter, dataset, { tasks, limit: SCENES, signal });
-    const score = (choice, key) => {
+    const meanOf = (choice, key) => {
       const names = new Set(chosenClasses(choice, CLASSES).map(({ name }) => name));
       const own = perClass.filter(({ name }) => names.has(name)).map((one) => one[key]);
       return 100 * mean(own.filter(Number.isFinite));
     };
     const found = {
-      unseenPq: score('unseen', 'pq'),
-      unseenMiou: score('unseen', 'iou'),
-      seenPq: score(MASKS, 'pq'),
-      seenMiou: score(MASKS, 'iou'),
+      unseenPq: meanOf('unseen', 'pq'),
+      unseenMiou: meanOf('unseen', 'iou'),
+      seenPq: meanOf(MASKS, 'pq'),
+      seenMiou: meanOf(MASKS, 'iou'),
     };
-    writeFileSync(kept, JSON.stringify(found));
-    return found;
+    writeFileSync(file, JSON.stringify(found));
   } finally {
     await segmenter.dispose();
   }
 }
 
 /** Work and time of one picture, beside the methods that run CLIP's image tower. */
-async function costs(work, gkc) {
+async function costs(work, stages, gkc) {
   const ovseg = join(work, 'ovseg.pt');
   const random = ['ovseg', '--config', 'demo', '--random-init'];
-  if (!existsSync(ovseg)) await exportBundle(random, ovseg);
+  await stages.make(ovseg, () => exportBundle(random, ovseg));
   const bundles = { gkc, 'fc-clip': CLIP, ovseg };
   const { width, height } = PICTURE;
   const image = { data: new Uint8Array(3 * width * height).fill(128), width, height, channels: 3 };

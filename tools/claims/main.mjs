@@ -15,6 +15,7 @@ import * as gkc from './gkc.mjs';
 import * as ovseg from './ovseg.mjs';
 import * as pacl from './pacl.mjs';
 import { claimPage, summaryTable } from './report.mjs';
+import { Stages } from './stages.mjs';
 import * as video from './video.mjs';
 
 /** Each gives `claim`, `metrics` and `run(options)`, which returns a row of values for each variant. */
@@ -38,13 +39,13 @@ await stoppable(async (signal) => {
     const { claim, metrics, run } = CLAIMS[name];
     const work = join(values.work, name);
     for (const folder of [work, values.out]) mkdirSync(folder, { recursive: true });
-    const began = performance.now();
-    const found = await run({ work, shared: values.work, icons: values.icons, signal });
+    const stages = new Stages();
+    const found = await run({ work, shared: values.work, icons: values.icons, stages, signal });
     const report = {
       name,
       claim,
       command: `npm run claims -- ${name}`,
-      minutes: Math.round((performance.now() - began) / 6e3) / 10,
+      minutes: Math.round(stages.seconds / 6) / 10,
       metrics,
       ...found,
     };

@@ -1,5 +1,5 @@
 /** A CLIP that knows masked crops: mask prompts, mined pairs, and both, beside CLIP as it was. */
-import { existsSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -58,13 +58,21 @@ export const metrics = [
   { key: 'miou', label: 'mIoU with proposed masks, %', digits: 1 },
 ];
 
-/** @param {{ work: string, shared: string, icons?: string[], signal: AbortSignal }} options */
-export async function run({ work, shared, icons, signal }) {
-  const sets = await drawn(join(shared, 'drawn'), ['crops', 'scenes-check'], { icons, signal });
-  const clip = await trainTower({ towers: join(shared, 'towers'), crops: sets.crops, signal });
-  const pairs = await findPairs(work, icons, signal);
+/**
+ * @param {{ work: string, shared: string, icons?: string[], stages: import('./stages.mjs').Stages,
+ *   signal: AbortSignal }} options
+ */
+export async function run({ work, shared, icons, stages, signal }) {
+  const sets = await drawn(join(shared, 'drawn'), ['crops', 'scenes-check'], {
+    icons,
+    stages,
+    signal,
+  });
+  const towers = join(shared, 'towers');
+  const clip = await trainTower({ towers, crops: sets.crops, stages, signal });
+  const pairs = await findPairs(work, { icons, stages, signal });
   const at = (name) => join(work, `${name}.pt`);
-  const stock = await startFrom(clip, 'demo_regions', 0, at('stock'));
+  const stock = await startFrom(clip, 'demo_regions', 0, { out: at('stock'), stages });
   const rows = [];
   const note = async (name, bundle) => {
     const row = rows.find((one) => one.name === name) ?? { name, values: {} };
@@ -76,14 +84,18 @@ export async function run({ work, shared, icons, signal }) {
   await note('CLIP', stock);
   for (const seed of SEEDS) {
     const adapt = (name, start, how, file) =>
-      adaptClip({ out: at(`${name}-${seed}`), folder: join(work, `${name}-${seed}`) }, start, {
-        ...how,
-        seed,
-        pairs: file,
-        signal,
-      });
+      adaptClip(
+        { out: at(`${name}-${seed}`), folder: join(work, `${name}-${seed}`), stages },
+        start,
+        {
+          ...how,
+          seed,
+          pairs: file,
+          signal,
+        },
+      );
     const from = (bundle, name) =>
-      startFrom(bundle, 'demo_prompts_regions', seed, at(`${name}-${seed}`));
+      startFrom(bundle, 'demo_prompts_regions', seed, { out: at(`${name}-${seed}`), stages });
     await note(
       'mask prompts',
       await adapt('prompts', await from(clip, 'prompts-start'), PROMPTING, pairs.mined),
@@ -108,10 +120,30 @@ export async function run({ work, shared, icons, signal }) {
 }
 
 /** Pairs by captions, and as many by true masks of seen classes. */
-async function findPairs(work, icons, signal) {
+async function findPairs(work, { icons, stages, signal }) {
   const scenes = join(work, 'scenes-captioned');
-  await drawSet(scenes, icons === undefined ? CAPTIONED : { ...CAPTIONED, icons }, signal);
+  const world = icons === undefined ? CAPTIONED : { ...CAPTIONED, icons };
+  mkdirSync(scenes, { recursive: true });
+  await stages.make(join(scenes, 'panoptic.json'), () => drawSet(scenes, world, signal));
   const folder = join(work, 'mined');
+  const told = join(work, 'mined.json');
+  await stages.make(told, async () => {
+    writeFileSync(told, JSON.stringify(await mine(scenes, folder, signal)));
+  });
+  const report = JSON.parse(readFileSync(told, 'utf8'));
+  const fixed = join(work, 'fixed');
+  mkdirSync(fixed, { recursive: true });
+  await stages.make(join(fixed, 'pairs.tsv'), async () => {
+    const seen = new Set(CLASSES.filter((one) => one.seen).map(({ name }) => name));
+    const dataset = await openDataset('coco-panoptic', scenes);
+    const crops = trueCrops(dataset, (name) => seen.has(name));
+    await writeTruePairs(fixed, crops, report.pairs);
+  });
+  return { mined: join(folder, 'pairs.tsv'), fixed: join(fixed, 'pairs.tsv'), report };
+}
+
+/** Pairs by captions, written into `folder`. */
+async function mine(scenes, folder, signal) {
   const proposer = await Segmenter.load(PROPOSER);
   let told = 0;
   const onProgress = ({ done, total, pairs }) => {
@@ -122,38 +154,28 @@ async function findPairs(work, icons, signal) {
   const captions = await openCaptions(join(scenes, 'captions.jsonl'));
   const report = await minePairs(proposer, captions, folder, { signal, onProgress });
   await proposer.dispose();
-  const fixed = join(work, 'fixed');
-  if (!existsSync(join(fixed, 'pairs.tsv'))) {
-    const seen = new Set(CLASSES.filter((one) => one.seen).map(({ name }) => name));
-    const dataset = await openDataset('coco-panoptic', scenes);
-    await writeTruePairs(
-      fixed,
-      trueCrops(dataset, (name) => seen.has(name)),
-      report.pairs,
-    );
-  }
-  return { mined: join(folder, 'pairs.tsv'), fixed: join(fixed, 'pairs.tsv'), report };
+  return report;
 }
 
 /** A bundle to train, with the towers of another. */
-async function startFrom(clip, config, seed, out) {
+async function startFrom(clip, config, seed, { out, stages }) {
   const random = ['--random-init', '--seed', String(seed), '--clip', clip];
-  if (!existsSync(out)) await exportBundle(['ovseg', '--config', config, ...random], out);
+  await stages.make(out, () => exportBundle(['ovseg', '--config', config, ...random], out));
   return out;
 }
 
 async function adaptClip(
-  { out, folder },
+  { out, folder, stages },
   start,
-  { trainer: settings, groups, run: length, ...rest },
+  { trainer: settings, groups, run: length, seed, pairs, signal },
 ) {
-  if (existsSync(out)) return out;
-  const { seed, pairs, signal } = rest;
-  const trainer = await Trainer.open(start, { ...TRAINER, ...settings, groups, seed, signal });
-  const run = { name: basename(folder), folder, run: length, seed, data: DATA, signal };
-  await trainOnCaptions(trainer, pairs, run);
-  await trainer.exportBundle(out, { trainable: true, ...ABOUT });
-  await trainer.dispose();
+  await stages.make(out, async () => {
+    const trainer = await Trainer.open(start, { ...TRAINER, ...settings, groups, seed, signal });
+    const run = { name: basename(folder), folder, run: length, seed, data: DATA, signal };
+    await trainOnCaptions(trainer, pairs, run);
+    await trainer.exportBundle(out, { trainable: true, ...ABOUT });
+    await trainer.dispose();
+  });
   return out;
 }
 

@@ -40,22 +40,28 @@ export const metrics = [
   { key: 'coherence', label: 'coherence of tokens, AUC', digits: 3 },
 ];
 
-/** @param {{ work: string, shared: string, icons?: string[], signal: AbortSignal }} options */
-export async function run({ work, shared, icons, signal }) {
+/**
+ * @param {{ work: string, shared: string, icons?: string[], stages: import('./stages.mjs').Stages,
+ *   signal: AbortSignal }} options
+ */
+export async function run({ work, shared, icons, stages, signal }) {
   const towers = join(shared, 'towers');
   const sets = await drawn(join(shared, 'drawn'), ['crops', 'crops-check', 'scenes-check'], {
     icons,
+    stages,
     signal,
   });
   const rows = [];
   for (const [name, { label, config }] of Object.entries(TOWERS)) {
-    const clip = await trainTower({ towers, crops: sets.crops, signal }, name);
+    const clip = await trainTower({ towers, crops: sets.crops, stages, signal }, name);
     const plain = join(work, `plain-${name}.pt`);
-    if (!existsSync(plain)) await exportFrom(clip, `${config}_plain`, 0, plain);
+    await stages.make(plain, () => exportFrom(clip, `${config}_plain`, 0, plain));
     const before = await scores(plain, sets, { pooled: false, signal });
     const row = { name: `PACL on ${label}`, values: {} };
     for (const seed of SEEDS) {
-      const bundle = await trainEmbedder({ work, clip, name, config }, sets.crops, seed, signal);
+      const bundle = join(work, `pacl-${name}-${seed}.pt`);
+      const tower = { work, clip, name, config };
+      await stages.make(bundle, () => trainEmbedder(bundle, tower, sets.crops, seed, signal));
       const after = await scores(bundle, sets, { pooled: true, signal });
       for (const [key, value] of after) row.values[key] = [...(row.values[key] ?? []), value];
     }
@@ -80,9 +86,7 @@ const exportFrom = (clip, config, seed, out) =>
     out,
   );
 
-async function trainEmbedder({ work, clip, name, config }, crops, seed, signal) {
-  const bundle = join(work, `pacl-${name}-${seed}.pt`);
-  if (existsSync(bundle)) return bundle;
+async function trainEmbedder(bundle, { work, clip, name, config }, crops, seed, signal) {
   const start = join(work, `pacl-start-${name}-${seed}.pt`);
   if (!existsSync(start)) await exportFrom(clip, config, seed, start);
   const trainer = await Trainer.open(start, { ...EMBEDDER_TRAINER, seed, signal });
@@ -99,7 +103,6 @@ async function trainEmbedder({ work, clip, name, config }, crops, seed, signal) 
   await trainOnCaptions(trainer, crops, settings);
   await trainer.exportBundle(bundle, { dtype: 'bfloat16', ...ABOUT });
   await trainer.dispose();
-  return bundle;
 }
 
 /** Share of crops that are classified right: by the class token, or `pooled` by each class for itself. */

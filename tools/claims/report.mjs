@@ -5,7 +5,7 @@
  * @property {string} name
  * @property {string} claim what should be seen
  * @property {string} command that repeats it
- * @property {number} minutes it took
+ * @property {number | null} minutes it took from nothing; null when that of a stage was not kept
  * @property {{ key: string, label: string, digits: number, lower?: boolean }[]} metrics `lower`: the
  *   less the better
  * @property {(string | number)[]} seeds
@@ -82,6 +82,6 @@ export function claimPage(report) {
     `<p>Mean ± half the range over the seeds ${escapeHtml(seeds.join(', '))}; dots are single seeds.</p>` +
     `${metrics.map((metric) => bars(metric, rows)).join('')}` +
     `${notes.map((note) => `<p>${escapeHtml(note)}</p>`).join('')}` +
-    `<p><code>${escapeHtml(command)}</code>, ${minutes} minutes.</p></body></html>\n`
+    `<p><code>${escapeHtml(command)}</code>, ${Number.isFinite(minutes) ? minutes : 'an unknown number of'} minutes.</p></body></html>\n`
   );
 }

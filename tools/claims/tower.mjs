@@ -74,14 +74,20 @@ export async function trainOnCaptions(
 /**
  * Path of the trained bundle, in a folder that the claims share.
  *
- * @param {{ towers: string, crops: string, signal: AbortSignal }} where
+ * @param {{ towers: string, crops: string, stages: import('./stages.mjs').Stages,
+ *   signal: AbortSignal }} where
  * @param {keyof typeof TOWERS} [name]
  */
-export async function trainTower({ towers, crops, signal }, name = 'clip') {
-  const { config, phases } = TOWERS[name];
+export async function trainTower({ towers, crops, stages, signal }, name = 'clip') {
   mkdirSync(towers, { recursive: true });
   const trained = join(towers, `${name}.pt`);
-  if (existsSync(trained)) return trained;
+  await stages.make(trained, () => trainPhases({ towers, crops, signal }, name, trained));
+  return trained;
+}
+
+/** From a tower at random, or from where it was stopped, to `trained`. */
+async function trainPhases({ towers, crops, signal }, name, trained) {
+  const { config, phases } = TOWERS[name];
   let bundle = join(towers, `${name}-start.pt`);
   if (!existsSync(bundle)) {
     const random = ['--random-init', '--seed', String(SEED)];
@@ -106,5 +112,4 @@ export async function trainTower({ towers, crops, signal }, name = 'clip') {
     }
     bundle = out;
   }
-  return trained;
 }

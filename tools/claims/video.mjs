@@ -1,5 +1,5 @@
 /** Things keep their ids: association against none, on moving scenes that nothing was tuned on. */
-import { existsSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluateVideo, openVipseg, Segmenter } from '../../dist/index.js';
@@ -29,8 +29,11 @@ export const metrics = [
   { key: 'consistency', label: 'mVC 8, %', digits: 1 },
 ];
 
-/** @param {{ work: string, icons?: string[], signal: AbortSignal }} options */
-export async function run({ work, icons = DEFAULT_SETS, signal }) {
+/**
+ * @param {{ work: string, icons?: string[], stages: import('./stages.mjs').Stages,
+ *   signal: AbortSignal }} options
+ */
+export async function run({ work, icons = DEFAULT_SETS, stages, signal }) {
   const rows = Object.keys(VARIANTS).map((name) => ({
     name,
     values: Object.fromEntries(metrics.map(({ key }) => [key, []])),
@@ -40,10 +43,11 @@ export async function run({ work, icons = DEFAULT_SETS, signal }) {
     for (const seed of SEEDS) {
       const folder = join(work, `videos-${seed}`);
       const world = { kind: 'videos', seed, icons, classes: 'all', plain: 0.3, frames: FRAMES };
-      if (!existsSync(join(folder, 'val.txt'))) {
+      mkdirSync(folder, { recursive: true });
+      await stages.make(join(folder, 'val.txt'), () => {
         console.log(`[video] drawing ${VIDEOS} videos of seed ${seed}`);
-        await writeVideos(folder, world, VIDEOS, { signal });
-      }
+        return writeVideos(folder, world, VIDEOS, { signal });
+      });
       const dataset = await openVipseg(folder);
       for (const { name, values } of rows) {
         const tracking = VARIANTS[name];

@@ -1,7 +1,7 @@
 // Scores a bundle on a data set, and the gap that names alone make.
 // Run: node evaluate.mjs BUNDLE DATA [PAGE]
 import { writeFile } from 'node:fs/promises';
-import { evaluate, openDataset, reportHtml, Segmenter } from 'lexiseg';
+import { evaluate, openDataset, reportHtml, reportPictures, Segmenter } from 'lexiseg';
 
 const [bundle, folder, page = 'report.html'] = process.argv.slice(2);
 
@@ -17,5 +17,6 @@ for (const [name, { panoptic, semantic }] of Object.entries(report.groups)) {
   console.log(name, 'PQ', panoptic.pq, 'mIoU', semantic.miou);
 }
 console.log('PQ with names alone', plain.groups.all.panoptic.pq);
-await writeFile(page, reportHtml(report));
+const worst = await reportPictures(segmenter, dataset, report, { limit: 4 });
+await writeFile(page, reportHtml(report, worst));
 await segmenter.dispose();

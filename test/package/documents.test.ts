@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../lib/errors.js';
+import * as library from '../../lib/index.js';
 import { parseBundleExport } from '../../lib/training/bundle-export.js';
 import { parseOptimizer } from '../../lib/training/optimizer.js';
 import { parseRunOptions } from '../../lib/training/run-options.js';
@@ -25,6 +26,21 @@ describe('README', () => {
     for (const [code, meaning] of Object.entries(ERROR_CODES)) {
       expect(text).toContain(`| \`${code}\` | ${meaning} |`);
     }
+  });
+
+  it('or a page of docs, or an example, names every function that the package exports', () => {
+    const folders = { docs: /\.md$/, examples: /\.mjs$/ };
+    const pages = Object.entries(folders).flatMap(([folder, ending]) =>
+      readdirSync(join(root, folder))
+        .filter((name) => ending.test(name))
+        .map((name) => join(folder, name)),
+    );
+    const words = new Set(['README.md', ...pages].flatMap((page) => read(page).match(/\w+/g)));
+    const functions = Object.entries(library)
+      .filter(([, value]) => typeof value === 'function' && !/^class\b/.test(String(value)))
+      .map(([name]) => name);
+    expect(functions).toContain('evaluate');
+    expect(functions.filter((name) => !words.has(name))).toEqual([]);
   });
 
   it('links to files that exist', () => {
@@ -157,6 +173,7 @@ describe('examples', () => {
     const scored = await runNode(['examples/evaluate.mjs', model, scenes, page]);
     expect(scored).toMatchObject({ status: 0 });
     expect(scored.stdout).toMatch(/PQ with names alone/);
+    expect(readFileSync(page, 'utf8')).toContain('data:image/jpeg');
     expect(read('docs/training.md')).toContain('../examples/train-loop.mjs');
   });
 });

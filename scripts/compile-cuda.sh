@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compiles and links the CUDA kernels, so that they cannot rot where no GPU is: against the CUDA build
-# of PyTorch that pip offers, of which only headers and four libraries are unpacked. Runs no kernel.
+# Compiles and links the CUDA kernels, so that they cannot rot where no GPU is, and compiles the ops and
+# the core, for which this is the newest PyTorch: against the CUDA build that pip offers, of which only
+# headers and four libraries are unpacked. Runs nothing of it.
 #
 #   scripts/compile-cuda.sh                    every architecture of native/ops/cuda/CMakeLists.txt
 #   scripts/compile-cuda.sh --arch "90"        a list of them
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
     --arch) architectures=$2 ;;
     --torch) torch_version=$2 ;;
     --libtorch) libtorch=$2 ;;
-    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift 2
 done
@@ -52,7 +53,7 @@ cmake -S . -B "$build" -G Ninja "${options[@]}" >"$build.log" 2>&1 ||
   { cat "$build.log" >&2; fail "cmake failed"; }
 started=$SECONDS
 # One nvcc at a time: each wants over a gigabyte.
-cmake --build "$build" --target lexiseg_ops_cuda -j "${LEXISEG_JOBS:-1}"
+cmake --build "$build" --target lexiseg_core lexiseg_ops_cuda -j "${LEXISEG_JOBS:-1}"
 
 library=$build/Release/liblexiseg_ops_cuda.so
 [ -f "$library" ] || fail "$library was not written"

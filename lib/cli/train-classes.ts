@@ -52,4 +52,11 @@ export function scoredClasses(
   });
 }
 
+/** A class that is asked for by its first word alone. */
+export const byFirstName = (one: ClassDefinition): ClassDefinition => ({
+  ...one,
+  name: firstName(one),
+  synonyms: [],
+});
+
 export const firstName = ({ name }: ClassDefinition): string => name.replace(/\|.*$/s, '').trim();

@@ -32,6 +32,8 @@ export interface MaskSource extends SegmentationSource, Omit<PanopticOptions, 'c
 /** Segmentation data to score on: its first `limit` images, or all. */
 export interface EvaluationSource extends SegmentationSource {
   readonly limit?: number;
+  /** `plain`: each class by its first word alone, whatever else it is trained by. */
+  readonly names?: 'engineered' | 'plain';
 }
 
 /** Where captions lie: a JSONL or CSV file, or a folder of tar shards. */
@@ -92,12 +94,13 @@ function checkParts(value: Record<string, unknown>, path: string): void {
 }
 
 function checkEvaluation(source: EvaluationSource): void {
-  checkOptions(source, ['dataset', 'folder', 'split', 'limit'], 'evaluate');
-  const { dataset, folder, split, limit } = source;
+  checkOptions(source, ['dataset', 'folder', 'split', 'limit', 'names'], 'evaluate');
+  const { dataset, folder, split, limit, names } = source;
   oneOf(dataset, DATASET_KINDS, 'evaluate.dataset');
   if (typeof folder !== 'string') throw expected('a folder', 'evaluate.folder', folder);
   if (split !== undefined) oneOf(split, ['train', 'val'], 'evaluate.split');
   if (limit !== undefined) integerIn(limit, 1, 1e9, 'evaluate.limit');
+  if (names !== undefined) oneOf(names, ['engineered', 'plain'], 'evaluate.names');
 }
 
 /** Reads the file; paths in it are relative to it. */

@@ -2,11 +2,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { scoreGroups } from '../evaluation/class-groups.js';
+import { classInputs } from '../evaluation/class-inputs.js';
 import { tasksOf } from '../evaluation/evaluate.js';
 import type { Device, GroupScores, Task, Trainer } from '../index.js';
 import { oneOf } from '../options.js';
 import { partOf } from '../training/run-folder.js';
-import { scoredClasses, type TrainedClasses } from './train-classes.js';
+import { byFirstName, scoredClasses, type TrainedClasses } from './train-classes.js';
 import type { EvaluationSource } from './train-config.js';
 
 /** The run whose weights are scored. */
@@ -54,7 +55,8 @@ export async function openScores(source: EvaluationSource, run: ScoredRun): Prom
   const groups = Object.keys(scoreGroups([], () => 0));
   const names = groups.flatMap((group) => figures.map(({ name }) => `${name} ${group}`));
   if (watch !== undefined) oneOf(watch, names, 'run.watch');
-  const vocabulary = trained && scoredClasses(dataset, trained);
+  const words = trained ? scoredClasses(dataset, trained) : classInputs(dataset, undefined);
+  const vocabulary = source.names === 'plain' ? words.map(byFirstName) : words;
   const options = { vocabulary, limit: source.limit, signal };
   const { device } = trainer.info;
   return async () => {

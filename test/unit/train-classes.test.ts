@@ -1,6 +1,6 @@
 /** The words that `lexiseg train` scores by. */
 import { describe, expect, it } from 'vitest';
-import { scoredClasses, trainedClasses } from '../../lib/cli/train-classes.js';
+import { byFirstName, scoredClasses, trainedClasses } from '../../lib/cli/train-classes.js';
 import { readVocabulary } from '../../lib/index.js';
 
 const dataset = (...names: string[]) => ({
@@ -27,6 +27,14 @@ describe('the classes of an evaluation while training', () => {
     const some = trainedClasses({ ...data, classes: seen }, undefined, readVocabulary);
     expect(names(some.vocabulary)).toEqual(['dog']);
     expect(names(scoredClasses(data, some))).toEqual(['cat', 'dog', 'sky-other']);
+  });
+
+  it('have a first word that stands for all', () => {
+    const trained = trainedClasses(data, ['cat|kitten', 'hound', 'sky'], readVocabulary);
+    const plain = scoredClasses(data, trained).map(byFirstName);
+    expect(names(plain)).toEqual(['cat', 'hound', 'sky']);
+    expect(plain.flatMap(({ synonyms }) => synonyms)).toEqual([]);
+    expect(plain.map(({ thing }) => thing)).toEqual([true, true, false]);
   });
 
   it('keep their own words in other data, be they as many', () => {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { expected, LexisegError } from './errors.js';
-import { throwIfAborted } from './job.js';
+import { throwIfAborted, unlessAborted } from './job.js';
 import { checkOptions, LIMITS } from './options.js';
 import { lendMemory } from './tensor.js';
 
@@ -50,7 +50,10 @@ export async function decodeImage(
   options: DecodeOptions,
 ): Promise<DecodedImage> {
   throwIfAborted(options.signal);
-  const decoded = await decode(input, options.copy);
+  const decoding = decode(input, options.copy);
+  // One that is fed by a stream may never end; lent memory is read until it does.
+  const mayHang = isSharp(input) && options.copy !== 'never';
+  const decoded = await (mayHang ? unlessAborted(decoding, options.signal) : decoding);
   throwIfAborted(options.signal);
   return decoded;
 }

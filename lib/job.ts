@@ -42,6 +42,21 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal.aborted) throw aborted(signal);
 }
 
+/** Outcome of some work, or `ERR_ABORTED` when the signal comes first. */
+export function unlessAborted<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(aborted(signal));
+    const settle = (): void => signal.removeEventListener('abort', stop);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    Promise.resolve(work).finally(settle).then(resolve, reject);
+  });
+}
+
 /** Lets timers and input run, then continues; throws `ERR_ABORTED` when the signal was aborted. */
 export async function breathe(signal?: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));

@@ -5,6 +5,7 @@
  *   node scripts/build-native.mjs --tests   also the C++ tests
  *   node scripts/build-native.mjs --cuda    also the kernels for CUDA: nvcc and a CUDA LibTorch
  */
+import { rmSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -27,6 +28,9 @@ await main(async () => {
     `--CDLEXISEG_CUDA=${asked('--cuda')}`,
   ];
   // A build alone would keep the options of an earlier configuration.
+  if (!process.argv.includes('--cuda')) {
+    rmSync(join(root, 'build', 'Release', 'liblexiseg_ops_cuda.so'), { force: true });
+  }
   for (const step of ['configure', 'build']) await must('npx', ['cmake-js', step, ...options]);
 });
 

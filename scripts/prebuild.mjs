@@ -25,7 +25,9 @@ const CUDA_FILE = { from: 'liblexiseg_ops_cuda.so', to: 'liblexiseg_ops_cuda.so'
 
 /** Libraries that a binary may ask for by name: the system's, LibTorch's (opened before) and ours. */
 const ALLOWED =
-  /^(lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|gomp|cudart)\.so\.\d+|ld-linux.*|lib(c10|torch|torch_cpu|c10_cuda|torch_cuda)\.so|liblexiseg_ops\.so)$/;
+  /^(lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|gomp)\.so\.\d+|ld-linux.*|lib(c10|torch|torch_cpu)\.so|liblexiseg_ops\.so)$/;
+/** What the kernels for CUDA may ask for besides. */
+const ALLOWED_TO_CUDA = /^(libcudart\.so\.\d+|lib(c10|torch)_cuda\.so)$/;
 
 await main(async () => {
   if (process.platform !== 'linux') {
@@ -43,7 +45,7 @@ await main(async () => {
     mkdirSync(dirname(path), { recursive: true });
     copyFileSync(join(built, from), path);
     tool('strip', ['--strip-unneeded', path]);
-    checkLinks(path);
+    checkLinks(path, from === CUDA_FILE.from ? [ALLOWED, ALLOWED_TO_CUDA] : [ALLOWED]);
     glibc = newest(glibc, glibcOf(path));
     say(`${to}: ${(statSync(path).size / 1e6).toFixed(2)} MB`);
   }
@@ -63,11 +65,11 @@ function tool(command, args) {
 }
 
 /** No path of the build machine may be left in a binary that is shipped. */
-function checkLinks(path) {
+function checkLinks(path, allowed) {
   const dynamic = tool('readelf', ['--dynamic', '--wide', path]);
   if (/\((RPATH|RUNPATH)\)/.test(dynamic)) throw new StepError(`${path} has an RPATH`);
   const needed = [...dynamic.matchAll(/\(NEEDED\)[^[]*\[([^\]]+)\]/g)].map(([, name]) => name);
-  const foreign = needed.filter((name) => !ALLOWED.test(name));
+  const foreign = needed.filter((name) => !allowed.some((one) => one.test(name)));
   if (foreign.length > 0) throw new StepError(`${path} needs ${foreign.join(', ')}`);
 }
 

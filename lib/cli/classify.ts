@@ -1,5 +1,6 @@
 /** `lexiseg classify`: which of your words whole images show, or how often that is right. */
 import type { Command } from 'commander';
+import { wordsOf } from '../evaluation/report-facts.js';
 import type { Segmenter } from '../index.js';
 import {
   addBundleOptions,
@@ -16,7 +17,7 @@ import { formatTable, ProgressLine, plain, print, printJson } from './terminal.j
 
 interface ClassifyFlags extends BundleFlags, ClassFlags {
   data?: string;
-  top: number;
+  top?: number;
   json?: boolean;
 }
 
@@ -37,12 +38,17 @@ export function addClassifyCommand(program: Command, signal: AbortSignal): void 
     .argument('[image...]', 'image files');
   addBundleOptions(addClassOptions(command))
     .option('--data <folder>', 'measure on images in a folder for each class')
-    .option('--top <n>', 'classes that are told of each image', wholeNumber, 5)
+    .option('--top <n>', 'classes that are told of each image (default: 5)', wholeNumber)
     .option('--json', 'print each image as one line of JSON, or the report as JSON')
     .addHelpText('after', HELP)
     .action((images: string[], flags: ClassifyFlags) => {
       if (images.length > 0 === (flags.data !== undefined)) {
         throw new UsageError('give images, or --data FOLDER');
+      }
+      if (flags.data !== undefined && flags.top !== undefined) {
+        throw new UsageError(
+          '--top is for images, not for --data: its report has the best and five',
+        );
       }
       return flags.data === undefined
         ? classifyAll(images, flags, signal)
@@ -63,7 +69,7 @@ async function classifyAll(
       try {
         const [found] = await segmenter.classifyImages([image], vocabulary, { signal });
         progress.clear();
-        const classes = found?.ranked(flags.top) ?? [];
+        const classes = found?.ranked(flags.top ?? 5) ?? [];
         if (flags.json) print(JSON.stringify({ image, classes }));
         else {
           const rows = classes.map(({ className, probability }) => [
@@ -98,6 +104,7 @@ async function measure(data: string, flags: ClassifyFlags, signal: AbortSignal):
   try {
     const report = await evaluateImages(segmenter, dataset, {
       vocabulary,
+      vocabularyName: flags.classesFile,
       templates: flags.templates,
       signal,
       onProgress: ({ done, total }) => progress.fraction('looking at images', done, total),
@@ -109,8 +116,8 @@ async function measure(data: string, flags: ClassifyFlags, signal: AbortSignal):
     }
     const { images, top1, top5, perClass } = report;
     print(
-      `${plain(report.dataset)}: ${images} images of ${perClass.length} classes, ${report.bundle}\n` +
-        `top-1 ${percent(top1)}, top-5 ${percent(top5)}`,
+      `${plain(report.dataset)}: ${images} images of ${perClass.length} classes, ` +
+        `${segmenter.label.label}\nby ${plain(wordsOf(report))}\ntop-1 ${percent(top1)}, top-5 ${percent(top5)}`,
     );
     const rows = perClass.map((one) => [
       plain(one.name),

@@ -128,6 +128,7 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
         vocabulary,
         templates: flags.templates,
         thresholds: thresholdsOf(flags),
+        background: flags.background,
         signal,
       };
       const report = await evaluate(segmenter, dataset, {
@@ -137,7 +138,6 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
           flags.space === 'all' ? words.name : `${words.name}, ${flags.space} classes`,
         limit: flags.limit,
         boundary: flags.boundary,
-        background: flags.background,
         onProgress: ({ done, total }) => progress.fraction('scoring', done, total),
       });
       progress.clear();

@@ -64,7 +64,7 @@ async function findSynonyms(place: string | undefined, flags: SynonymsFlags): Pr
 
 async function namesOf(place: string | undefined, flags: SynonymsFlags): Promise<string[]> {
   const inline = flags.classes === undefined ? [] : parseClassList(flags.classes);
-  const listed = place === undefined ? [] : (await readVocabulary(place)).classes;
+  const listed = place === undefined ? [] : (await readVocabulary(place, 'plain')).classes;
   const names = [...inline, ...listed].map((one) => (typeof one === 'string' ? one : one.name));
   if (names.length === 0) throw new UsageError('no classes: name a vocabulary, or give --classes');
   return names.map((name) => name.split('|')[0] as string);

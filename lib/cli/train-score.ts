@@ -1,7 +1,7 @@
 /** Scores of a bundle in training, as `lexiseg eval` would give them. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { scoreGroups } from '../evaluation/class-groups.js';
+import { groupNames } from '../evaluation/class-groups.js';
 import { classInputs } from '../evaluation/class-inputs.js';
 import { tasksOf } from '../evaluation/evaluate.js';
 import type { Device, GroupScores, Task, Trainer } from '../index.js';
@@ -52,8 +52,12 @@ export async function openScores(source: EvaluationSource, run: ScoredRun): Prom
   const dataset = await openDataset(source.dataset, source.folder, source.split ?? 'val');
   const tasks = tasksOf(trainer, dataset, undefined);
   const figures = FIGURES.filter(({ task }) => tasks.includes(task));
-  const groups = Object.keys(scoreGroups([], () => 0));
-  const names = groups.flatMap((group) => figures.map(({ name }) => `${name} ${group}`));
+  const names = groupNames(dataset.classes).flatMap((group) =>
+    // Stuff has no objects to be precise about.
+    figures.flatMap(({ task, name }) =>
+      task === 'instance' && group === 'stuff' ? [] : [`${name} ${group}`],
+    ),
+  );
   if (watch !== undefined) oneOf(watch, names, 'run.watch');
   const words = trained ? scoredClasses(dataset, trained) : classInputs(dataset, undefined);
   const vocabulary = source.names === 'plain' ? words.map(byFirstName) : words;
@@ -61,16 +65,17 @@ export async function openScores(source: EvaluationSource, run: ScoredRun): Prom
   const { device } = trainer.info;
   return async () => {
     const path = partOf(join(folder, 'evaluating.pt'));
-    await trainer.exportBundle(path);
-    const segmenter = await Segmenter.load(path, { device: device as Device, signal });
     try {
+      await trainer.exportBundle(path);
+      await using segmenter = await Segmenter.load(path, { device: device as Device, signal });
       const report = await evaluate(segmenter, dataset, options);
       const values = Object.entries(report.groups).flatMap(([group, scores]) =>
         figures.map(({ name, of }) => [`${name} ${group}`, of(scores) ?? Number.NaN] as const),
       );
-      return Object.fromEntries(values.filter(([, value]) => Number.isFinite(value)));
+      // The watched one may be no number for a while: that is no progress, but no mistake.
+      const told = values.filter(([name, value]) => Number.isFinite(value) || name === watch);
+      return Object.fromEntries(told);
     } finally {
-      await segmenter.dispose();
       rmSync(path, { force: true });
     }
   };

@@ -1,14 +1,15 @@
 /** Looks at every file of a data set and lists what is wrong. */
 import { availableParallelism } from 'node:os';
-import { LexisegError } from '../errors.js';
 import { throwIfAborted } from '../job.js';
 import { type CallOptions, checkCallback, checkOptions, type Progress } from '../options.js';
+import { readOne } from './annotation-file.js';
 import type { DatasetKind } from './dataset-kinds.js';
 import { decodedSize } from './decoded-size.js';
 import { openDataset } from './open-dataset.js';
 import { ProblemList } from './problem-list.js';
 import { mapAhead } from './sample-stream.js';
 import type { SegmentationDataset } from './segmentation-dataset.js';
+import { checkTruthSize } from './truth-size.js';
 
 export interface DatasetCheckOptions extends CallOptions {
   readonly split?: 'train' | 'val' | undefined;
@@ -75,11 +76,12 @@ async function checkImage(
   ]);
   for (const one of [truth, size]) if (one.status === 'rejected') problems.push(one.reason);
   if (truth.status === 'rejected') return { present: [], problems };
-  const { width, height, segments } = truth.value;
-  const own = size.status === 'fulfilled' ? size.value : { width, height };
-  if (own.width !== width || own.height !== height) {
-    const sizes = `${own.width} × ${own.height}, its truth ${width} × ${height}`;
-    problems.push(new LexisegError('ERR_DATA', `${path}: is ${sizes}`, { details: { path } }));
+  const { segments } = truth.value;
+  if (size.status === 'fulfilled') {
+    readOne(
+      () => checkTruthSize(path, size.value, truth.value),
+      (problem) => problems.push(problem),
+    );
   }
   return { present: segments.map(({ classIndex }) => classIndex), problems };
 }

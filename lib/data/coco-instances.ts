@@ -62,14 +62,17 @@ export async function openCocoInstances(
       const { file: name } = images[index] as ImageRecord;
       return { name, path: join(layout.images, name) };
     },
-    classesOf: (index) =>
-      (images[index] as ImageRecord).annotations
-        .filter((annotation) => !annotation.flag('iscrowd', false))
-        .map((annotation) => classOf(annotation, categories))
-        .filter((classIndex) => classIndex !== undefined),
+    classesOf: (index) => classesIn(images[index] as ImageRecord, categories),
     truth: async (index, tell) => readTruth(images[index] as ImageRecord, categories, tell),
   };
 }
+
+/** Classes of the objects of an image; crowds are none. */
+export const classesIn = ({ annotations }: ImageRecord, categories: Categories): number[] =>
+  annotations
+    .filter((annotation) => !annotation.flag('iscrowd', false))
+    .map((annotation) => classOf(annotation, categories))
+    .filter((classIndex) => classIndex !== undefined);
 
 /** Images with their annotations; images without one are kept. */
 export function readImages(

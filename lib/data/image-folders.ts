@@ -1,10 +1,14 @@
 /** Images in a folder for each class, as ImageNet comes and most small sets can be unpacked. */
 import { readdirSync, statSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, extname, join, resolve } from 'node:path';
 import { dataError } from './annotation-file.js';
+import { IMAGE_EXTENSIONS } from './image-text-sample.js';
 import type { DatasetClass } from './segmentation-dataset.js';
 
-const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
+/** Whether it is an image, and none that a system hides ("._cat.jpg"). */
+const isImage = (file: string): boolean =>
+  !basename(file).startsWith('.') &&
+  IMAGE_EXTENSIONS.includes(extname(file).slice(1).toLowerCase());
 
 /** Images of which each shows one class. */
 export interface ImageFolders {
@@ -29,7 +33,7 @@ export function openImageFolders(folder: string): ImageFolders {
   const images = names.flatMap((name, classIndex) => {
     const place = join(folder, name);
     return listed(place, () =>
-      readdirSync(place, { recursive: true, encoding: 'utf8' }).filter((file) => IMAGE.test(file)),
+      readdirSync(place, { recursive: true, encoding: 'utf8' }).filter(isImage),
     ).map((file) => ({ path: join(place, file), classIndex }));
   });
   if (images.length === 0) dataError(folder, '', 'holds no folder of a class with images in it');

@@ -9,7 +9,7 @@ import {
   readRecords,
 } from './annotation-file.js';
 import { type Categories, readCategories } from './coco-categories.js';
-import { type ImageRecord, readImages, readTruth } from './coco-instances.js';
+import { classesIn, type ImageRecord, readImages, readTruth } from './coco-instances.js';
 import type {
   ClassFrequency,
   Coverage,
@@ -46,6 +46,7 @@ export const openLvis: DatasetOpener = async (folder, split, onProblem) => {
     tasks: ['instance'],
     length: images.length,
     image: (index) => ({ name: image(index).file, path: join(folder, image(index).file) }),
+    classesOf: (index) => classesIn(image(index), categories),
     truth: async (index, tell) => ({
       ...readTruth(image(index), categories, tell),
       coverage: coverageOf(image(index).fields, categories),

@@ -22,6 +22,7 @@ import { batchesOf, indexedSource, type Placed, whileOpen } from './sample-strea
 import type { SegmentationDataset, Truth } from './segmentation-dataset.js';
 import { tokenRows } from './token-rows.js';
 import { trainedImages } from './trained-images.js';
+import { checkTruthSize } from './truth-size.js';
 import { openImage } from './window-pixels.js';
 
 export interface PanopticOptions {
@@ -118,7 +119,7 @@ export function panopticData(dataset: SegmentationDataset, options: PanopticOpti
   const parsed = parseOptions(options);
   const labels = classLabels(dataset, options.classes);
   const images = trainedImages(dataset, labels);
-  if (parsed.words !== undefined) checkCaptioned(dataset, parsed.words);
+  if (parsed.words !== undefined) checkCaptioned(dataset, images, parsed.words);
   const recipe = {
     batchSize: parsed.batchSize,
     ahead: parsed.batchSize + availableParallelism(),
@@ -148,11 +149,13 @@ function identityOf(
   };
 }
 
-function checkCaptioned(dataset: SegmentationDataset, words: CaptionWords): void {
-  for (let index = 0; index < dataset.length; index++) {
-    if (words.has(dataset.image(index).path)) return;
-  }
-  throw new LexisegError('ERR_DATA', `No caption is of an image of ${dataset.name}`);
+function checkCaptioned(
+  dataset: SegmentationDataset,
+  images: readonly number[],
+  words: CaptionWords,
+): void {
+  if (images.some((index) => words.has(dataset.image(index).path))) return;
+  throw new LexisegError('ERR_DATA', `No caption is of an image of ${dataset.name} to train on`);
 }
 
 interface Prepared {
@@ -202,10 +205,7 @@ async function cut(
 ): Promise<{ window: Window; part: Uint8Array; found: Masks }> {
   const { name, path } = dataset.image(sample);
   const [image, truth] = await Promise.all([openImage(path, name), dataset.truth(sample)]);
-  if (image.width !== truth.width || image.height !== truth.height) {
-    const sizes = `${image.width} × ${image.height}, its truth ${truth.width} × ${truth.height}`;
-    throw new LexisegError('ERR_DATA', `${path} is ${sizes}`, { details: { path } });
-  }
+  checkTruthSize(path, image, truth);
   const window = randomWindow(random, image, imageSize, imageScale);
   const part = await image.pixels(window);
   return { window, part, found: masksOf(truth, window, labels, imageSize) };

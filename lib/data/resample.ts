@@ -1,5 +1,9 @@
 /** Resamples parts of images without a trip to another thread. */
+import { breathe } from '../job.js';
 import type { Window } from './augment.js';
+
+/** Timers and input run after each so many pixels. */
+const PIXELS_AT_ONCE = 1 << 16;
 
 /** Where the samples of one output line come from, and how much each counts. */
 interface Taps {
@@ -34,12 +38,18 @@ function triangleTaps(start: number, length: number, outputs: number): Taps {
 }
 
 /** The window of an RGB image: uint8, outHeight × outWidth × 3. */
-export function resampleRgb(rgb: Uint8Array, imageWidth: number, window: Window): Uint8Array {
+export async function resampleRgb(
+  rgb: Uint8Array,
+  imageWidth: number,
+  window: Window,
+): Promise<Uint8Array> {
   const { left, top, width, height, outWidth, outHeight } = window;
+  const linesAtOnce = Math.ceil(PIXELS_AT_ONCE / outWidth);
   const columns = triangleTaps(left, width, outWidth);
   const rows = triangleTaps(top, height, outHeight);
   const narrow = new Float32Array(height * outWidth * 3);
   for (let y = 0; y < height; y++) {
+    if (y % linesAtOnce === linesAtOnce - 1) await breathe();
     const line = (top + y) * imageWidth * 3;
     for (let x = 0; x < outWidth; x++) {
       let red = 0;
@@ -61,6 +71,7 @@ export function resampleRgb(rgb: Uint8Array, imageWidth: number, window: Window)
   const out = new Uint8Array(outHeight * outWidth * 3);
   const stride = outWidth * 3;
   for (let y = 0; y < outHeight; y++) {
+    if (y % linesAtOnce === linesAtOnce - 1) await breathe();
     const from = ((rows.first[y] as number) - top) * stride;
     for (let at = 0; at < stride; at++) {
       let sum = 0;

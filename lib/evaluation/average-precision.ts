@@ -68,6 +68,8 @@ export class AveragePrecision<Shape> {
   readonly #limit: number;
   /** By class and range of areas, an outcome for each image. */
   readonly #outcomes = new Map<number, Record<AreaName, Outcome[]>>();
+  /** Scores are asked for by every group that a class is in. */
+  readonly #scores = new Map<number, PrecisionScore>();
 
   /** @param limit detections of one image and class that count */
   constructor(iou: ShapeIou<Shape>, limit = 100) {
@@ -91,6 +93,7 @@ export class AveragePrecision<Shape> {
     const ious = ordered.map(({ shape }) =>
       truths.map((truth) => this.#iou(shape, truth.shape, truth.crowd)),
     );
+    this.#scores.delete(classIndex);
     let outcomes = this.#outcomes.get(classIndex);
     if (outcomes === undefined) {
       outcomes = { all: [], small: [], medium: [], large: [] };
@@ -104,6 +107,12 @@ export class AveragePrecision<Shape> {
 
   /** Of one class, or NaN throughout when it has no true object. */
   scoreOf(classIndex: number): PrecisionScore {
+    const known = this.#scores.get(classIndex) ?? this.#scored(classIndex);
+    this.#scores.set(classIndex, known);
+    return known;
+  }
+
+  #scored(classIndex: number): PrecisionScore {
     const outcomes = this.#outcomes.get(classIndex);
     const curve = (name: AreaName): number[] => precisions(outcomes?.[name] ?? []);
     const all = curve('all');

@@ -1,8 +1,9 @@
 /** A class that has no words: pixels of which nothing can be said are called background. */
 import type { DatasetClass, SegmentationDataset } from '../data/segmentation-dataset.js';
 import { LexisegError } from '../errors.js';
-import { DEFAULTS, oneOf, type Task } from '../options.js';
-import type { VocabularyClass } from '../text/classes.js';
+import { DEFAULTS, oneOf, type Task, type Thresholds } from '../options.js';
+import type { Segmenter } from '../segmenter.js';
+import type { ClassDefinition, VocabularyClass } from '../text/classes.js';
 
 /** What data sets call the class that says only that nothing is there. */
 export const BACKGROUND = 'background';
@@ -33,8 +34,19 @@ export class Background {
   }
 }
 
+/** What is asked for: words for all classes but the background, and when a pixel has none of them. */
+export function questions(
+  inputs: readonly ClassDefinition[],
+  background: Background | undefined,
+  given: Partial<Thresholds> | undefined,
+): { words: readonly ClassDefinition[]; thresholds: Partial<Thresholds> | undefined } {
+  const words = inputs.filter((_, index) => index !== background?.index);
+  const entropy = given?.entropy ?? (background && backgroundEntropy(words.length));
+  return { words, thresholds: entropy === undefined ? given : { ...given, entropy } };
+}
+
 /** Above how much entropy of its distribution over the classes a pixel is background, nats. */
-export function backgroundEntropy(classCount: number): number {
+function backgroundEntropy(classCount: number): number {
   const { entropy, classes } = DEFAULTS.background;
   return (entropy * Math.log(classCount)) / Math.log(classes);
 }
@@ -42,21 +54,21 @@ export function backgroundEntropy(classCount: number): number {
 /**
  * The background of a data set, where unlabelled pixels are to be called so.
  *
- * @param masks whether the bundle gives classes to masks, which leave no pixel without one
- * @throws LexisegError `ERR_UNSUPPORTED` for such a bundle, data without a background, or other
- *   tasks than semantic.
+ * @throws LexisegError `ERR_UNSUPPORTED` for a bundle that gives classes to masks, which leave no pixel
+ *   without one, data without a background, or other tasks than semantic.
  */
 export function backgroundOf(
+  { manifest }: Pick<Segmenter, 'manifest'>,
   dataset: SegmentationDataset,
   tasks: readonly Task[],
-  masks: boolean,
   meaning: 'word' | 'unlabelled' = 'word',
 ): Background | undefined {
   oneOf(meaning, ['word', 'unlabelled'], 'options.background');
   if (meaning === 'word') return undefined;
   const index = dataset.classes.findIndex(({ name }) => name === BACKGROUND);
   const found = dataset.classes[index];
-  const places = !masks && tasks.every((task) => task === 'semantic');
+  const places =
+    !manifest.methods.includes('classify_masks') && tasks.every((task) => task === 'semantic');
   if (found !== undefined && places) return new Background(index, found);
   const reason =
     found === undefined

@@ -40,7 +40,7 @@ const FREQUENCIES: readonly ClassFrequency[] = ['rare', 'common', 'frequent'];
 
 /** The score of the classes of each frequency that any of them has. */
 export function frequencyGroups<Score>(
-  classes: readonly ScoredClass[],
+  classes: readonly Pick<DatasetClass, 'frequency'>[],
   score: (indices: readonly number[]) => Score,
 ): { [Key in ClassFrequency]?: Score } {
   const groups = FREQUENCIES.map((frequency) => {
@@ -50,6 +50,10 @@ export function frequencyGroups<Score>(
   const known = groups.filter(([, indices]) => indices.length > 0);
   return Object.fromEntries(known.map(([frequency, indices]) => [frequency, score(indices)]));
 }
+
+/** Names of the groups that scores of these classes can have. */
+export const groupNames = (classes: readonly Pick<DatasetClass, 'frequency'>[]): string[] =>
+  Object.keys({ ...scoreGroups([], () => 0), ...frequencyGroups(classes, () => 0) });
 
 /** Of the scores of seen and unseen classes; NaN where one is missing. */
 export const harmonicMean = (a: number = Number.NaN, b: number = Number.NaN): number =>

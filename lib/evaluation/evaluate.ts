@@ -1,7 +1,7 @@
 /** Runs a bundle over a data set and scores what it finds. */
 import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
 import { checkTruthSize } from '../data/truth-size.js';
-import { LexisegError } from '../errors.js';
+import { expected, LexisegError } from '../errors.js';
 import {
   type CallOptions,
   checkCallback,
@@ -14,7 +14,7 @@ import {
 } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
-import { backgroundEntropy, backgroundOf } from './background.js';
+import { backgroundOf, questions } from './background.js';
 import { groupedClasses } from './class-groups.js';
 import { classInputs } from './class-inputs.js';
 import type { EvaluationReport } from './report.js';
@@ -77,14 +77,11 @@ export async function evaluate(
   const tasks = tasksOf(segmenter, dataset, options.tasks);
   const limit = integerIn(options.limit ?? dataset.length, 1, 1e9, 'options.limit');
   const count = Math.min(limit, dataset.length);
-  const background = backgroundOf(dataset, tasks, masks, options.background);
+  const background = backgroundOf(segmenter, dataset, tasks, options.background);
   const boundary = options.boundary ?? false;
   if (boundary) checkHasSegments(tasks);
   const inputs = classInputs(dataset, options.vocabulary);
-  const words = inputs.filter((_, index) => index !== background?.index);
-  const given = options.thresholds;
-  const entropy = given?.entropy ?? (background && backgroundEntropy(words.length));
-  const thresholds = entropy === undefined ? given : { ...given, entropy };
+  const { words, thresholds } = questions(inputs, background, options.thresholds);
   const vocabulary = await segmenter.createVocabulary(words, {
     templates: options.templates,
     // A data set may name two classes alike; they differ by their place.
@@ -162,13 +159,14 @@ export function tasksOf(
   dataset: SegmentationDataset,
   wanted: readonly Task[] | undefined,
 ): readonly Task[] {
-  const unknown = wanted?.find((task) => !dataset.tasks.includes(task));
+  if (wanted?.length === 0) throw expected('one task or more', 'options.tasks', wanted);
   const can = manifest.tasks.filter((task) => dataset.tasks.includes(task));
-  if (unknown === undefined && (wanted !== undefined || can.length > 0)) return wanted ?? can;
+  const unknown = wanted?.find((task) => !can.includes(task));
+  if (unknown === undefined && can.length > 0) return wanted ?? can;
   throw new LexisegError(
     'ERR_UNSUPPORTED',
-    `${dataset.name} has the truth of ${dataset.tasks.join(', ')} segmentation, ` +
-      `not of ${unknown ?? manifest.tasks.join(', ')}`,
+    `${dataset.name} has the truth of ${dataset.tasks.join(', ')} segmentation, the bundle gives ` +
+      `${manifest.tasks.join(', ')}${unknown === undefined ? '' : `; ${unknown} was asked for`}`,
     { details: { dataset: dataset.tasks, wanted, bundle: manifest.tasks } },
   );
 }

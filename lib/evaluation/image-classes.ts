@@ -1,5 +1,6 @@
 /** How often whole images are given their class, by words alone (PACL, arXiv 2212.04994, sec. 4). */
 import type { ImageFolders } from '../data/image-folders.js';
+import { LexisegError } from '../errors.js';
 import {
   type CallOptions,
   checkCallback,
@@ -10,19 +11,20 @@ import {
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
 import { classInputs } from './class-inputs.js';
+import { type ReportFacts, reportFacts } from './report-facts.js';
 
 export interface ImageClassOptions extends CallOptions {
   /** Names for the classes of the data, in its order; default those of its folders. */
   readonly vocabulary?: readonly ClassInput[] | undefined;
+  /** What the report calls the vocabulary. */
+  readonly vocabularyName?: string | undefined;
   readonly templates?: Templates | undefined;
   /** Called after each few images. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** Shares are in [0, 1]; NaN where a class has no image. */
-export interface ImageClassReport {
-  readonly bundle: string;
-  readonly dataset: string;
+export interface ImageClassReport extends ReportFacts {
   readonly images: number;
   /** Share of images whose most probable class is theirs. */
   readonly top1: number;
@@ -50,10 +52,17 @@ export async function evaluateImages(
   dataset: ImageFolders,
   options: ImageClassOptions = {},
 ): Promise<ImageClassReport> {
-  checkOptions(options, ['vocabulary', 'templates', 'onProgress', 'signal'], 'options');
+  const keys = ['vocabulary', 'vocabularyName', 'templates', 'onProgress', 'signal'];
+  checkOptions(options, keys, 'options');
   checkCallback(options.onProgress, 'options.onProgress');
   const { signal, templates } = options;
   const { images } = dataset;
+  const { methods } = segmenter.manifest;
+  if (!methods.includes('classify_image')) {
+    throw new LexisegError('ERR_UNSUPPORTED', 'The bundle classifies no whole images', {
+      details: { methods },
+    });
+  }
   const vocabulary = await segmenter.createVocabulary(classInputs(dataset, options.vocabulary), {
     templates,
     duplicates: 'keep',
@@ -78,8 +87,7 @@ export async function evaluateImages(
     const share = (key: 'top1' | 'top5'): number =>
       tallies.reduce((sum, tally) => sum + tally[key], 0) / images.length;
     return {
-      bundle: segmenter.label.label,
-      dataset: dataset.name,
+      ...reportFacts(segmenter, dataset, vocabulary, options.vocabularyName),
       images: images.length,
       top1: share('top1'),
       top5: share('top5'),

@@ -5,7 +5,9 @@ import type { CallOptions, Templates, Thresholds } from '../options.js';
 import { colourOfClass } from '../results/colours.js';
 import type { Segmenter } from '../segmenter.js';
 import type { ClassInput } from '../text/classes.js';
+import { backgroundOf, questions } from './background.js';
 import { classInputs } from './class-inputs.js';
+import type { EvaluationOptions } from './evaluate.js';
 import { type EvaluationReport, rankingTask } from './report.js';
 import type { ReportPicture } from './report-html.js';
 
@@ -16,6 +18,8 @@ export interface PictureOptions extends CallOptions {
   readonly vocabulary?: readonly ClassInput[] | undefined;
   readonly templates?: Templates | undefined;
   readonly thresholds?: Partial<Thresholds> | undefined;
+  /** As the report was made with it. */
+  readonly background?: EvaluationOptions['background'];
   /** Default 8. */
   readonly limit?: number | undefined;
 }
@@ -25,11 +29,14 @@ export async function reportPictures(
   segmenter: Segmenter,
   dataset: SegmentationDataset,
   report: EvaluationReport,
-  { vocabulary, templates, thresholds, limit = 8, signal }: PictureOptions = {},
+  options: PictureOptions = {},
 ): Promise<ReportPicture[]> {
-  const usual = thresholds === undefined ? {} : { thresholds };
+  const { templates, limit = 8, signal } = options;
   const task = rankingTask(report);
-  const words = await segmenter.createVocabulary(classInputs(dataset, vocabulary), {
+  const background = backgroundOf(segmenter, dataset, [task], options.background);
+  const inputs = classInputs(dataset, options.vocabulary);
+  const { words, thresholds } = questions(inputs, background, options.thresholds);
+  const vocabulary = await segmenter.createVocabulary(words, {
     templates,
     duplicates: 'keep',
     signal,
@@ -38,7 +45,7 @@ export async function reportPictures(
   try {
     for (const { image, path, index, score } of report.worst.slice(0, limit)) {
       const truth = await dataset.truth(index);
-      using found = await segmenter.segment(path, words, { ...usual, task, signal });
+      using found = await segmenter.segment(path, vocabulary, { thresholds, task, signal });
       const overlay = await found.toOverlay({ legend: false, signal });
       pictures.push({
         image,
@@ -49,7 +56,7 @@ export async function reportPictures(
     }
     return pictures;
   } finally {
-    words.dispose();
+    vocabulary.dispose();
   }
 }
 

@@ -11,6 +11,8 @@ export interface ClassDefinition {
   readonly name: string;
   /** Further words for the same class. */
   readonly synonyms?: readonly string[] | undefined;
+  /** Words that nobody is asked for, but that a bundle may have been trained by. */
+  readonly knownAs?: readonly string[] | undefined;
   /** Countable (each object its own segment) or stuff; by default as the bundle was trained. */
   readonly thing?: boolean | undefined;
   /** `#rrggbb`; by default a colour made from the name. */
@@ -26,7 +28,7 @@ export interface VocabularyClass {
   /** The name first, each once. */
   readonly synonyms: readonly string[];
   readonly thing: boolean;
-  /** Whether a synonym equals one of the training vocabulary; decides the ensemble's exponent. */
+  /** Whether a word of it is one of the training vocabulary; decides the ensemble's exponent. */
   readonly seen: boolean;
   readonly color?: string | undefined;
 }
@@ -43,7 +45,7 @@ export interface ParseContext {
   readonly duplicates: 'refuse' | 'keep';
 }
 
-const DEFINITION_KEYS = ['name', 'synonyms', 'thing', 'color', 'templates'];
+const DEFINITION_KEYS = ['name', 'synonyms', 'knownAs', 'thing', 'color', 'templates'];
 const COLOR = /^#[0-9a-f]{6}$/i;
 
 /**
@@ -68,7 +70,8 @@ export function parseClasses(classes: readonly ClassInput[], context: ParseConte
       refuse(`More than ${LIMITS.synonyms} synonyms`, { limit: LIMITS.synonyms });
     }
     if (context.duplicates === 'refuse') checkDuplicate(seenNames, parsed.name, index);
-    const trained = parsed.synonyms.map((name) => training.get(name)).find(Boolean);
+    const known = [...parsed.synonyms, ...parsed.knownAs];
+    const trained = known.map((name) => training.get(name)).find(Boolean);
     return Object.freeze({
       index,
       name: parsed.name,
@@ -118,6 +121,7 @@ export function fillTemplate(template: string, synonym: string): string {
 interface Written {
   readonly name: string;
   readonly synonyms: string[];
+  readonly knownAs: readonly string[];
   readonly thing?: boolean | undefined;
   readonly color?: string | undefined;
   readonly templates?: Templates | undefined;
@@ -126,16 +130,17 @@ interface Written {
 function parseClass(input: ClassInput, index: number): Written {
   if (typeof input === 'string') {
     const synonyms = splitNames([input], index);
-    return { name: synonyms[0] as string, synonyms };
+    return { name: synonyms[0] as string, synonyms, knownAs: [] };
   }
   const path = `classes[${index}]`;
   if (input === null || typeof input !== 'object') {
     throw expected('a string or an object', path, input);
   }
   checkOptions(input, DEFINITION_KEYS, path);
-  const { name, synonyms = [], thing, color, templates } = input;
+  const { name, synonyms = [], knownAs = [], thing, color, templates } = input;
   if (typeof name !== 'string') throw expected('a string', `${path}.name`, name);
   if (!Array.isArray(synonyms)) throw expected('an array', `${path}.synonyms`, synonyms);
+  if (!Array.isArray(knownAs)) throw expected('an array', `${path}.knownAs`, knownAs);
   if (thing !== undefined && typeof thing !== 'boolean') {
     throw expected('a boolean', `${path}.thing`, thing);
   }
@@ -143,7 +148,14 @@ function parseClass(input: ClassInput, index: number): Written {
     throw expected('a colour as #rrggbb', `${path}.color`, color);
   }
   const all = splitNames([name, ...synonyms], index);
-  return { name: all[0] as string, synonyms: all, thing, color: color?.toLowerCase(), templates };
+  return {
+    name: all[0] as string,
+    synonyms: all,
+    knownAs: splitNames(knownAs, index),
+    thing,
+    color: color?.toLowerCase(),
+    templates,
+  };
 }
 
 function splitNames(texts: readonly unknown[], index: number): string[] {

@@ -26,7 +26,8 @@ export const BEST_CHECKPOINT = 'best.ckpt';
 const CHECKPOINT = /^step-(\d{9})\.ckpt$/;
 
 /** A file that is not yet whole, or the addon's copy of one; a backup of a user has another name. */
-const PART = /^[\w-]+\.(json|ckpt|pt)\.part(\.[A-Za-z0-9]{6})?$/;
+const PART =
+  /^(run\.json|(step-\d{9}|best)\.ckpt|(evaluating|trained|best)\.pt)\.part(\.[A-Za-z0-9]{6})?$/;
 
 /** What must agree between a run and its continuation, as plain data. */
 export type RunIdentity = Readonly<Record<string, unknown>>;

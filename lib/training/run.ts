@@ -73,8 +73,22 @@ export async function* runTraining(
     trainedParameters: trainer.info.trainedParameters,
   });
   let saved = trainer.stepCount;
+  const evaluated = async (step: number): Promise<TrainingEvent | undefined> => {
+    const metrics = await onFirstRank(trainer, () => watch.evaluate(trainer));
+    if (metrics === undefined) return undefined;
+    const best = watch.note(metrics);
+    if (best && keeps) await saveBest(trainer, folder);
+    return tell({ type: 'evaluation', step, metrics, best });
+  };
   const wantsToStop = (): Promise<boolean> => anyRank(trainer, signal?.aborted === true);
   try {
+    // Stopped in the middle of an evaluation: it is made up for.
+    const step = trainer.stepCount;
+    const missed = watch.due(step) && !history.some((event) => isEvaluation(event, step));
+    if (await anyRank(trainer, rank === 0 && step > 0 && missed)) {
+      const evaluation = await evaluated(step);
+      if (evaluation !== undefined) yield evaluation;
+    }
     if (await anyRank(trainer, rank === 0 && watch.exhausted)) reason = 'early-stop';
     while (reason === 'steps' && trainer.stepCount < steps) {
       if (await wantsToStop()) {
@@ -96,12 +110,8 @@ export async function* runTraining(
       };
       if (result.step % parsed.logEvery === 0 || result.step === steps) yield tell(event);
       const due = watch.due(result.step);
-      const metrics = due ? await onFirstRank(trainer, () => watch.evaluate(trainer)) : undefined;
-      if (metrics !== undefined) {
-        const best = watch.note(metrics);
-        if (best && keeps) await saveBest(trainer, folder);
-        yield tell({ type: 'evaluation', step: result.step, metrics, best });
-      }
+      const evaluation = due ? await evaluated(result.step) : undefined;
+      if (evaluation !== undefined) yield evaluation;
       if (result.step % parsed.checkpointEvery === 0 || result.step === steps) {
         const written = await save();
         saved = result.step;
@@ -127,6 +137,9 @@ async function anyRank(trainer: Trainer, own: boolean): Promise<boolean> {
   const [count = 0] = await trainer.sumOverRanks([own ? 1 : 0]);
   return count > 0;
 }
+
+const isEvaluation = (event: TrainingEvent, step: number): boolean =>
+  event.type === 'evaluation' && event.step === step;
 
 const isAbort = (error: unknown): boolean =>
   error instanceof LexisegError && error.code === 'ERR_ABORTED';

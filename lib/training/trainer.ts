@@ -80,15 +80,16 @@ export class Trainer implements AsyncDisposable {
     options: StepOptions,
   ): Promise<StepResult> {
     this.#checkAlive();
-    const batches = batchList(batch);
+    const given: readonly Partial<TrainingBatch>[] = Array.isArray(batch) ? batch : [batch];
     try {
+      const batches = batchList(batch);
       checkOptions(options, ['learningRate', 'signal'], 'options');
       const learningRate = numberIn(options?.learningRate, 0, 1e6, 'options.learningRate');
       const { signal } = options;
       return await this.#inTurn(signal, () => this.#update(batches, learningRate, signal));
     } finally {
-      for (const one of batches) {
-        for (const tensor of Object.values(one.inputs)) {
+      for (const one of given) {
+        for (const tensor of Object.values(one?.inputs ?? {})) {
           if (tensor instanceof Tensor) tensor.dispose();
         }
       }
@@ -186,11 +187,11 @@ export class Trainer implements AsyncDisposable {
     );
   }
 
-  /** Waits for the step in flight, then frees the weights; idempotent. */
+  /** Refuses calls from now on, waits for the step in flight, then frees the weights; idempotent. */
   dispose(): Promise<void> {
     this.#disposal ??= (async () => {
       const { vocabulary } = this.#parts;
-      await this.#parts.native.dispose();
+      await this.#turns.take(() => this.#parts.native.dispose());
       vocabulary?.classEmbeddings.dispose();
       vocabulary?.synonymCounts.dispose();
     })();
@@ -210,7 +211,7 @@ export class Trainer implements AsyncDisposable {
       throwIfAborted(signal);
       this.#checkAlive();
       return work();
-    });
+    }, signal);
   }
 
   async #update(

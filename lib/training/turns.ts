@@ -1,21 +1,32 @@
 /** Asynchronous work that runs one after another, in the order in which it was begun. */
+import { unlessAborted } from '../job.js';
 
 export class Turns {
-  /** Resolves when all that was begun so far has ended. */
-  #last: Promise<void> = Promise.resolve();
+  /** Resolves when all that was begun so far has ended; absent when it has. */
+  #last: Promise<void> | undefined;
 
-  /** Runs `work` after what was begun before it, however that ended. */
-  async take<Result>(work: () => Promise<Result>): Promise<Result> {
+  /**
+   * Runs `work` after what was begun before it, however that ended: at once where there is nothing.
+   * Rejects with `ERR_ABORTED` while it waits.
+   */
+  async take<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const before = this.#last;
     let end = (): void => {};
-    this.#last = new Promise((resolve) => {
+    const own = new Promise<void>((resolve) => {
       end = resolve;
     });
+    this.#last = own;
     try {
-      await before;
+      if (before !== undefined) await unlessAborted(before, signal);
       return await work();
     } finally {
-      end();
+      // What comes next has what was before this to wait for, also when this was given up.
+      const leave = (): void => {
+        if (this.#last === own) this.#last = undefined;
+        end();
+      };
+      if (before === undefined) leave();
+      else before.then(leave);
     }
   }
 }

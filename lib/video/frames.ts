@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { expected, LexisegError } from '../errors.js';
 import type { ImageInput } from '../image.js';
-import { throwIfAborted } from '../job.js';
+import { throwIfAborted, unlessAborted } from '../job.js';
 import { readVideo } from './ffmpeg.js';
 
 /**
@@ -59,26 +59,6 @@ async function* untilAborted<Item>(
     // One that still owes an item may never answer: it is told, and not waited for.
     else if (signal?.aborted) end().catch(() => {});
   }
-}
-
-/** Outcome of some work, or `ERR_ABORTED` when the signal comes first. */
-function unlessAborted<Result>(
-  work: Promise<Result>,
-  signal: AbortSignal | undefined,
-): Promise<Result> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      try {
-        throwIfAborted(signal);
-      } catch (error) {
-        reject(error);
-      }
-    };
-    const settle = (): void => signal.removeEventListener('abort', stop);
-    signal.addEventListener('abort', stop, { once: true });
-    Promise.resolve(work).finally(settle).then(resolve, reject);
-  });
 }
 
 /** Paths of the images of a folder in order; undefined where the path is a file. */

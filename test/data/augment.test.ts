@@ -93,19 +93,19 @@ describe('resampling', () => {
     outHeight,
   });
 
-  it('keeps an even colour, and copies at the same size', () => {
+  it('keeps an even colour, and copies at the same size', async () => {
     const even = new Uint8Array(7 * 5 * 3).fill(93);
-    expect(new Set(resampleRgb(even, 7, whole(7, 5, 13, 3)))).toEqual(new Set([93]));
+    expect(new Set(await resampleRgb(even, 7, whole(7, 5, 13, 3)))).toEqual(new Set([93]));
     const noise = Uint8Array.from({ length: 7 * 5 * 3 }, (_, i) => (i * 89) % 256);
-    expect(resampleRgb(noise, 7, whole(7, 5, 7, 5))).toEqual(noise);
+    expect(await resampleRgb(noise, 7, whole(7, 5, 7, 5))).toEqual(noise);
   });
 
-  it('averages when it makes smaller', () => {
+  it('averages when it makes smaller', async () => {
     const checks = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => {
       const at = Math.floor(i / 3);
       return ((at % 8) + Math.floor(at / 8)) % 2 === 0 ? 0 : 200;
     });
-    const small = resampleRgb(checks, 8, whole(8, 8, 2, 2));
+    const small = await resampleRgb(checks, 8, whole(8, 8, 2, 2));
     for (const value of small) expect(Math.abs(value - 100)).toBeLessThan(4);
   });
 

@@ -36,7 +36,7 @@ it.each([
   const image = await openImage(await sharp(rgb, { raw }).png().toBuffer(), 'waves.png');
   const window = { left: 37, top: 5, width: 520, height: 470, outWidth, outHeight };
   const pixels = await image.pixels(window);
-  const expected = resampleRgb(rgb, WIDTH, window);
+  const expected = await resampleRgb(rgb, WIDTH, window);
   const off = pixels.reduce(
     (sum, value, at) => sum + Math.abs(value - (expected[at] as number)),
     0,

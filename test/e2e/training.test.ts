@@ -115,14 +115,23 @@ describe('Trainer.step', () => {
     expect(together).toEqual(apart);
     const controller = new AbortController();
     const { signal } = controller;
+    const ended: string[] = [];
+    const note = (name: string) => () => ended.push(name);
     const third = step(hurried, 5);
     const fourth = codeOf(hurried.step(batch(halves()), { learningRate: 1e-3, signal }));
+    const fifth = step(hurried, 6);
+    const all = [third.then(note('third')), fourth.then(note('fourth')), fifth.then(note('fifth'))];
     controller.abort();
     expect((await fourth).code).toBe('ERR_ABORTED');
-    expect((await third).step).toBe(3);
+    await Promise.all(all);
+    // Given up at once, and no way for the next to run beside the one before.
+    expect(ended).toEqual(['fourth', 'third', 'fifth']);
+    expect([(await third).step, (await fifth).step]).toEqual([3, 4]);
     const ends = Promise.allSettled([step(hurried, 7), step(hurried, 9)]);
     await hurried.dispose();
-    expect((await ends)[1]).toMatchObject({ reason: { code: 'ERR_DISPOSED' } });
+    const [running, queued] = await ends;
+    expect(running).toMatchObject({ status: 'fulfilled', value: { step: 5 } });
+    expect(queued).toMatchObject({ reason: { code: 'ERR_DISPOSED' } });
   });
 
   it('lets a checkpoint wait for a step, and the next step for the checkpoint', async () => {

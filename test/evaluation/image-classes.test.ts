@@ -82,7 +82,10 @@ describe('evaluateImages', () => {
       images: 15,
       top1: right.top1 / 15,
       top5: right.top5 / 15,
-      bundle: 'tiny-pacl.pt (random weights)',
+      bundle: segmenter.path,
+      weights: expect.stringContaining('random'),
+      vocabulary: `names of ${dataset.name}`,
+      wordsSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
     // A random network prefers some class: neither none nor all of the folders are right.
     expect(report.top1).toBeLessThan(1);
@@ -134,8 +137,14 @@ describe('lexiseg classify', () => {
   it('measures on folders', async () => {
     const { status, stdout } = await lexiseg(['classify', '--data', folder, ...bundle]);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/15 images of 7 classes.*\ntop-1 [\d.]+%, top-5 [\d.]+%/);
+    expect(stdout).toMatch(/15 images of 7 classes, tiny-pacl\.pt \(random weights\)\nby names of/);
+    expect(stdout).toMatch(/\ntop-1 [\d.]+%, top-5 [\d.]+%/);
     expect(stdout).toMatch(/nothing +0 +- +-/);
+  });
+
+  it('tells the best and the best five of a set, and no other number', async () => {
+    const args = ['classify', '--data', folder, '--top', '3', ...bundle];
+    expect(await lexiseg(args)).toMatchObject({ status: 2 });
   });
 
   it('takes images or data, not both and not none', async () => {

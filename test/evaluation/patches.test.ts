@@ -10,6 +10,7 @@ import {
   evaluatePatches,
   openDataset,
   patchReportHtml,
+  reportPictures,
   Segmenter,
   type Truth,
 } from '../../lib/index.js';
@@ -215,6 +216,13 @@ describe('evaluatePatches', () => {
     const usual = await at({});
     expect(usual).toEqual(await at({ entropy: published }));
     expect(usual).not.toEqual(await at({ entropy: Math.log(WORDS.length) + 0.01 }));
+    // The pictures of a report are of what was scored: where all is background, nothing is drawn over.
+    const report = await evaluate(segmenter, voc, { ...options, thresholds: { entropy: 0 } });
+    const drawn = async (entropy: number) =>
+      (await reportPictures(segmenter, voc, report, { ...options, thresholds: { entropy } }))[0];
+    expect((await drawn(0))?.found).not.toBe((await drawn(Math.log(9)))?.found);
+    const none = reportPictures(segmenter, dataset, report, { background: 'unlabelled' });
+    await expect(none).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
   });
 
   it('is a command', async () => {

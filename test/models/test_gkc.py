@@ -253,6 +253,16 @@ def test_the_teacher_may_be_followed_by_what_is_compared_with_texts():
         gkc_training.build_trainable(raw)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("synonym_scale", 0.0), ("synonym_floor", 1.0), ("region_dropout", 1.0)]
+)
+def test_numbers_that_would_switch_synonyms_off_are_refused(name: str, value: float):
+    raw = copy.deepcopy(read_config("gkc", "tiny"))
+    raw["objective"]["calibration"][name] = value
+    with pytest.raises(ConfigError, match=f"objective.calibration.{name}"):
+        gkc_training.build_trainable(raw)
+
+
 def test_distances_may_be_those_of_the_synonyms_drawn():
     raw = copy.deepcopy(read_config("gkc", "tiny"))
     losses = []

@@ -63,6 +63,7 @@ def test_every_config_is_sound(name):
         ({"dense": {"stride": 9}}, "at most 8 for dense.stride"),
         ({"dense": {"embedder": "magic"}}, "residual or projection"),
         ({"dense": {"embedder": "projection", "final_norm": False}}, "dense.final_norm"),
+        ({"dense": {"embedder_start": "projection", "final_norm": False}}, "dense.final_norm"),
         (
             {"dense": {"embedder": "projection", "embedder_start": "projection"}},
             "random for dense.embedder_start",

@@ -222,6 +222,21 @@ describe('a run that is started again', () => {
     });
   });
 
+  it('makes up for the evaluation that it was stopped in', async () => {
+    const stopped = new LexisegError('ERR_ABORTED', 'The call was cancelled');
+    const options = { folder, evaluateEvery: 3 };
+    const first = await run(counter(), { ...options, evaluate: () => Promise.reject(stopped) });
+    expect(first.at(-1)).toMatchObject({ type: 'end', step: 3, reason: 'cancelled' });
+    const evaluate = async () => ({ score: 1 });
+    const second = await run(counter(), { ...options, evaluate });
+    expect(second).toContainEqual(
+      expect.objectContaining({ type: 'evaluation', step: 3, metrics: { score: 1 }, best: true }),
+    );
+    expect(existsSync(join(folder, 'best.ckpt'))).toBe(true);
+    const third = await run(counter(), { ...options, evaluate });
+    expect(third.map(({ type }) => type)).not.toContain('evaluation');
+  });
+
   it('goes on when it was begun before folders noted the settings of the data', async () => {
     const noted = join(folder, 'run.json');
     await run(counter(), { folder });

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LexisegError, readVocabulary, shippedVocabularies } from '../../lib/index.js';
+import { parseClasses } from '../../lib/text/classes.js';
 import { root } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
 
@@ -80,6 +81,20 @@ describe('shipped vocabularies', () => {
       ['floor-other-merged', 122],
     ] as const;
     for (const [name, index] of some) expect(plain[index]).toBe(wordsOf(name));
+  });
+
+  it('are seen by plain names too where a bundle was trained by the engineered ones', () => {
+    const trainingClasses = readVocabulary('coco_panoptic').classes.map((one) => ({
+      name: one.name,
+      synonyms: [...(one.synonyms ?? [one.name])],
+      thing: one.thing === true,
+    }));
+    const asked = readVocabulary('coco_panoptic', 'plain').classes;
+    const context = { bundleTemplates: ['{}'], templates: 'bundle', duplicates: 'refuse' } as const;
+    const parsed = parseClasses(asked, { ...context, trainingClasses });
+    expect(parsed.filter(({ seen }) => !seen)).toEqual([]);
+    expect(parsed[49]?.synonyms).toEqual(['orange']);
+    expect(parsed.filter(({ thing }) => thing)).toHaveLength(80);
   });
 
   it.skipIf(!existsSync(categories))('have all 133 of COCO', () => {

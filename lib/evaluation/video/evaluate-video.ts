@@ -1,8 +1,8 @@
 /** Runs a bundle over videos and scores what it finds and follows. */
 
-import { dataError } from '../../data/annotation-file.js';
 import type { Truth } from '../../data/segmentation-dataset.js';
-import type { TrueVideo, VideoDataset } from '../../data/video-dataset.js';
+import { checkTruthSize } from '../../data/truth-size.js';
+import type { VideoDataset } from '../../data/video-dataset.js';
 import {
   type CallOptions,
   checkCallback,
@@ -122,7 +122,7 @@ export async function evaluateVideo(
       for await (const frame of segmentVideo(segmenter, paths, vocabulary, settings)) {
         using segmentation = frame.segmentation;
         const truth = await video.truth(frame.index);
-        checkSize(video, { index: frame.index, segmentation }, truth);
+        checkTruthSize(video.frame(frame.index), segmentation, truth);
         scores.add(segmentation, truth);
         options.onProgress?.({ done: ++done, total });
       }
@@ -138,16 +138,6 @@ export async function evaluateVideo(
   } finally {
     vocabulary.dispose();
   }
-}
-
-function checkSize(
-  video: TrueVideo,
-  { index, segmentation }: Pick<VideoFrame, 'index' | 'segmentation'>,
-  truth: Truth,
-): void {
-  if (truth.width === segmentation.width && truth.height === segmentation.height) return;
-  const { width, height } = segmentation;
-  dataError(video.frame(index), '', `has ${width} × ${height} pixels, its map another size`);
 }
 
 /** All scores of one run. */

@@ -1,10 +1,8 @@
 /** An evaluation on videos as one HTML page that needs nothing beside itself. */
 import { htmlPage, htmlTable } from '../../results/html-page.js';
 import { factRows } from '../report-facts.js';
+import { percent } from '../score-table.js';
 import type { VideoReport } from './evaluate-video.js';
-
-const percent = (value: number | undefined): string =>
-  value === undefined || Number.isNaN(value) ? '–' : (100 * value).toFixed(1);
 
 /** VPQ, mIoU and fwIoU by group of classes: the head and the rows of a table. */
 export function videoGroupTable({ groups }: VideoReport): [head: string[], rows: string[][]] {

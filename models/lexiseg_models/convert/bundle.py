@@ -67,7 +67,9 @@ def load_start(module: nn.Module, path: Path) -> Start:
     if not is_bundle(path):
         raise CheckpointError(f"{path} is not a bundle")
     given = bundle_tensors(path)
-    own = module.state_dict()
+    # A scale that does not learn is a number of the configuration.
+    fixed = {name for name, _ in module.named_buffers() if name.endswith(".logit_scale")}
+    own = {name: one for name, one in module.state_dict().items() if name not in fixed}
     left: List[str] = []
     taken = 0
     for name, tensor in own.items():

@@ -25,8 +25,10 @@ def load_clip(module: nn.Module, place: str) -> None:
     """
     names = module.state_dict()
     near = _starts_near_projection(names)
-    # An embedder learns with a scale of its own (spec sec. 5); CLIP's own tokens have CLIP's.
-    with_scale = not any(name.startswith("patch_embedder.") for name in names)
+    # An embedder learns with a scale of its own (spec sec. 5); CLIP's own tokens have CLIP's,
+    # unless the config fixed another.
+    fixed = "classifier.logit_scale" in dict(module.named_buffers())
+    with_scale = not fixed and not any(name.startswith("patch_embedder.") for name in names)
     load = clip.load_clip if "image_tower.projection" in names else clip.load_text
     load(module, place, with_scale=with_scale)
     if near:

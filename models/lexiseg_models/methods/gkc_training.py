@@ -238,6 +238,11 @@ def _objective(
     rest = dict(section)
     grounding = parse(CaptionGroundingConfig, rest.pop("grounding", None), "objective.grounding")
     calibration = parse(CalibrationConfig, rest.pop("calibration", None), "objective.calibration")
+    if calibration.synonym_scale <= 0.0:
+        raise ConfigError("Expected a number above 0 for objective.calibration.synonym_scale")
+    for name in ("synonym_floor", "region_dropout"):
+        if not 0.0 <= getattr(calibration, name) < 1.0:
+            raise ConfigError(f"Expected 0 to below 1 for objective.calibration.{name}")
     return parse(MaskClassificationConfig, rest, "objective"), grounding, calibration
 
 

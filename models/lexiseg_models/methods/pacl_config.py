@@ -66,7 +66,8 @@ def parse_config(data: Mapping[str, Any]) -> PaclConfig:
         )
     if dense.embedder == "projection" and isinstance(tower, DinoTransformerConfig):
         raise ConfigError("Expected residual for dense.embedder: the tower has no projection")
-    if dense.embedder == "projection" and not dense.final_norm:
+    projects = "projection" in (dense.embedder, dense.embedder_start)
+    if projects and not dense.final_norm:
         raise ConfigError("Expected true for dense.final_norm: CLIP projects normed tokens")
     untrained = dense.embedder == "projection" or isinstance(tower, DinoTransformerConfig)
     if dense.embedder_start == "projection" and untrained:

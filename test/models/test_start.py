@@ -1,5 +1,8 @@
 """Networks that begin with the weights of another bundle."""
 
+import json
+import zipfile
+
 import pytest
 import torch
 from lexiseg_models.export.command import main
@@ -61,3 +64,42 @@ def test_a_checkpoint_and_a_start_are_one_too_many(given, tmp_path, capsys):
     what = ["export", "fc-clip", "--config", "tiny", "--out", str(tmp_path / "out.pt")]
     assert main([*what, "--checkpoint", "model.pth", "--start", str(given)]) == 2
     assert "--start with --random-init" in capsys.readouterr().err
+
+
+def test_weights_are_trained_where_everything_given_was(given, tmp_path):
+    trained = tmp_path / "trained.pt"
+    store_as_trained(given, trained)
+    out = tmp_path / "whole.pt"
+    assert export("fc-clip", out, "--start", str(trained)) == 0
+    weights_of = read_manifest(out)["weights"]
+    assert weights_of["kind"] == "trained"
+    assert weights_of["source"] == "begun with trained.pt"
+    assert export("fc-clip", out, "--start", str(given)) == 0
+    assert read_manifest(out)["weights"]["kind"] == "random"
+    assert export("gkc", out, "--start", str(trained)) == 0
+    part = read_manifest(out)["weights"]
+    assert part["kind"] == "random"
+    assert part["source"] == "begun with trained.pt; the rest: random initialisation, seed 0"
+
+
+def store_as_trained(bundle, out):
+    """The same bundle, called trained."""
+    with zipfile.ZipFile(bundle) as archive, zipfile.ZipFile(out, "w") as target:
+        for entry in archive.infolist():
+            content = archive.read(entry)
+            if entry.filename.endswith("/extra/manifest.json"):
+                manifest = json.loads(content)
+                manifest["weights"]["kind"] = "trained"
+                content = json.dumps(manifest).encode()
+            target.writestr(zipfile.ZipInfo(entry.filename), content)
+
+
+def test_random_mask_prompts_are_refused_where_other_weights_are_given(tmp_path, capsys):
+    start = tmp_path / "start.pt"
+    assert (
+        main(["export", "ovseg", "--config", "tiny_regions", *RANDOM[2:], "--out", str(start)]) == 0
+    )
+    out = tmp_path / "out.pt"
+    assert export("ovseg", out, "--start", str(start)) == 1
+    assert "mask_prompts.tokens: give a CLIP that has them" in capsys.readouterr().err
+    assert not out.exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, FrozenSet, List, Set, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -32,15 +32,15 @@ def bundle_tensors(path: Path) -> Dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Start:
-    """What of a module another bundle gave: counts of tensors, and parts that stayed."""
+    """What of a module another bundle gave: names of tensors, of how many, and what stayed."""
 
-    taken: int
+    taken: FrozenSet[str]
     total: int
     left: Tuple[str, ...]
 
     def __str__(self) -> str:
         """One line for people."""
-        line = f"{self.taken} of {self.total} tensors"
+        line = f"{len(self.taken)} of {self.total} tensors"
         return f"{line}; as they were: {', '.join(self.left)}" if self.left else line
 
 
@@ -71,7 +71,7 @@ def load_start(module: nn.Module, path: Path) -> Start:
     fixed = {name for name, _ in module.named_buffers() if name.endswith(".logit_scale")}
     own = {name: one for name, one in module.state_dict().items() if name not in fixed}
     left: List[str] = []
-    taken = 0
+    taken: Set[str] = set()
     for name, tensor in own.items():
         new = given.get(name)
         if new is None or new.shape != tensor.shape:
@@ -80,7 +80,7 @@ def load_start(module: nn.Module, path: Path) -> Start:
         if new.is_floating_point() and not bool(torch.isfinite(new).all()):
             raise CheckpointError(f"not finite in {path}: {name}")
         tensor.copy_(new)
-        taken += 1
-    if taken == 0:
+        taken.add(name)
+    if not taken:
         raise CheckpointError(f"nothing in {path} fits: names or shapes all differ")
-    return Start(taken, len(own), tuple(dict.fromkeys(left)))
+    return Start(frozenset(taken), len(own), tuple(dict.fromkeys(left)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, FrozenSet, List, Mapping, Tuple
 
 from torch import Tensor, nn
 
@@ -167,13 +167,16 @@ def _without_scale(
     )
 
 
-def load_text(module: nn.Module, place: str, *, with_scale: bool = True) -> None:
+def load_text(module: nn.Module, place: str, *, with_scale: bool = True) -> FrozenSet[str]:
     """Fills the text tower and the scale of `module`, and leaves its image tower as it is.
 
     Args:
         module: a method whose image tower is not CLIP's, not on the meta device.
         place: as for `load_clip`.
         with_scale: as for `load_clip`.
+
+    Returns:
+        Names of the tensors that were filled.
 
     Raises:
         CheckpointError: as `load_clip`.
@@ -185,14 +188,18 @@ def load_text(module: nn.Module, place: str, *, with_scale: bool = True) -> None
         tensors, rules = _without_scale(tensors, rules)
     found, faults = match_tensors(module, rules, tensors, "CLIP")
     assign_tensors(module, {**module.state_dict(), **found}, faults)
+    return frozenset(found)
 
 
-def load_trunk(module: nn.Module, place: str) -> None:
+def load_trunk(module: nn.Module, place: str) -> FrozenSet[str]:
     """Fills the image tower of `module` alone, without what makes one vector of its map.
 
     Args:
         module: a method whose image tower is of a CLIP's shape, not on the meta device.
         place: as for `load_clip`.
+
+    Returns:
+        Names of the tensors that were filled.
 
     Raises:
         CheckpointError: as `load_clip`.
@@ -207,6 +214,7 @@ def load_trunk(module: nn.Module, place: str) -> None:
     trunk = tuple(rule for rule in rules if "image_tower" in rule[0])
     found, faults = match_tensors(module, trunk, tensors, "tower")
     assign_tensors(module, {**module.state_dict(), **found}, faults)
+    return frozenset(found)
 
 
 def match_clip(
@@ -228,13 +236,16 @@ def match_clip(
     return match_tensors(module, rules, tensors, "CLIP")
 
 
-def load_clip(module: nn.Module, place: str, *, with_scale: bool = True) -> None:
+def load_clip(module: nn.Module, place: str, *, with_scale: bool = True) -> FrozenSet[str]:
     """Fills CLIP's part of `module` and leaves the rest as it is.
 
     Args:
         module: a method, not on the meta device. One without a region head takes only the trunk.
         place: open_clip's weights (file, folder or cached hub id), or a bundle with a CLIP in it.
         with_scale: take CLIP's scale of cosines too, where the method has one.
+
+    Returns:
+        Names of the tensors that were filled.
 
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
@@ -243,3 +254,4 @@ def load_clip(module: nn.Module, place: str, *, with_scale: bool = True) -> None
     rules = BUNDLE_RULES if bundled else clip_rules(module)
     found, faults = match_clip(module, rules, tensors, with_scale=with_scale)
     assign_tensors(module, {**module.state_dict(), **found}, faults)
+    return frozenset(found)

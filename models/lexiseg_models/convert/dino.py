@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Tuple
+from typing import FrozenSet, Tuple
 
 from torch import nn
 
@@ -31,8 +31,11 @@ RULES: Tuple[Rule, ...] = (
 _UNUSED = ("mask_token",)
 
 
-def load_tower(module: nn.Module, path: Path) -> None:
+def load_tower(module: nn.Module, path: Path) -> FrozenSet[str]:
     """Fills the image tower of `module`, which is no CLIP's, and leaves the rest as it is.
+
+    Returns:
+        Names of the tensors that were filled.
 
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
@@ -50,3 +53,4 @@ def load_tower(module: nn.Module, path: Path) -> None:
         tensors["cls_token"] = tensors["cls_token"].flatten()
     found, faults = match_tensors(module, RULES, tensors, "tower")
     assign_tensors(module, {**names, **found}, faults)
+    return frozenset(found)

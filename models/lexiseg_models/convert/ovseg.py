@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, FrozenSet, List, Optional, Tuple
 
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from lexiseg_models.convert.clip import (
     without_numbers,
 )
 from lexiseg_models.convert.matching import Rule, assign_tensors, match_tensors
-from lexiseg_models.convert.tensors import read_tensors
+from lexiseg_models.convert.tensors import CheckpointError, read_tensors
 
 CLIP_PREFIX = "clip_adapter.clip_model."
 # Of the training loss and of preprocessing.
@@ -157,12 +157,29 @@ def _match_clip(
         tensors = {name: tensor for name, tensor in tensors.items() if name != theirs}
     rules = towers + prompts if wanted and given else towers
     found, faults = match_clip(module, rules, tensors)
-    if wanted and not given and not getattr(module, "learns_prompts", False):
-        faults.append(
-            f"missing   CLIP: {theirs}; without mask prompts it fits a config whose "
-            "regions.prompts is false"
-        )
+    if not given and _needs_prompts(module):
+        faults.append(f"missing   CLIP: {theirs}; {_WITHOUT_PROMPTS}")
     return found, faults
+
+
+_WITHOUT_PROMPTS = "without mask prompts it fits a config whose regions.prompts is false"
+
+
+def _needs_prompts(module: nn.Module) -> bool:
+    """Whether it has mask prompts, and none that are to be learned."""
+    return _PROMPTS in module.state_dict() and not getattr(module, "learns_prompts", False)
+
+
+def check_begun(module: nn.Module, filled: FrozenSet[str]) -> None:
+    """Refuses mask prompts that stayed random where a bundle gave other weights.
+
+    Raises:
+        CheckpointError: with what fits instead.
+    """
+    if _needs_prompts(module) and _PROMPTS not in filled:
+        raise CheckpointError(
+            f"missing   {_PROMPTS}: give a CLIP that has them; {_WITHOUT_PROMPTS}"
+        )
 
 
 def _read_clip(place: str) -> Tuple[Dict[str, Tensor], bool]:
@@ -171,7 +188,7 @@ def _read_clip(place: str) -> Tuple[Dict[str, Tensor], bool]:
     return (tensors if bundled else _fine_tuned(tensors)), bundled
 
 
-def load_clip(module: nn.Module, place: str) -> None:
+def load_clip(module: nn.Module, place: str) -> FrozenSet[str]:
     """Fills CLIP's part of `module`, mask prompts among it, and leaves the rest as it is.
 
     Args:
@@ -180,12 +197,16 @@ def load_clip(module: nn.Module, place: str) -> None:
         place: OpenAI's weights, a training checkpoint of the method's own CLIP (file, folder or
             cached hub id), or a bundle with a CLIP in it.
 
+    Returns:
+        Names of the tensors that were filled.
+
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
     """
     tensors, bundled = _read_clip(place)
     found, faults = _match_clip(module, tensors, bundled=bundled)
     assign_tensors(module, {**module.state_dict(), **found}, faults)
+    return frozenset(found)
 
 
 def load_weights(module: nn.Module, checkpoint: Path, clip: Optional[str]) -> None:

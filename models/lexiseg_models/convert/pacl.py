@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from typing import FrozenSet, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,15 @@ _SHORTCUT = "patch_embedder.shortcut.weight"
 _PROJECTION = "image_tower.projection"
 
 
-def load_clip(module: nn.Module, place: str) -> None:
+def load_clip(module: nn.Module, place: str) -> FrozenSet[str]:
     """Fills what of `module` is CLIP's: both towers, or the text tower beside another image tower.
 
     Args:
         module: the method, not on the meta device.
         place: open_clip's weights (file, folder or cached hub id), or a bundle of a CLIP.
+
+    Returns:
+        Names of the tensors that were filled.
 
     Raises:
         CheckpointError: one error that lists every missing, surplus or misshapen tensor.
@@ -30,10 +33,11 @@ def load_clip(module: nn.Module, place: str) -> None:
     fixed = "classifier.logit_scale" in dict(module.named_buffers())
     with_scale = not fixed and not any(name.startswith("patch_embedder.") for name in names)
     load = clip.load_clip if "image_tower.projection" in names else clip.load_text
-    load(module, place, with_scale=with_scale)
+    filled = load(module, place, with_scale=with_scale)
     if near:
         own = module.state_dict()
         own[_SHORTCUT].copy_(own[_PROJECTION].t())
+    return filled
 
 
 def _starts_near_projection(own: Mapping[str, Tensor]) -> bool:

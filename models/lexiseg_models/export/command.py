@@ -7,13 +7,13 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import torch
 from torch import nn
 
 from lexiseg_models.configuration import ConfigError, config_names, read_config
-from lexiseg_models.convert.bundle import load_start
+from lexiseg_models.convert.bundle import is_bundle, load_start
 from lexiseg_models.convert.clip import load_text
 from lexiseg_models.convert.tensors import CheckpointError
 from lexiseg_models.export.archive import BundleError
@@ -151,28 +151,45 @@ def _random(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(args.seed)
         module = _composed(args, raw)
-    source, licence = f"random initialisation, seed {args.seed}", "Apache-2.0"
+    method = METHODS[args.method]
+    filled: Set[str] = set()
+    given: List[str] = []
+    licence = "Apache-2.0"
     if args.start is not None:
-        progress(f"begins with {args.start}: {load_start(module, args.start)}")
-        source = f"begun with {args.start.name}; the rest: {source}"
+        begun = load_start(module, args.start)
+        filled |= begun.taken
+        progress(f"begins with {args.start}: {begun}")
+        given.insert(0, f"begun with {args.start.name}")
         licence = f"{args.start.name}: {read_manifest(args.start)['weights']['licence']}"
     if args.clip is not None:
-        METHODS[args.method].load_clip(module, args.clip)
-        source = f"CLIP of {Path(args.clip).name}; the rest: {source}"
+        filled |= method.load_clip(module, args.clip)
+        given.insert(0, f"CLIP of {Path(args.clip).name}")
         clip_licence = f"CLIP: {raw['clip']['licence']}"
         licence = clip_licence if args.start is None else f"{clip_licence}; the rest: {licence}"
     if args.text is not None:
-        load_text(module, args.text)
-        source = f"text tower of {Path(args.text).name}; the rest: {source}"
+        filled |= load_text(module, args.text)
+        given.insert(0, f"text tower of {Path(args.text).name}")
         licence = f"text tower: as {Path(args.text).name} was published; the rest: {licence}"
     if args.tower is not None:
-        load_tower = METHODS[args.method].load_tower
-        if load_tower is None:
+        if method.load_tower is None:
             raise ConfigError(f"{args.method} has no image tower but CLIP's: leave out --tower")
-        load_tower(module, args.tower)
-        source = f"image tower of {args.tower.name}; {source}"
+        filled |= method.load_tower(module, args.tower)
+        given.insert(0, f"image tower of {args.tower.name}")
         licence = f"{licence}; image tower: as {args.tower.name} was published"
-    return module, WeightsInfo("random", source, licence, args.dtype, args.seed)
+    if method.check_begun is not None and args.start is not None:
+        method.check_begun(module, frozenset(filled))
+    whole = {name for name, _ in module.named_parameters()} <= filled
+    if whole and not any(_is_random(place) for place in (args.start, args.clip) if place):
+        return module, WeightsInfo("trained", "; the rest: ".join(given), licence, args.dtype)
+    if not whole or not given:
+        given.append(f"random initialisation, seed {args.seed}")
+    return module, WeightsInfo("random", "; the rest: ".join(given), licence, args.dtype, args.seed)
+
+
+def _is_random(place: Union[Path, str]) -> bool:
+    """Whether it is a bundle whose own weights are random."""
+    path = Path(place)
+    return is_bundle(path) and bool(read_manifest(path)["weights"]["kind"] == "random")
 
 
 def _converted(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Module, WeightsInfo]:

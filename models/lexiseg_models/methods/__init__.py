@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, FrozenSet, Optional
 
 from torch import nn
 
@@ -37,17 +37,19 @@ class Method:
             and where its methods depend on the config, `methods` of a parsed one.
         training: module with build_trainable, groups and batch_kind.
         load_weights: fills a module from a published checkpoint and CLIP's weights.
-        load_clip: fills only CLIP's part of a module.
+        load_clip: fills only CLIP's part of a module, and names what it filled.
         licence: of the published weights, without CLIP's.
         load_tower: fills an image tower that is not that of `load_clip`.
+        check_begun: refuses what may not stay random in a module that others' weights filled.
     """
 
     composer: ModuleType
     training: ModuleType
     load_weights: Optional[Callable[[nn.Module, Path, Optional[str]], None]]
-    load_clip: Callable[[nn.Module, str], None]
+    load_clip: Callable[[nn.Module, str], FrozenSet[str]]
     licence: str
-    load_tower: Optional[Callable[[nn.Module, Path], None]] = None
+    load_tower: Optional[Callable[[nn.Module, Path], FrozenSet[str]]] = None
+    check_begun: Optional[Callable[[nn.Module, FrozenSet[str]], None]] = None
 
 
 METHODS: Dict[str, Method] = {
@@ -79,6 +81,7 @@ METHODS: Dict[str, Method] = {
         load_weights=ovseg_weights.load_weights,
         load_clip=ovseg_weights.load_clip,
         licence="OVSeg: CC BY-NC 4.0",
+        check_begun=ovseg_weights.check_begun,
     ),
     "pacl": Method(
         composer=pacl,

@@ -104,8 +104,8 @@ def test_bundle_in_node_in_bfloat16_agrees_on_the_label_map(
     for index, outcome in enumerate(_run_node(subjects(name), cases, "bfloat16")):
         figures = compare(outcome, expected(name, index), score_tolerance=0.05)
         print(f"{name} bfloat16 {cases[index].name}: {figures}")
-        agreed.append(figures.decided_labels)
-    # Random weights leave some classes a hair apart; there a rounding decides, as noise would.
+        # Random weights of a tiny network leave classes a hair apart, where a rounding decides.
+        agreed.append(figures.decided_labels if name in TINY else figures.labels)
     assert sum(agreed) / len(agreed) >= PIXELS_BFLOAT16
 
 

@@ -4,7 +4,6 @@
 #include <ATen/autocast_mode.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/optim/adamw.h>
 #include <torch/optim/sgd.h>
 
 #include <cmath>
@@ -15,6 +14,7 @@
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/fused_adamw.h"
 #include "core/processor.h"
 
 namespace lexiseg {
@@ -63,7 +63,7 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(
     const auto defaults = optim::AdamWOptions(1e-3)
                               .betas(std::make_tuple(request.beta1, request.beta2))
                               .eps(request.epsilon);
-    return std::make_unique<optim::AdamW>(groups, defaults);
+    return std::make_unique<FusedAdamW>(groups, defaults);
   }
   if (request.kind == "sgd") {
     return std::make_unique<optim::SGD>(groups, optim::SGDOptions(1e-3).momentum(request.momentum));
@@ -226,13 +226,13 @@ double Trainer::update(double learning_rate, double max_norm) {
   const TrainingMode mode;
   const at::NoGradGuard no_grad;
   if (buckets_) buckets_->finish();
-  std::vector<Tensor> squares;
+  std::vector<Tensor> norms;
   for (const Parameter& parameter : trained_) {
     const Tensor& gradient = parameter.value.grad();
-    if (gradient.defined()) squares.push_back(gradient.square().sum(at::kDouble));
+    if (gradient.defined()) norms.push_back(at::linalg_vector_norm(gradient));
   }
-  if (squares.empty()) throw Error(code::kTraining, "No gradients: accumulate comes before update");
-  const double norm = at::stack(squares).sum().sqrt().item<double>();
+  if (norms.empty()) throw Error(code::kTraining, "No gradients: accumulate comes before update");
+  const double norm = at::linalg_vector_norm(at::stack(norms).to(at::kDouble)).item<double>();
   if (!std::isfinite(norm)) {
     drop_gradients();
     throw Error(code::kNotFinite, "The norm of the gradients is not finite");

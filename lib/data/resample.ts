@@ -17,12 +17,12 @@ interface Taps {
 function triangleTaps(start: number, length: number, outputs: number): Taps {
   const scale = length / outputs;
   const reach = Math.max(1, scale);
-  const count = Math.min(length, Math.ceil(2 * reach) + 1);
+  const count = Math.min(length, Math.ceil(2 * reach));
   const first = new Int32Array(outputs);
   const weights = new Float32Array(outputs * count);
   for (let out = 0; out < outputs; out++) {
     const centre = (out + 0.5) * scale - 0.5;
-    const from = Math.min(length - count, Math.max(0, Math.ceil(centre - reach)));
+    const from = Math.min(length - count, Math.max(0, Math.floor(centre - reach) + 1));
     first[out] = start + from;
     let sum = 0;
     for (let tap = 0; tap < count; tap++) {
@@ -47,42 +47,81 @@ export async function resampleRgb(
   const linesAtOnce = Math.ceil(PIXELS_AT_ONCE / outWidth);
   const columns = triangleTaps(left, width, outWidth);
   const rows = triangleTaps(top, height, outHeight);
-  const narrow = new Float32Array(height * outWidth * 3);
+  const stride = outWidth * 3;
+  const narrow = new Float32Array(height * stride);
   for (let y = 0; y < height; y++) {
     if (y % linesAtOnce === linesAtOnce - 1) await breathe();
-    const line = (top + y) * imageWidth * 3;
-    for (let x = 0; x < outWidth; x++) {
-      let red = 0;
-      let green = 0;
-      let blue = 0;
-      let at = line + (columns.first[x] as number) * 3;
-      for (let tap = x * columns.count; tap < (x + 1) * columns.count; tap++, at += 3) {
-        const weight = columns.weights[tap] as number;
-        red += weight * (rgb[at] as number);
-        green += weight * (rgb[at + 1] as number);
-        blue += weight * (rgb[at + 2] as number);
-      }
-      const to = (y * outWidth + x) * 3;
-      narrow[to] = red;
-      narrow[to + 1] = green;
-      narrow[to + 2] = blue;
-    }
+    squeezeLine(rgb, (top + y) * imageWidth * 3, columns, narrow, y * stride);
   }
-  const out = new Uint8Array(outHeight * outWidth * 3);
-  const stride = outWidth * 3;
+  const out = new Uint8Array(outHeight * stride);
   for (let y = 0; y < outHeight; y++) {
     if (y % linesAtOnce === linesAtOnce - 1) await breathe();
     const from = ((rows.first[y] as number) - top) * stride;
-    for (let at = 0; at < stride; at++) {
-      let sum = 0;
-      for (let tap = 0; tap < rows.count; tap++) {
-        const weight = rows.weights[y * rows.count + tap] as number;
-        sum += weight * (narrow[from + tap * stride + at] as number);
-      }
-      out[y * stride + at] = sum + 0.5;
-    }
+    const weights = rows.weights.subarray(y * rows.count, (y + 1) * rows.count);
+    blendLines(narrow, from, weights, out.subarray(y * stride, (y + 1) * stride));
   }
   return out;
+}
+
+// Two taps, those of all that is not made smaller, take a third of the time without inner loops.
+
+/** One line of an RGB image at its new width. */
+function squeezeLine(
+  rgb: Uint8Array,
+  line: number,
+  { first, count, weights }: Taps,
+  out: Float32Array,
+  start: number,
+): void {
+  for (let x = 0, to = start; x < first.length; x++, to += 3) {
+    const at = line + (first[x] as number) * 3;
+    if (count === 2) {
+      const one = weights[2 * x] as number;
+      const other = weights[2 * x + 1] as number;
+      out[to] = one * (rgb[at] as number) + other * (rgb[at + 3] as number);
+      out[to + 1] = one * (rgb[at + 1] as number) + other * (rgb[at + 4] as number);
+      out[to + 2] = one * (rgb[at + 2] as number) + other * (rgb[at + 5] as number);
+      continue;
+    }
+    let red = 0;
+    let green = 0;
+    let blue = 0;
+    for (let tap = 0; tap < count; tap++) {
+      const weight = weights[x * count + tap] as number;
+      red += weight * (rgb[at + 3 * tap] as number);
+      green += weight * (rgb[at + 3 * tap + 1] as number);
+      blue += weight * (rgb[at + 3 * tap + 2] as number);
+    }
+    out[to] = red;
+    out[to + 1] = green;
+    out[to + 2] = blue;
+  }
+}
+
+/** Lines that begin at `from`, each as long as `out`, by their weights; rounded. */
+function blendLines(
+  lines: Float32Array,
+  from: number,
+  weights: Float32Array,
+  out: Uint8Array,
+): void {
+  const stride = out.length;
+  if (weights.length === 2) {
+    const one = weights[0] as number;
+    const other = weights[1] as number;
+    for (let at = 0; at < stride; at++) {
+      const above = lines[from + at] as number;
+      out[at] = one * above + other * (lines[from + stride + at] as number) + 0.5;
+    }
+    return;
+  }
+  for (let at = 0; at < stride; at++) {
+    let sum = 0.5;
+    for (let tap = 0; tap < weights.length; tap++) {
+      sum += (weights[tap] as number) * (lines[from + tap * stride + at] as number);
+    }
+    out[at] = sum;
+  }
 }
 
 /** The window of a map of ids, each output pixel taking the nearest one. */

@@ -28,7 +28,7 @@ export interface OpenImage {
 export async function openImage(source: string | Uint8Array, name: string): Promise<OpenImage> {
   try {
     const image = sharp(source, OPTIONS).autoOrient();
-    const decoded = asSrgb(image, await image.metadata());
+    const decoded = asSrgb(image, isJpeg(source) ? undefined : await image.metadata());
     const { data, info } = await decoded.toBuffer({ resolveWithObject: true });
     const { width, height } = info;
     const rgb = info.channels === 3 ? data : greyToRgb(data);
@@ -40,6 +40,11 @@ export async function openImage(source: string | Uint8Array, name: string): Prom
       details: { name },
     });
   }
+}
+
+/** Eight bits in every channel: what else metadata tells is not asked for. */
+function isJpeg(source: string | Uint8Array): boolean {
+  return typeof source !== 'string' && source[0] === 0xff && source[1] === 0xd8;
 }
 
 async function cut(

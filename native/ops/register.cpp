@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 
+#include "ops/attention.h"
 #include "ops/collective.h"
 #include "ops/dense_label_map.h"
 #include "ops/label_map.h"
@@ -34,6 +35,7 @@ constexpr const char* kSchemas[] = {
     "Tensor reference_points, Tensor sampling_offsets, Tensor attention_logits) "
     "-> (Tensor, Tensor, Tensor)",
     "layer_norm(Tensor x, Tensor weight, Tensor bias, float eps, Tensor? added=None) -> Tensor",
+    "attention(Tensor query, Tensor key, Tensor value) -> Tensor",
     "linear(Tensor x, Tensor weight, Tensor? bias, str activation=\"none\") -> Tensor",
     "inverted_bottleneck(Tensor x, Tensor residual, Tensor norm_weight, Tensor norm_bias, "
     "float norm_eps, Tensor fc1_weight, Tensor fc1_bias, Tensor fc2_weight, Tensor fc2_bias, "
@@ -75,6 +77,7 @@ void implement(torch::Library& library) {
   on(kMeta, "ms_deform_attn_backward", ms_deform_attn_backward_meta);
   constexpr auto kEvery = c10::DispatchKey::CompositeImplicitAutograd;
   on(kEvery, "layer_norm", layer_norm);
+  on(kEvery, "attention", attention);
   on(kEvery, "linear", linear_op);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
   on(kEvery, "linear_sum_assignment", linear_sum_assignment);

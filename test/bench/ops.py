@@ -143,6 +143,18 @@ def with_gradients(attend: Callable[..., Tensor]) -> Callable[[], None]:
     return run
 
 
+def dense_attention_rows() -> Iterator[Row]:
+    """Every token of an image tower sees every other: few long sequences, and many short ones."""
+    for dtype in (torch.bfloat16, torch.float32):
+        for batch, heads, tokens in ((1, 12, 3137), (16, 16, 257)):
+            inputs = torch.randn(3, batch, tokens, heads, 64).to(dtype).transpose(2, 3)
+            yield Row(
+                f"attention {str(dtype)[6:]}, {batch} x {tokens} tokens",
+                lambda t=inputs: torch.ops.lexiseg.attention(*t),
+                lambda t=inputs: F.scaled_dot_product_attention(*t),
+            )
+
+
 def attention_rows() -> Iterator[Row]:
     """Forward in both dtypes, and training."""
     ours = torch.ops.lexiseg.ms_deform_attn
@@ -256,7 +268,8 @@ def main() -> None:
     torch.manual_seed(0)
     print(f"{QUERIES} queries, {SIZE} x {SIZE} pixels, {arguments.threads} threads, milliseconds")
     print(f"{'operator':40} {'ours':>9} {'composed':>9} {'ratio':>7}")
-    for rows in (attention_rows, norm_rows, mask_rows, pooling_rows, other_rows):
+    kinds = (dense_attention_rows, attention_rows, norm_rows, mask_rows, pooling_rows, other_rows)
+    for rows in kinds:
         for row in rows():
             if arguments.only not in row.name:
                 continue

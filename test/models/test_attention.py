@@ -1,11 +1,14 @@
-"""Both ways of attention, with gradients and without, give the same."""
+"""The ways of attention, with gradients and without, give the same."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
+from lexiseg_models.ops import load_ops
 from lexiseg_models.parts.attention import attend
+
+load_ops()
 
 
 def inputs(keys: int, dtype: torch.dtype) -> list[torch.Tensor]:

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ops/kernels/activation.h"
+#include "ops/kernels/attention.h"
 #include "ops/kernels/class_scores.h"
 #include "ops/kernels/deformable.h"
 #include "ops/kernels/layer_norm.h"
@@ -23,10 +24,14 @@ struct Kernels {
   PoolingKernels pooling;
   ActivationKernels activation;
   LayerNormKernels layer_norm;
+  AttentionKernels attention;
 };
 
-// The best table for this processor. ATEN_CPU_CAPABILITY=avx2|default asks for a lesser one, as it
-// does for LibTorch itself.
+// The best table for this processor. ATEN_CPU_CAPABILITY=avx512|avx2|default asks for a lesser one,
+// as it does for LibTorch itself.
 const Kernels& kernels();
+
+// Whether the processor multiplies tiles of bfloat16 (AMX), as only LibTorch's own kernels do.
+bool has_matrix_unit();
 
 }  // namespace lexiseg::ops

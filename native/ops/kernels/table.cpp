@@ -12,12 +12,14 @@ extern const ClassScoreKernels class_score_kernels;
 extern const PoolingKernels pooling_kernels;
 extern const ActivationKernels activation_kernels;
 extern const LayerNormKernels layer_norm_kernels;
+extern const AttentionKernels attention_kernels;
 
 const Kernels& table();
 const Kernels& table() {
   static const Kernels kernels{
       LEXISEG_TEXT(LEXISEG_ISA), kLanes,          deformable_kernels, tile_kernels,
-      class_score_kernels,       pooling_kernels, activation_kernels, layer_norm_kernels};
+      class_score_kernels,       pooling_kernels, activation_kernels, layer_norm_kernels,
+      attention_kernels};
   return kernels;
 }
 

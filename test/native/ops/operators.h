@@ -76,6 +76,11 @@ struct Attention {
   Tensor reference, offsets, logits;
 };
 
+inline Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value) {
+  return call<Tensor(const Tensor&, const Tensor&, const Tensor&)>("lexiseg::attention", query, key,
+                                                                   value);
+}
+
 inline Tensor ms_deform_attn(const Attention& a) {
   return call<Tensor(const Tensor&, at::IntArrayRef, const Tensor&, const Tensor&, const Tensor&)>(
       "lexiseg::ms_deform_attn", a.value, a.shapes, a.reference, a.offsets, a.logits);

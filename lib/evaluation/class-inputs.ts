@@ -1,7 +1,27 @@
 /** The words that an evaluation asks for. */
 import type { SegmentationDataset } from '../data/segmentation-dataset.js';
 import { LexisegError } from '../errors.js';
+import type { CallOptions, Progress, Templates } from '../options.js';
 import type { ClassDefinition, ClassInput } from '../text/classes.js';
+
+/** What every evaluation can be told. */
+export interface WordedOptions extends CallOptions {
+  /** Names for the classes of the data, in its order; default its own names and synonyms. */
+  readonly vocabulary?: readonly ClassInput[] | undefined;
+  /** What the report calls the vocabulary. */
+  readonly vocabularyName?: string | undefined;
+  readonly templates?: Templates | undefined;
+  /** Called as images, or frames, are done. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+export const WORDED_KEYS = [
+  'vocabulary',
+  'vocabularyName',
+  'templates',
+  'onProgress',
+  'signal',
+] as const;
 
 /**
  * Names for the classes of a data set, in its order: those given, or its own with their synonyms.

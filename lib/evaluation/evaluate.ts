@@ -2,33 +2,18 @@
 import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
 import { checkTruthSize } from '../data/truth-size.js';
 import { expected, LexisegError } from '../errors.js';
-import {
-  type CallOptions,
-  checkCallback,
-  checkOptions,
-  integerIn,
-  type Progress,
-  type Task,
-  type Templates,
-  type Thresholds,
-} from '../options.js';
+import { checkCallback, checkOptions, integerIn, type Task, type Thresholds } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
-import type { ClassInput } from '../text/classes.js';
 import { backgroundOf, questions } from './background.js';
 import { groupedClasses } from './class-groups.js';
-import { classInputs } from './class-inputs.js';
+import { classInputs, WORDED_KEYS, type WordedOptions } from './class-inputs.js';
 import type { EvaluationReport } from './report.js';
 import { reportFacts } from './report-facts.js';
 import { Scores } from './scores.js';
 
-export interface EvaluationOptions extends CallOptions {
+export interface EvaluationOptions extends WordedOptions {
   /** What to score; default all that the bundle can do. */
   readonly tasks?: readonly Task[] | undefined;
-  /** Names for the classes of the data set, in its order; default its own names and synonyms. */
-  readonly vocabulary?: readonly ClassInput[] | undefined;
-  /** What the report calls the vocabulary. */
-  readonly vocabularyName?: string | undefined;
-  readonly templates?: Templates | undefined;
   /** As for {@link Segmenter.segment}; each number left out comes from the bundle's manifest. */
   readonly thresholds?: Partial<Thresholds> | undefined;
   /** Images to look at, from the first; default all. */
@@ -41,21 +26,9 @@ export interface EvaluationOptions extends CallOptions {
   readonly background?: 'word' | 'unlabelled' | undefined;
   /** Also panoptic quality and average precision by the lesser of mask and boundary IoU. */
   readonly boundary?: boolean | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
-const KEYS = [
-  'tasks',
-  'vocabulary',
-  'vocabularyName',
-  'templates',
-  'thresholds',
-  'limit',
-  'boundary',
-  'background',
-  'onProgress',
-  'signal',
-];
+const KEYS = [...WORDED_KEYS, 'tasks', 'thresholds', 'limit', 'boundary', 'background'];
 
 /**
  * Scores of a bundle on a data set: panoptic quality, mean IoU by both conventions, and COCO's

@@ -1,27 +1,13 @@
 /** How often whole images are given their class, by words alone (PACL, arXiv 2212.04994, sec. 4). */
 import type { ImageFolders } from '../data/image-folders.js';
 import { LexisegError } from '../errors.js';
-import {
-  type CallOptions,
-  checkCallback,
-  checkOptions,
-  type Progress,
-  type Templates,
-} from '../options.js';
+import { checkCallback, checkOptions } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
-import type { ClassInput } from '../text/classes.js';
-import { classInputs } from './class-inputs.js';
+import { classInputs, WORDED_KEYS, type WordedOptions } from './class-inputs.js';
 import { type ReportFacts, reportFacts } from './report-facts.js';
 
-export interface ImageClassOptions extends CallOptions {
-  /** Names for the classes of the data, in its order; default those of its folders. */
-  readonly vocabulary?: readonly ClassInput[] | undefined;
-  /** What the report calls the vocabulary. */
-  readonly vocabularyName?: string | undefined;
-  readonly templates?: Templates | undefined;
-  /** Called after each few images. */
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
-}
+/** Names of classes are by default those of their folders. */
+export type ImageClassOptions = WordedOptions;
 
 /** Shares are in [0, 1]; NaN where a class has no image. */
 export interface ImageClassReport extends ReportFacts {
@@ -52,8 +38,7 @@ export async function evaluateImages(
   dataset: ImageFolders,
   options: ImageClassOptions = {},
 ): Promise<ImageClassReport> {
-  const keys = ['vocabulary', 'vocabularyName', 'templates', 'onProgress', 'signal'];
-  checkOptions(options, keys, 'options');
+  checkOptions(options, WORDED_KEYS, 'options');
   checkCallback(options.onProgress, 'options.onProgress');
   const { signal, templates } = options;
   const { images } = dataset;

@@ -5,7 +5,6 @@ import type { Truth } from '../data/segmentation-dataset.js';
 export class Overlap {
   readonly #counts: Float64Array;
   readonly #columns: number;
-  readonly #rows: number;
   readonly predictedAreas: Float64Array;
   readonly truthAreas: Float64Array;
 
@@ -32,7 +31,6 @@ export class Overlap {
     }
     this.#counts = counts;
     this.#columns = columns;
-    this.#rows = rows;
     this.predictedAreas = new Float64Array(rows);
     this.truthAreas = new Float64Array(columns);
     for (let row = 0; row < rows; row++) {
@@ -52,13 +50,5 @@ export class Overlap {
   /** Pixels of predicted id `row` where the truth is void. */
   inVoid(row: number): number {
     return this.shared(row, this.#columns - 1);
-  }
-
-  get predictedCount(): number {
-    return this.#rows - 1;
-  }
-
-  get truthCount(): number {
-    return this.#columns - 1;
   }
 }

@@ -1,33 +1,21 @@
 /** What single patches know: of each other (coherence), and of words (PACL, arXiv 2212.04994). */
 import { Random } from '../data/random.js';
-import type { SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
+import type { DatasetClass, SegmentationDataset, Truth } from '../data/segmentation-dataset.js';
 import { checkTruthSize } from '../data/truth-size.js';
 import { LexisegError } from '../errors.js';
 import type { PatchEmbeddings } from '../inference/dense.js';
 import { product, unit, unitRows } from '../inference/unit-vectors.js';
-import {
-  type CallOptions,
-  checkCallback,
-  checkOptions,
-  integerIn,
-  numberIn,
-  type Progress,
-  type Templates,
-} from '../options.js';
+import { checkCallback, checkOptions, integerIn, numberIn } from '../options.js';
 import type { Segmenter } from '../segmenter.js';
-import type { ClassDefinition, ClassInput } from '../text/classes.js';
+import type { ClassDefinition } from '../text/classes.js';
 import type { Vocabulary } from '../vocabulary.js';
 import { BACKGROUND } from './background.js';
-import { classInputs } from './class-inputs.js';
+import { groupedClasses } from './class-groups.js';
+import { classInputs, WORDED_KEYS, type WordedOptions } from './class-inputs.js';
 import { type ReportFacts, reportFacts } from './report-facts.js';
 import { type Roc, rocOf } from './roc.js';
 
-export interface PatchOptions extends CallOptions {
-  /** Names for the classes of the data, in its order; default its own names and synonyms. */
-  readonly vocabulary?: readonly ClassInput[] | undefined;
-  /** What the report calls the vocabulary. */
-  readonly vocabularyName?: string | undefined;
-  readonly templates?: Templates | undefined;
+export interface PatchOptions extends WordedOptions {
   /** Images to look at, from the first; default all. */
   readonly limit?: number | undefined;
   /** Share of a patch that must be of one class, (0, 1]. Default 0.5. */
@@ -36,7 +24,6 @@ export interface PatchOptions extends CallOptions {
   readonly pairs?: number | undefined;
   /** Of the choice of pairs. Default 0. */
   readonly seed?: number | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 export interface PatchReport extends ReportFacts {
@@ -48,17 +35,7 @@ export interface PatchReport extends ReportFacts {
   readonly coherence: Roc & { readonly pairs: number };
 }
 
-const KEYS = [
-  'vocabulary',
-  'vocabularyName',
-  'templates',
-  'limit',
-  'purity',
-  'pairs',
-  'seed',
-  'onProgress',
-  'signal',
-];
+const KEYS = [...WORDED_KEYS, 'limit', 'purity', 'pairs', 'seed'];
 /** Patches that are compared with each other at most; their tokens are kept. */
 const MOST_KEPT = 20_000;
 
@@ -103,6 +80,8 @@ export async function evaluatePatches(
   });
   try {
     const words = new Words(vocabulary);
+    const stated = asked.map((index) => dataset.classes[index] as DatasetClass);
+    const classes = groupedClasses(vocabulary.classes, { classes: stated });
     const right = { all: 0, seen: 0, unseen: 0 };
     const total = { all: 0, seen: 0, unseen: 0 };
     const kept: Patch[] = [];
@@ -113,11 +92,10 @@ export async function evaluatePatches(
       const found = await segmenter.encodePatches(path, { signal });
       checkTruthSize(path, found.imageSize, truth);
       for (const { place, classIndex } of labelledPatches(found, truth, purity)) {
-        const known = vocabulary.classes[asked.indexOf(classIndex)];
+        const known = classes[asked.indexOf(classIndex)];
         if (known === undefined) continue;
         const hit = words.best(rowOf(found.embeddings, place, found)) === known.index ? 1 : 0;
-        const seen = dataset.classes[classIndex]?.seen ?? known.seen;
-        for (const group of ['all', seen ? 'seen' : 'unseen'] as const) {
+        for (const group of ['all', known.seen ? 'seen' : 'unseen'] as const) {
           right[group] += hit;
           total[group]++;
         }

@@ -63,7 +63,8 @@ const BATCHES_PER_WINDOW = 4;
 
 /**
  * All inputs, window after window, each of a few batches and bounded in bytes. The next is decoded on
- * sharp's threads while the caller works on this one. When the caller leaves, on an error as well, nothing reads the inputs any longer.
+ * sharp's threads while the caller works on this one. When the caller leaves, on an error as well,
+ * nothing reads the inputs any longer.
  */
 export async function* decodedWindows(
   inputs: readonly (ImageInput | Proposals)[],

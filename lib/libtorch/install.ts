@@ -5,6 +5,7 @@ import { cp, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promise
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LexisegError } from '../errors.js';
+import { withLock } from '../lock.js';
 import {
   type CacheEntry,
   type CacheRecord,
@@ -15,7 +16,6 @@ import {
 } from './cache.js';
 import { checkLibTorch, checkPlatform, type LibTorch } from './check.js';
 import { download, sha256Of } from './download.js';
-import { withLock } from './lock.js';
 import { pipDownload } from './pip.js';
 import { type Flavour, LIBTORCH_VERSION } from './release.js';
 import { unpack } from './unpack.js';

@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { LexisegError } from '../errors.js';
+import { takeLock } from '../lock.js';
 import type { TrainingEvent } from './event.js';
 
 /** What the names of an identity's parts begin with where they are settings of the data. */
@@ -31,6 +32,31 @@ const PART =
 
 /** What must agree between a run and its continuation, as plain data. */
 export type RunIdentity = Readonly<Record<string, unknown>>;
+
+/**
+ * Keeps a second run out of a folder until the function that this gives is called.
+ *
+ * @throws LexisegError `ERR_CHECKPOINT` when a run is going on in it.
+ */
+export async function lockRun(folder: string): Promise<() => Promise<void>> {
+  try {
+    return await takeLock(join(folder, 'run.lock'), { waitMilliseconds: 0 });
+  } catch (cause) {
+    const { message, details } = cause as LexisegError;
+    const { holder } = details;
+    if (holder === undefined) {
+      throw new LexisegError('ERR_OUTPUT', `Cannot use ${folder} for a run: ${message}`, {
+        cause,
+        details: { folder },
+      });
+    }
+    throw new LexisegError(
+      'ERR_CHECKPOINT',
+      `${folder} is in use: process ${holder} trains there. Choose another folder, or wait for it`,
+      { details: { folder, holder } },
+    );
+  }
+}
 
 export class RunFolder {
   readonly folder: string;

@@ -6,7 +6,14 @@ import type { TrainingBatch, TrainingData } from './batch.js';
 import { SHORTEST_TIMEOUT } from './environment.js';
 import type { StepEvent, TrainingEvent } from './event.js';
 import { Pace } from './pace.js';
-import { DATA_PREFIX, keepPart, partOf, RunFolder, type RunIdentity } from './run-folder.js';
+import {
+  DATA_PREFIX,
+  keepPart,
+  lockRun,
+  partOf,
+  RunFolder,
+  type RunIdentity,
+} from './run-folder.js';
 import { parseRunOptions, type RunOptions } from './run-options.js';
 import { learningRateSchedule } from './schedule.js';
 import type { Trainer } from './trainer.js';
@@ -17,8 +24,8 @@ import { Watch } from './watch.js';
  * options goes on where its latest checkpoint is; leaving the loop early stops it after a
  * checkpoint.
  *
- * @throws LexisegError `ERR_NOT_FINITE` naming the batch whose loss is NaN; what `Trainer.step`
- *   and the data throw.
+ * @throws LexisegError `ERR_NOT_FINITE` naming the batch whose loss is NaN; `ERR_CHECKPOINT` for a
+ *   folder with another run, or in which one is going on; what `Trainer.step` and the data throw.
  */
 export async function* runTraining(
   trainer: Trainer,
@@ -26,6 +33,21 @@ export async function* runTraining(
   options: RunOptions,
 ): AsyncGenerator<TrainingEvent> {
   const parsed = parseRunOptions(options);
+  const { folder } = parsed;
+  const keeps = folder !== undefined && trainer.info.rank === 0;
+  const release = keeps ? await lockRun(folder) : undefined;
+  try {
+    yield* eventsOf(trainer, data, parsed);
+  } finally {
+    await release?.();
+  }
+}
+
+async function* eventsOf(
+  trainer: Trainer,
+  data: TrainingData,
+  parsed: ReturnType<typeof parseRunOptions>,
+): AsyncGenerator<TrainingEvent> {
   const { steps, seed, accumulate, signal } = parsed;
   const { rank, worldSize } = trainer.info;
   const identity = {

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { withLock } from '../../lib/libtorch/lock.js';
+import { takeLock, withLock } from '../../lib/lock.js';
 import { temporaryFolder } from '../cli/places.js';
 
 let folder: string;
@@ -37,6 +37,20 @@ describe('a lock', () => {
   it('that names this process, which does not hold it, is of a dead one of that number', async () => {
     leave(String(process.pid));
     expect(await withLock(file, async () => 'done')).toBe('done');
+  });
+
+  it('of a dead process is taken over although another has its number by now', async () => {
+    leave(`${process.ppid} some-lock 1`);
+    expect(await withLock(file, async () => 'done')).toBe('done');
+  });
+
+  it('of a living process is waited for no longer than asked', async () => {
+    leave(`${process.ppid} some-lock`);
+    await expect(takeLock(file, { waitMilliseconds: 0 })).rejects.toMatchObject({
+      code: 'ERR_CACHE',
+      details: { holder: process.ppid },
+    });
+    expect(existsSync(file)).toBe(true);
   });
 
   it('that names nobody is taken over when it is old', async () => {

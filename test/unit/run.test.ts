@@ -197,6 +197,22 @@ describe('a run that is started again', () => {
     expect(there(own)).toEqual(own);
   });
 
+  it('is refused while it still goes on', async () => {
+    const options: RunOptions = { steps: 3, learningRate: 1, folder };
+    const begin = (): AsyncGenerator<TrainingEvent> => runTraining(counter(), DATA, options);
+    const first = begin();
+    await first.next();
+    await expect(begin().next()).rejects.toMatchObject({
+      code: 'ERR_CHECKPOINT',
+      message: expect.stringContaining(`in use: process ${process.pid} trains there`),
+    });
+    await first.return(undefined);
+    const again = begin();
+    expect((await again.next()).value).toMatchObject({ type: 'start', step: 0 });
+    for await (const _ of again);
+    expect(readdirSync(folder)).not.toContain('run.lock');
+  });
+
   it('leaves no unfinished file by itself', async () => {
     let score = 0;
     const evaluate = async () => ({ score: ++score });

@@ -3,19 +3,12 @@
 import type { Truth } from '../../data/segmentation-dataset.js';
 import { checkTruthSize } from '../../data/truth-size.js';
 import type { VideoDataset } from '../../data/video-dataset.js';
-import {
-  type CallOptions,
-  checkCallback,
-  checkOptions,
-  integerIn,
-  type Progress,
-  type Templates,
-} from '../../options.js';
+import { checkCallback, checkOptions, integerIn } from '../../options.js';
 import type { Segmenter } from '../../segmenter.js';
-import type { ClassInput, VocabularyClass } from '../../text/classes.js';
+import type { VocabularyClass } from '../../text/classes.js';
 import { segmentVideo, type VideoFrame, type VideoOptions } from '../../video/segment-video.js';
 import { type ClassGroup, groupedClasses, harmonicMean, scoreGroups } from '../class-groups.js';
-import { classInputs } from '../class-inputs.js';
+import { classInputs, WORDED_KEYS, type WordedOptions } from '../class-inputs.js';
 import { Confusion } from '../confusion.js';
 import type { PanopticScore } from '../panoptic-quality.js';
 import { type ReportFacts, reportFacts } from '../report-facts.js';
@@ -24,19 +17,12 @@ import { VideoConsistency } from './consistency.js';
 import { VideoPanopticQuality } from './panoptic-tubes.js';
 import { countFrame } from './tubes.js';
 
-export interface VideoEvaluationOptions extends CallOptions {
-  /** Names for the classes of the data, in its order; default its own names and synonyms. */
-  readonly vocabulary?: readonly ClassInput[] | undefined;
-  /** What the report calls the vocabulary. */
-  readonly vocabularyName?: string | undefined;
-  readonly templates?: Templates | undefined;
+export interface VideoEvaluationOptions extends WordedOptions {
   readonly thresholds?: VideoOptions['thresholds'];
   readonly tracking?: VideoOptions['tracking'];
   readonly sceneCut?: number | undefined;
   /** Videos to look at, from the first; default all. */
   readonly limit?: number | undefined;
-  /** Frames done, of all. */
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** Scores of some classes, each in [0, 1]; NaN where nothing was counted. */
@@ -78,17 +64,7 @@ export interface VideoReport extends VideoFacts {
 /** VIPSeg's windows. */
 const WINDOWS = [1, 2, 4, 6];
 const CONSISTENCY_WINDOWS = [8, 16];
-const KEYS = [
-  'vocabulary',
-  'vocabularyName',
-  'templates',
-  'thresholds',
-  'tracking',
-  'sceneCut',
-  'limit',
-  'onProgress',
-  'signal',
-];
+const KEYS = [...WORDED_KEYS, 'thresholds', 'tracking', 'sceneCut', 'limit'];
 
 /**
  * VPQ, STQ, mVC and mIoU of a bundle on videos.

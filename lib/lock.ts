@@ -1,28 +1,55 @@
-/** One writer per cache entry across processes; a lock left by a dead process is taken over. */
+/** Files that say who works somewhere; a lock left by a dead process is taken over. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LexisegError } from '../errors.js';
+import { LexisegError } from './errors.js';
 
 const WAIT_MILLISECONDS = 30 * 60_000;
 const NAMELESS_MILLISECONDS = 10_000;
 /** What the locks of this process say of their holder. */
 const held = new Set<string>();
 
+interface LockOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told once of the process that is waited for. */
+  readonly onWait?: (pid: number) => void;
+  /** Default half an hour. */
+  readonly waitMilliseconds?: number;
+}
+
 /**
  * Runs an action while holding a lock file, which is removed whatever happens.
  *
- * @throws LexisegError `ERR_CACHE` when another process holds the lock for half an hour.
+ * @throws LexisegError as {@link takeLock}.
  */
 export async function withLock<T>(
   file: string,
   action: () => Promise<T>,
-  options: { signal?: AbortSignal | undefined; onWait?: (pid: number) => void } = {},
+  options: LockOptions = {},
 ): Promise<T> {
+  const release = await takeLock(file, options);
+  try {
+    return await action();
+  } finally {
+    await release();
+  }
+}
+
+/**
+ * Takes a lock file and gives what lets it go.
+ *
+ * @throws LexisegError `ERR_CACHE` when another holds the lock for as long as it is waited for, with
+ *   its process as `details.holder`.
+ */
+export async function takeLock(
+  file: string,
+  options: LockOptions = {},
+): Promise<() => Promise<void>> {
   await makeFolder(dirname(file));
-  const deadline = Date.now() + WAIT_MILLISECONDS;
-  const own = `${process.pid} ${randomUUID()}`;
+  const deadline = Date.now() + (options.waitMilliseconds ?? WAIT_MILLISECONDS);
+  const own = `${process.pid} ${randomUUID()} ${startOf(process.pid)}`;
   // Before it is written: whoever reads it must know it for a living one.
   held.add(own);
   try {
@@ -30,7 +57,7 @@ export async function withLock<T>(
       options.signal?.throwIfAborted();
       if (await removeLeft(file)) continue;
       const holder = pidOf(await textOf(file));
-      if (Date.now() > deadline) {
+      if (Date.now() >= deadline) {
         throw new LexisegError('ERR_CACHE', `${file} is held by process ${holder}.`, {
           details: { file, holder },
         });
@@ -39,14 +66,14 @@ export async function withLock<T>(
       told ||= holder !== null;
       await sleep(250, undefined, options.signal ? { signal: options.signal } : {});
     }
-    try {
-      return await action();
-    } finally {
-      await rm(file, { force: true });
-    }
-  } finally {
+  } catch (error) {
     held.delete(own);
+    throw error;
   }
+  return async () => {
+    await rm(file, { force: true });
+    held.delete(own);
+  };
 }
 
 /**
@@ -110,8 +137,20 @@ function isAlive(pid: number, text: string): boolean {
   if (pid === process.pid) return held.has(text);
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  const [, , started = ''] = text.split(' ');
+  return started === '' || startOf(pid) === '' || started === startOf(pid);
+}
+
+/** When a process began, in the system's own count; empty where that is not told. */
+function startOf(pid: number): string {
+  try {
+    // The name before it, in parentheses, may hold anything.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ');
+    return fields?.[19] ?? '';
+  } catch {
+    return '';
   }
 }

@@ -34,6 +34,12 @@ _PREDICTOR = r"sem_seg_head.predictor."
 _LAYER = _PREDICTOR + r"transformer.decoder.layers.\1."
 _OUR_LAYER = r"transformer_decoder\.layers\.(\d)\."
 
+_BACKBONE = "backbone."
+# What turns the last map into classes, in networks for ImageNet.
+_CLASSIFIERS = ("head.", "norm.", "fc.")
+# Of the maps that are handed on, which those networks do not have.
+_SWIN_NORMS: Rule = (r"backbone\.norms\.(\d)\.(\w+)", r"backbone.norm\1.\2")
+
 SWIN_RULES: Tuple[Rule, ...] = (
     (r"backbone\.patches\.(\w+)", r"backbone.patch_embed.proj.\1"),
     (r"backbone\.norm_patches\.(\w+)", r"backbone.patch_embed.norm.\1"),
@@ -44,7 +50,7 @@ SWIN_RULES: Tuple[Rule, ...] = (
     (_OUR_SWIN + r"norm_mlp\.(\w+)", _SWIN + r"norm2.\3"),
     (_OUR_SWIN + r"expand\.(\w+)", _SWIN + r"mlp.fc1.\3"),
     (_OUR_SWIN + r"project\.(\w+)", _SWIN + r"mlp.fc2.\3"),
-    (r"backbone\.norms\.(\d)\.(\w+)", r"backbone.norm\1.\2"),
+    _SWIN_NORMS,
 )
 
 
@@ -206,6 +212,41 @@ def load_clip(module: nn.Module, place: str) -> FrozenSet[str]:
     tensors, bundled = _read_clip(place)
     found, faults = _match_clip(module, tensors, bundled=bundled)
     assign_tensors(module, {**module.state_dict(), **found}, faults)
+    return frozenset(found)
+
+
+def load_tower(module: nn.Module, path: Path) -> FrozenSet[str]:
+    """Gives the proposals a backbone that learned to classify images, and leaves the rest as it is.
+
+    Args:
+        module: the method, not on the meta device.
+        path: Swin as its authors publish it, or a backbone by the names of the method's own
+            checkpoints, with or without their prefix. Classifiers are left out, and the norms of
+            the four maps stay as they are where the file has none.
+
+    Returns:
+        Names of the tensors that were filled.
+
+    Raises:
+        CheckpointError: the network proposes no masks; or one error that lists every missing,
+            surplus or misshapen tensor.
+    """
+    names = module.state_dict()
+    if not any(name.startswith(_BACKBONE) for name in names):
+        raise CheckpointError("The config proposes no masks: it has no image tower but CLIP's")
+    tensors = {
+        _BACKBONE + name.removeprefix(_BACKBONE): tensor
+        for name, tensor in read_tensors(path).items()
+        if not (_is_index(name) or name.endswith(".attn_mask") or name.startswith(_CLASSIFIERS))
+    }
+    with_norms = _BACKBONE + "norm0.weight" in tensors
+    rules = [
+        rule
+        for rule in proposal_rules(module)
+        if rule[0].startswith(r"backbone\.") and (with_norms or rule != _SWIN_NORMS)
+    ]
+    found, faults = match_tensors(module, rules, tensors, "tower")
+    assign_tensors(module, {**names, **found}, faults)
     return frozenset(found)
 
 

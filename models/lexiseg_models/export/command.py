@@ -86,8 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         "--tower",
         type=Path,
         metavar="FILE",
-        help="weights of another image tower than CLIP's: DINO's or DINOv2's as published, or for "
-        "a network that has CLIP as its teacher, a bundle or a CLIP of the same shape",
+        help="weights of another image tower than CLIP's: DINO's or DINOv2's as published, Swin's "
+        "for proposals, or for a network that has CLIP as its teacher, a bundle or a CLIP of the "
+        "same shape",
     )
     export.add_argument(
         "--start",

@@ -81,6 +81,7 @@ METHODS: Dict[str, Method] = {
         load_weights=ovseg_weights.load_weights,
         load_clip=ovseg_weights.load_clip,
         licence="OVSeg: CC BY-NC 4.0",
+        load_tower=ovseg_weights.load_tower,
         check_begun=ovseg_weights.check_begun,
     ),
     "pacl": Method(

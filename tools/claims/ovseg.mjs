@@ -40,7 +40,7 @@ const PROMPTING = {
   trainer: { optimizer: { kind: 'adamw', weightDecay: 0, betas: [0.9, 0.98], epsilon: 1e-6 } },
   groups: { image_tower: { frozen: true } },
   run: {
-    steps: 120,
+    steps: 360,
     learningRate: 2e-2,
     schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
   },

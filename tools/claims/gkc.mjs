@@ -78,10 +78,10 @@ export async function run({ work, shared, icons, stages, signal }) {
   const notes = [
     `In the PQ of unseen classes the claim's order is ${rising ? '' : 'not '}seen here.`,
     'Every run begins with the towers and decoders of the demo bundle and a class head at random. The ' +
-      'backbone is tuned as fast as the decoders, on masks of a fifth of the seen classes, which are ' +
-      'what is called seen here: half of those that have a synonym, of which the drawn world has one ' +
-      "for every second class. The teacher is the demo bundle's CLIP, frozen, and what is compared " +
-      `with texts follows it. Scored on ${SCENES} scenes.`,
+      'backbone is tuned as fast as the decoders, on masks of a quarter of the seen classes, which are ' +
+      "what is called seen here; the teacher is the demo bundle's CLIP, frozen, and what is compared " +
+      'with texts follows it. The drawn world has one synonym for every second class, which leaves ' +
+      `little to diversify. Scored on ${SCENES} scenes.`,
     await costs(work, stages, join(work, `${VARIANTS['+ distillation']}-${SEEDS[0]}.pt`)),
   ];
   return { seeds: SEEDS, rows, notes };

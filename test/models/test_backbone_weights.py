@@ -13,9 +13,20 @@ from lexiseg_models.methods import METHODS
 OVSEG = METHODS["ovseg"]
 
 
-def network(config="tiny", *, seed=1):
+RESNET = {
+    "kind": "resnet",
+    "blocks": [1, 1, 1, 3],
+    "stem_width": 16,
+    "width": 8,
+    "last_dilations": [1, 2, 4],
+}
+
+
+def network(config="tiny", *, seed=1, backbone=None):
     torch.manual_seed(seed)
     raw = read_config("ovseg", config)
+    if backbone is not None:
+        raw["backbone"] = backbone
     return OVSEG.composer.build(OVSEG.composer.parse_config(raw))
 
 
@@ -56,6 +67,21 @@ def test_proposals_begin_with_a_classifier_of_images(tmp_path, prefix, norms):
     assert OVSEG.load_tower(module, path) == frozenset(ours)
     for name, tensor in module.state_dict().items():
         assert torch.equal(tensor, ours.get(name, before[name])), name
+
+
+def test_a_resnet_comes_by_detectron2s_names(tmp_path):
+    module = network(backbone=RESNET)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    table = published_shapes(module, proposal_rules(module))
+    ours = {name: theirs for theirs, (name, _) in table.items() if name.startswith("backbone.")}
+    given = {name: torch.rand_like(before[name].float()) for name in ours}
+    path = tmp_path / "resnet.pth"
+    named = {ours[name].removeprefix("backbone."): tensor for name, tensor in given.items()}
+    assert "res5.2.conv3.norm.running_var" in named
+    torch.save({"model": {**named, "fc.weight": torch.zeros(1000, 256)}}, path)
+    assert OVSEG.load_tower(module, path) == frozenset(given)
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, given.get(name, before[name])), name
 
 
 def test_every_fault_is_named(tmp_path):

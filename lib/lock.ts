@@ -56,8 +56,9 @@ export async function takeLock(
     for (let told = false; !(await take(file, own)); ) {
       options.signal?.throwIfAborted();
       if (await removeLeft(file)) continue;
+      // None: just let go, or about to get its name, or left without one, which shows soon.
       const holder = pidOf(await textOf(file));
-      if (Date.now() >= deadline) {
+      if (holder !== null && Date.now() >= deadline) {
         throw new LexisegError('ERR_CACHE', `${file} is held by process ${holder}.`, {
           details: { file, holder },
         });

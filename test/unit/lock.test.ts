@@ -53,6 +53,15 @@ describe('a lock', () => {
     expect(existsSync(file)).toBe(true);
   });
 
+  it('that names nobody is no holder, however little it is waited for', async () => {
+    leave('');
+    const almost = new Date(Date.now() - 9_500);
+    utimesSync(file, almost, almost);
+    const release = await takeLock(file, { waitMilliseconds: 0 });
+    await release();
+    expect(existsSync(file)).toBe(false);
+  });
+
   it('that names nobody is taken over when it is old', async () => {
     leave('');
     const old = new Date(Date.now() - 60_000);

@@ -93,6 +93,14 @@ def test_names_are_found_in_any_case():
     assert read_config("fc-clip", "RN50x4") == read_config("fc-clip", "rn50x4")
 
 
+def test_the_published_networks_resize_masks_before_pooling():
+    for name in config_names("fc-clip"):
+        config = fc_clip.parse_config(read_config("fc-clip", name))
+        assert config.pooling.masks == ("fine" if name == "demo" else "resized")
+    with pytest.raises(ConfigError, match="pooling.masks: a ResNet"):
+        fc_clip.parse_config({**read_config("fc-clip", "rn50"), "pooling": {"masks": "fine"}})
+
+
 def test_resnets_use_the_valid_mask_variant_and_quick_gelu():
     for name in config_names("fc-clip"):
         config = fc_clip.parse_config(read_config("fc-clip", name))

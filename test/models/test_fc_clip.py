@@ -45,6 +45,25 @@ def test_shapes_and_dtypes_follow_the_contract(tiny, photograph):
     assert torch.allclose(log_probs.exp().sum(dim=2), torch.ones(1, 16), atol=1e-5)
 
 
+def test_fine_masks_pool_what_they_cover_of_each_cell(tiny, photograph):
+    config = read_config("fc-clip", "tiny")
+    fine = fc_clip.build(fc_clip.parse_config({**config, "pooling": {"masks": "fine"}}))
+    fine.load_state_dict(tiny.state_dict())
+    with torch.inference_mode():
+        usual, other = (Proposals(*module.propose_masks(photograph)) for module in (tiny, fine))
+        dense = tiny.stage_backbone(tiny.stage_preprocess(photograph))[3]
+        inside = (usual.mask_logits > 0).float()
+        cover = F.avg_pool2d(inside, 8).flatten(2)
+        pooled = cover / cover.sum(2, keepdim=True).clamp_min(1e-9) @ dense.flatten(2).mT
+        expected = F.normalize(tiny.region_head.embed(pooled), dim=2)
+    for field in ("mask_logits", "in_vocabulary_embeddings"):
+        assert torch.equal(getattr(usual, field), getattr(other, field))
+    assert torch.equal(other.mask_valid, inside.flatten(2).any(2))
+    assert other.mask_valid.sum() >= usual.mask_valid.sum()
+    assert relative_difference(expected, other.out_of_vocabulary_embeddings) < 1e-4
+    assert relative_difference(usual.out_of_vocabulary_embeddings, expected) > 1e-2
+
+
 def test_the_stages_chained_are_propose_masks(tiny, photograph):
     with torch.inference_mode():
         result = photograph

@@ -16,7 +16,7 @@ import { stoppable } from '../stoppable.mjs';
 import { clipBundle, trainClip } from './clip.mjs';
 import { drawData } from './draw-data.mjs';
 import { packBundle } from './exporter.mjs';
-import { masksBundle, trainMasks, trainTuned } from './masks.mjs';
+import { frozenBundle, masksBundle, trainMasks, trainTuned } from './masks.mjs';
 import { measure, score } from './measure.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -51,7 +51,7 @@ await stoppable(async (signal) => {
   if (wanted('masks')) await trainMasks(run, clip);
   if (wanted('measure')) await measure(work, clip, masks, place('report'));
   if (wanted('freezing')) {
-    const bundles = { frozen: masks, tuned: await trainTuned(run) };
+    const bundles = { frozen: frozenBundle(work), tuned: await trainTuned(run) };
     for (const [name, bundle] of Object.entries(bundles)) {
       const { figures } = await score(bundle, place('scenes-check'));
       console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);

@@ -5,7 +5,7 @@ import { openDataset, panopticData, Trainer } from '../../dist/index.js';
 import { CLASSES, chosenClasses } from '../scenes/classes.mjs';
 import { exportBundle } from './exporter.mjs';
 import { follow } from './follow.mjs';
-import { MASK_DATA, MASK_PHASES, MASK_TRAINER, shortened, TUNED } from './recipe.mjs';
+import { FROZEN, MASK_DATA, MASK_PHASES, MASK_TRAINER, shortened, TUNED } from './recipe.mjs';
 
 /** Classes whose masks are trained on, as the trainer and the data both need them. */
 const trainedClasses = (choice) =>
@@ -44,9 +44,12 @@ export async function trainMasks({ work, fraction, signal }, clip) {
   }
 }
 
-/** The last phase with the image tower tuned. */
+/** Where the bundle is that a tuned image tower is compared with. */
+export const frozenBundle = (work) => phaseBundle(work, FROZEN);
+
+/** The same phase with the image tower tuned. */
 export function trainTuned({ work, fraction, signal }) {
-  const start = trainable(phaseBundle(work, MASK_PHASES.at(-2)));
+  const start = trainable(phaseBundle(work, MASK_PHASES[MASK_PHASES.indexOf(FROZEN) - 1]));
   const run = { ...shortened(TUNED, fraction), name: `masks-${TUNED.name}` };
   return trainMaskRun(work, start, run, signal);
 }

@@ -51,6 +51,14 @@ export const DRAWN = {
     icons: MORE_STYLES,
     fewest: 7,
   },
+  'scenes-more': {
+    kind: 'scenes',
+    count: 7_000,
+    seed: 6,
+    classes: 'seen',
+    icons: MORE_STYLES,
+    fewest: 7,
+  },
   'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
 };
 
@@ -148,7 +156,8 @@ export const CLIP_TRAINER = {
 /**
  * Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. Masks
  * are learned sooner than names: crowded scenes show twice as many things in as many pixels, and
- * small batches make more steps of them. A last look at sparse scenes settles it.
+ * small batches make more steps of them. A look at sparse scenes settles it, and new crowded ones
+ * teach more names.
  */
 export const MASK_PHASES = [
   {
@@ -178,6 +187,15 @@ export const MASK_PHASES = [
     schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
     data: { batchSize: 8 },
   },
+  {
+    name: 'names',
+    scenes: 'scenes-more',
+    seed: 2,
+    steps: 5_400,
+    learningRate: 6e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
+    data: { batchSize: 4 },
+  },
 ];
 
 export const MASK_DATA = {
@@ -194,9 +212,10 @@ export const MASK_TRAINER = {
   ema: 0.998,
 };
 
-/** What freezing the image tower is good for: the last phase again, with the tower tuned in it. */
+/** What freezing the image tower is good for: this phase again, with the tower tuned in it. */
+export const FROZEN = MASK_PHASES.find(({ name }) => name === 'settle');
 export const TUNED = {
-  ...MASK_PHASES.at(-1),
+  ...FROZEN,
   name: 'tuned',
   groups: { image_tower: { frozen: false, learningRateMultiplier: 1 } },
 };

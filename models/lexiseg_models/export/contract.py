@@ -151,7 +151,7 @@ def build_manifest(composition: Composition, weights: WeightsInfo, sha256: str) 
     if weights.seed is not None:
         described["seed"] = weights.seed
     parts = ["clip", "backbone", "pixel_decoder", "transformer_decoder", "class_head"]
-    parts += ["regions", "dense"]
+    parts += ["pooling", "regions", "dense"]
     if interface.training is not None:
         parts.append("objective")
     optional: Dict[str, Any] = {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Tuple, Union
+from typing import Any, Dict, List, Literal, Mapping, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lexiseg_models.configuration import parse, section
+from lexiseg_models.configuration import ConfigError, parse, section
 from lexiseg_models.methods.backbone import build_backbone
 from lexiseg_models.methods.clip_section import parse_clip
 from lexiseg_models.methods.mask_decoders import parse_decoders
@@ -36,6 +36,19 @@ ProposalTuple = Tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
+class PoolingConfig:
+    """How CLIP's features are averaged under a mask.
+
+    Attributes:
+        masks: "resized": logits are resized to the stride of CLIP and cells with a positive one
+            count, as published. "fine": a cell counts by the share of it that the mask covers, so
+            that things of a cell or two are not taken for what is beside them; for ConvNeXt only.
+    """
+
+    masks: Literal["resized", "fine"]
+
+
+@dataclass(frozen=True)
 class FcClipConfig:
     """Everything that fixes the network; see the files in configs/fc-clip."""
 
@@ -44,6 +57,7 @@ class FcClipConfig:
     text_encoder: TextEncoderConfig
     pixel_decoder: PixelDecoderConfig
     transformer_decoder: TransformerDecoderConfig
+    pooling: PoolingConfig
     image: ImageConfig
     ensemble: EnsembleConfig
 
@@ -64,10 +78,12 @@ class FcClip(StagedNetwork):
         text_encoder: TextEncoder,
         decoders: Tuple[PixelDecoder, TransformerDecoder, RegionEmbedder],
         classifiers: Tuple[CosineClassifier, CosineClassifier, VoidEmbedding, GeometricEnsemble],
+        pooling: PoolingConfig,
     ) -> None:
         """Composes parts that `build` made."""
         super().__init__(preprocess=preprocess, image_tower=image_tower, text_encoder=text_encoder)
         self.region_head = region_head
+        self.resizes_masks: bool = pooling.masks == "resized"
         self.pixel_decoder, self.transformer_decoder, self.region_embedder = decoders
         (
             self.in_vocabulary_classifier,
@@ -88,16 +104,18 @@ class FcClip(StagedNetwork):
         mask_features, dense = decoded[0], decoded[4]
         normed, mask_logits = self.transformer_decoder(mask_features, decoded[1:4])
         in_vocabulary = self.region_embedder(normed, mask_features, mask_logits)
-        # Logits are resized, then thresholded; the other order selects different pixels.
-        coarse = F.interpolate(
-            mask_logits, size=dense.shape[2:], mode="bilinear", align_corners=False
-        )
-        regions = self.region_head(dense, coarse).to(torch.float32)
+        masks = mask_logits
+        if self.resizes_masks:
+            # Logits are resized, then thresholded; the other order selects different pixels.
+            masks = F.interpolate(
+                mask_logits, size=dense.shape[2:], mode="bilinear", align_corners=False
+            )
+        regions = self.region_head(dense, masks).to(torch.float32)
         return Proposals(
             mask_logits,
             in_vocabulary,
             F.normalize(regions, dim=2),
-            (coarse > 0).flatten(2).any(dim=2),
+            (masks > 0).flatten(2).any(dim=2),
             decoded[5],
             decoded[6],
             normed.to(torch.float32),
@@ -142,6 +160,7 @@ _SECTIONS = (
     "clip",
     "pixel_decoder",
     "transformer_decoder",
+    "pooling",
     "image",
     "ensemble",
     "thresholds",
@@ -180,12 +199,16 @@ def parse_config(data: Mapping[str, Any]) -> FcClipConfig:
     section(data, "", _SECTIONS)
     clip = parse_clip(data, _TOWERS)
     pixel_decoder, decoder = parse_decoders(data)
+    pooling = parse(PoolingConfig, data.get("pooling"), "pooling")
+    if pooling.masks == "fine" and not isinstance(clip.image_tower, ConvNextConfig):
+        raise ConfigError('Expected "resized" for pooling.masks: a ResNet attends to whole cells')
     return FcClipConfig(
         embedding_dim=clip.embedding_dim,
         image_tower=clip.image_tower,
         text_encoder=clip.text_encoder,
         pixel_decoder=pixel_decoder,
         transformer_decoder=decoder,
+        pooling=pooling,
         image=parse(ImageConfig, data.get("image"), "image"),
         ensemble=parse(EnsembleConfig, data.get("ensemble"), "ensemble"),
     )
@@ -236,6 +259,7 @@ def build_parts(config: FcClipConfig) -> Dict[str, Any]:
             VoidEmbedding(embedding_dim=config.embedding_dim),
             GeometricEnsemble(config.ensemble),
         ),
+        "pooling": config.pooling,
     }
 
 

@@ -147,7 +147,8 @@ class PooledRegionHead(nn.Module):
 
         Args:
             dense: res5, [B, C, h, w].
-            mask_logits: float32 [B, Q, h, w] at the same stride, before sigmoid.
+            mask_logits: float32 [B, Q, H, W] at the same stride or a finer one, before sigmoid; see
+                `pool_masks`.
 
         Returns:
             [B, Q, D], not normalised, in the dtype of the head's weights.

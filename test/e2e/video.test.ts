@@ -299,7 +299,7 @@ describe('moving scenes', () => {
     await expect(evaluateVideo(segmenter, dataset, two)).rejects.toThrow(/The vocabulary has 2/);
     // By regions nobody changes here; random weights would tell nobody from nobody.
     const trained = ['eval', 'demo-fc-clip', ...args.slice(2, -2), '--dtype', 'float32', '--json'];
-    const by = ['--association', 'none', '--limit', '1', '--no-cache'];
+    const by = ['--association', 'none', '--no-cache'];
     const { idSwitches } = JSON.parse((await lexiseg([...trained, ...by])).stdout);
     expect(idSwitches).toBeGreaterThan(0);
     const images = ['eval', TINY_BUNDLE, '--dataset', 'vipseg-frames', '--data', place];

@@ -29,6 +29,9 @@ export function shortened(part, fraction) {
   };
 }
 
+/** Scenes of many things, which teach names. */
+const CROWDED = { kind: 'scenes', count: 7_000, classes: 'seen', icons: MORE_STYLES, fewest: 7 };
+
 /** What is drawn: the training data, and pictures with a seed that training never saw. */
 export const DRAWN = {
   crops: { kind: 'crops', count: 145_656, seed: 1, classes: 'all' },
@@ -43,22 +46,8 @@ export const DRAWN = {
   },
   'crops-check': { kind: 'crops', count: 4_046, seed: 900_001, classes: 'all' },
   scenes: { kind: 'scenes', count: 7_000, seed: 2, classes: 'seen', icons: MORE_STYLES },
-  'scenes-crowded': {
-    kind: 'scenes',
-    count: 7_000,
-    seed: 4,
-    classes: 'seen',
-    icons: MORE_STYLES,
-    fewest: 7,
-  },
-  'scenes-more': {
-    kind: 'scenes',
-    count: 7_000,
-    seed: 6,
-    classes: 'seen',
-    icons: MORE_STYLES,
-    fewest: 7,
-  },
+  'scenes-crowded': { ...CROWDED, seed: 4 },
+  'scenes-more': { ...CROWDED, seed: 6 },
   'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
 };
 

@@ -2,12 +2,14 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 from lexiseg_models.export.command import main
 from lexiseg_models.export.inspection import read_manifest
 
+DEMO = Path(__file__).parents[2] / "models" / "bundles" / "demo-fc-clip.pt"
 RANDOM = ["--config", "tiny", "--random-init", "--dtype", "bfloat16"]
 
 
@@ -80,6 +82,17 @@ def test_weights_are_trained_where_everything_given_was(given, tmp_path):
     part = read_manifest(out)["weights"]
     assert part["kind"] == "random"
     assert part["source"] == "begun with trained.pt; the rest: random initialisation, seed 0"
+
+
+def test_the_classes_that_a_start_was_trained_on_stay_known(given, tmp_path):
+    out = tmp_path / "demo.pt"
+    begin = ["export", "fc-clip", "--config", "demo", "--random-init", "--start", str(DEMO)]
+    assert main([*begin, "--out", str(out)]) == 0
+    classes = read_manifest(out)["trainingClasses"]
+    assert len(classes) > 100 and classes == read_manifest(DEMO)["trainingClasses"]
+    # A config that names classes means those.
+    assert export("fc-clip", out, "--start", str(DEMO)) == 0
+    assert read_manifest(out)["trainingClasses"] == read_manifest(given)["trainingClasses"]
 
 
 def store_as_trained(bundle, out):

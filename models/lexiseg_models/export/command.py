@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import torch
 from torch import nn
@@ -222,6 +222,13 @@ def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapp
     return {"batch": training.batch_kind(raw), "groups": training.groups(module)}
 
 
+def _begun(raw: Dict[str, Any], start: Optional[Path]) -> Dict[str, Any]:
+    """The config, with the classes that `start` was trained on where it names no others."""
+    if start is None or raw["training_vocabulary"] is not None or not is_bundle(start):
+        return raw
+    return {**raw, "training_vocabulary": read_manifest(start)["trainingClasses"]}
+
+
 def _check_out(out: Path) -> None:
     if out.suffix != ".pt":
         raise ConfigError(f"Expected a name ending in .pt for --out but received {out}")
@@ -246,7 +253,7 @@ def _export(args: argparse.Namespace) -> None:
         raise ConfigError(f"Expected 0 to 2^53 - 1 for --seed but received {args.seed}")
     progress = _progress()
     composer = METHODS[args.method].composer
-    raw = read_config(args.method, args.config)
+    raw = _begun(read_config(args.method, args.config), args.start)
     config = composer.parse_config(raw)
     interface = Interface(
         methods=_methods(composer, config),

@@ -6,7 +6,7 @@ import gzip
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import torch
 
@@ -120,9 +120,11 @@ def _named_list(name: Any, key: str) -> List[Any]:
     return list(content[key])
 
 
-def training_classes(name: Optional[str]) -> List[Dict[str, Any]]:
-    """Classes of a shipped vocabulary: name, synonyms, thing; none before any training."""
-    return [] if name is None else _named_list(name, "classes")
+def training_classes(vocabulary: Union[str, List[Dict[str, Any]], None]) -> List[Dict[str, Any]]:
+    """Name, synonyms and thing of classes: those given, or a shipped vocabulary's, or none."""
+    if isinstance(vocabulary, list):
+        return vocabulary
+    return [] if vocabulary is None else _named_list(vocabulary, "classes")
 
 
 def prompt_templates(name: str) -> List[str]:

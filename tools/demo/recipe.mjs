@@ -48,6 +48,7 @@ export const DRAWN = {
   scenes: { kind: 'scenes', count: 7_000, seed: 2, classes: 'seen', icons: MORE_STYLES },
   'scenes-crowded': { ...CROWDED, seed: 4 },
   'scenes-more': { ...CROWDED, seed: 6 },
+  'scenes-further': { ...CROWDED, seed: 8 },
   'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
 };
 
@@ -180,6 +181,15 @@ export const MASK_PHASES = [
     name: 'names',
     scenes: 'scenes-more',
     seed: 2,
+    steps: 5_400,
+    learningRate: 6e-4,
+    schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
+    data: { batchSize: 4 },
+  },
+  {
+    name: 'more-names',
+    scenes: 'scenes-further',
+    seed: 3,
     steps: 5_400,
     learningRate: 6e-4,
     schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },

@@ -27,18 +27,17 @@ const dot = (a, i, b, j, size) => {
 };
 
 /**
- * Accuracy over pictures of single things, over all classes of the drawn world.
+ * Accuracy over pictures of single things, over all classes of the drawn world by their bare names.
  *
  * @param {import('../../dist/index.js').Segmenter} segmenter
  * @param {AsyncIterable<{ image: Buffer, name: string }>} pictures with the names of their classes
  * @param {object} [options]
  * @param {number} [options.limit] pictures at most
- * @param {(name: string) => string} [options.promptOf] a class; default its bare name
  * @returns {Promise<{ top1: number, top5: number, seen: number, unseen: number, crops: number }>}
  */
 export async function zeroShotAccuracy(segmenter, pictures, options = {}) {
-  const { limit = Infinity, promptOf = (name) => name } = options;
-  const words = await segmenter.encodeText(CLASSES.map(({ name }) => promptOf(name)));
+  const { limit = Infinity } = options;
+  const words = await segmenter.encodeText(CLASSES.map(({ name }) => name));
   const size = segmenter.manifest.embeddingDim;
   const counts = { top1: 0, top5: 0, seen: 0, unseen: 0 };
   const totals = { seen: 0, unseen: 0 };

@@ -115,6 +115,7 @@ export async function run({ work, shared, icons, stages, signal }) {
       `that nothing was trained on, and on ${SCENES} of them with proposed masks and CLIP alone.`,
     'Pairs of fixed classes are cut by true masks, mined ones by proposed masks: that alone makes ' +
       'them better pupils of seen classes.',
+    'Texts are bare names: the text tower never met the sentences of templates.',
   ];
   return { seeds: SEEDS, rows, notes };
 }
@@ -152,7 +153,11 @@ async function mine(scenes, folder, signal) {
     console.log(`[ovseg] mining ${done} of ${total} images, ${pairs} pairs`);
   };
   const captions = await openCaptions(join(scenes, 'captions.jsonl'));
-  const report = await minePairs(proposer, captions, folder, { signal, onProgress });
+  const report = await minePairs(proposer, captions, folder, {
+    template: '{}',
+    signal,
+    onProgress,
+  });
   await proposer.dispose();
   return report;
 }
@@ -186,10 +191,7 @@ async function scores(bundle, scenes, signal) {
   const options = { masksFrom: proposer, ensemble: { alpha: 1, beta: 1 } };
   const segmenter = await Segmenter.load(bundle, options);
   try {
-    const promptOf = (name) => `a photo of a ${name}.`;
-    const { top1, seen, unseen } = await zeroShotAccuracy(segmenter, trueCrops(dataset), {
-      promptOf,
-    });
+    const { top1, seen, unseen } = await zeroShotAccuracy(segmenter, trueCrops(dataset));
     const report = await evaluate(segmenter, dataset, {
       tasks: ['semantic'],
       limit: SCENES,

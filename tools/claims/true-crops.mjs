@@ -36,7 +36,7 @@ export async function writeTruePairs(folder, crops, most) {
     const place = join(String(Math.floor(lines.length / 1_000)), `${lines.length}.png`);
     await mkdir(dirname(join(folder, place)), { recursive: true });
     await writeFile(join(folder, place), image);
-    lines.push(`a photo of a ${name}.\t${place}\n`);
+    lines.push(`${name}\t${place}\n`);
   }
   const file = join(folder, 'pairs.tsv');
   await writeFile(`${file}.part`, `title\tfilepath\n${lines.join('')}`);

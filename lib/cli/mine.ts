@@ -35,7 +35,7 @@ export function addMineCommand(program: Command, signal: AbortSignal): void {
     .requiredOption('-o, --out <folder>', 'folder of the pairs')
     .option('--threshold <p>', 'probability above which a pixel belongs to a mask', share)
     .option('--least-cosine <c>', 'leave out pairs that agree less, -1 to 1')
-    .option('--template <text>', 'text of a pair; {} is the noun (default: "a photo of a {}.")')
+    .option('--template <text>', "text of a pair; {} is the noun (default: the bundle's first)")
     .option('--json', 'print the report as JSON')
     .addHelpText('after', HELP)
     .action((captions: string, flags: MineFlags) => mine(captions, flags, signal));

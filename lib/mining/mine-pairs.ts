@@ -20,7 +20,7 @@ export interface MiningOptions {
   readonly threshold?: number | undefined;
   /** Least cosine of a mask's embedding and its word, [-1, 1]. Default: none is refused. */
   readonly leastCosine?: number | undefined;
-  /** `{}` is the word. Default "a photo of a {}.". */
+  /** `{}` is the word. Default: the first prompt template of the bundle. */
   readonly template?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called after each image. */
@@ -63,7 +63,7 @@ export async function minePairs(
 ): Promise<MiningReport> {
   checkOptions(options, KEYS, 'options');
   checkCallback(options.onProgress, 'options.onProgress');
-  const plan = parsePlan(options);
+  const plan = parsePlan(options, segmenter);
   const { signal } = plan;
   if (!segmenter.manifest.proposals.includes(REGIONS)) {
     throw new LexisegError('ERR_UNSUPPORTED', 'The bundle proposes no regions with embeddings', {
@@ -89,8 +89,9 @@ export async function minePairs(
   }
 }
 
-function parsePlan(options: MiningOptions): Plan {
-  const template = options.template ?? 'a photo of a {}.';
+function parsePlan(options: MiningOptions, { manifest }: Segmenter): Plan {
+  const [usual = '{}'] = manifest.promptTemplates;
+  const template = options.template ?? usual;
   if (template.split('{}').length !== 2) {
     throw new RangeError(`Expected one {} in options.template but received ${template}`);
   }

@@ -82,6 +82,23 @@ describe('minePairs', () => {
     }
   });
 
+  it('words pairs as the bundle asks, or as it is told', async () => {
+    await using demo = await Segmenter.load('demo-fc-clip', { cache: false });
+    const csv = join(folder, 'house.csv');
+    writeFileSync(csv, 'image,caption\n0.png,A house.\n');
+    for (const [name, template, title] of [
+      ['usual', undefined, 'house'],
+      ['told', 'one {}', 'one house'],
+    ] as const) {
+      const out = join(folder, name);
+      await minePairs(demo, await openCaptions(csv), out, { template });
+      expect(pairsOf(out).slice(1)).toEqual([[title, expect.any(String)]]);
+    }
+    const twice = { template: '{} {}' };
+    const refused = minePairs(demo, await openCaptions(csv), join(folder, 'twice'), twice);
+    await expect(refused).rejects.toThrow(/one \{\}/);
+  });
+
   it('goes on where it was stopped, with the result of an undisturbed run', async () => {
     const out = join(folder, 'stopped');
     const controller = new AbortController();

@@ -153,11 +153,7 @@ async function mine(scenes, folder, signal) {
     console.log(`[ovseg] mining ${done} of ${total} images, ${pairs} pairs`);
   };
   const captions = await openCaptions(join(scenes, 'captions.jsonl'));
-  const report = await minePairs(proposer, captions, folder, {
-    template: '{}',
-    signal,
-    onProgress,
-  });
+  const report = await minePairs(proposer, captions, folder, { signal, onProgress });
   await proposer.dispose();
   return report;
 }

@@ -143,6 +143,14 @@ export const CLIP_TRAINER = {
   ema: 0.995,
 };
 
+/** A phase that teaches names, on scenes of many things. */
+const NAMES = {
+  steps: 5_400,
+  learningRate: 6e-4,
+  schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
+  data: { batchSize: 4 },
+};
+
 /**
  * Mask training of the decoders on the frozen towers, on scenes that hold seen classes only. Masks
  * are learned sooner than names: crowded scenes show twice as many things in as many pixels, and
@@ -177,24 +185,8 @@ export const MASK_PHASES = [
     schedule: { kind: 'cosine', warmUpSteps: 20, final: 0.01 },
     data: { batchSize: 8 },
   },
-  {
-    name: 'names',
-    scenes: 'scenes-more',
-    seed: 2,
-    steps: 5_400,
-    learningRate: 6e-4,
-    schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
-    data: { batchSize: 4 },
-  },
-  {
-    name: 'more-names',
-    scenes: 'scenes-further',
-    seed: 3,
-    steps: 5_400,
-    learningRate: 6e-4,
-    schedule: { kind: 'cosine', warmUpSteps: 100, final: 0.01 },
-    data: { batchSize: 4 },
-  },
+  { ...NAMES, name: 'names', scenes: 'scenes-more', seed: 2 },
+  { ...NAMES, name: 'more-names', scenes: 'scenes-further', seed: 3 },
 ];
 
 export const MASK_DATA = {

@@ -286,51 +286,85 @@ void forward(const DeformableInput& in, void* out, int64_t begin, int64_t end) {
   }
 }
 
-// Gradients with respect to what locate() and softmax() made, for one query of one head.
+// Of every corner that one query of one head reads: what lies there times the gradient of the
+// output.
 template <typename A>
-struct SampleGradients {
-  A attention[kMaxSamplingPoints], x[kMaxSamplingPoints], y[kMaxSamplingPoints];
+struct CornerDots {
+  A at[kCorners][kMaxSamplingPoints];
 };
 
+// At most kLane elements of a head, whose dots are added to those of the elements before them.
 template <typename V, typename A>
-LEXISEG_INLINE void unmix(const V* value, int64_t stride, const A* grad, int64_t width,
-                          const Samples<A>& s, int64_t count, A* value_grad,
-                          SampleGradients<A>& g) {
+LEXISEG_INLINE void unmix(const V* value, int64_t stride, const V* grad, int64_t width,
+                          const Samples<A>& s, int64_t count, A* value_grad, CornerDots<A>& dots) {
+  A own[kLane];
+  for (int64_t d = 0; d < width; ++d) own[d] = widen(grad[d]);
   for (int64_t n = 0; n < count; ++n) {
-    A dots[kCorners];
     for (int corner = 0; corner < kCorners; ++corner) {
-      dots[corner] = 0;
       if (s.token[corner][n] == kOutside) continue;
       const int64_t at = s.token[corner][n] * stride;
       const A weight = s.weight[corner][n];
       A dot = 0;
-      for (int64_t d = 0; d < width; ++d) dot += grad[d] * A(widen(value[at + d]));
-      for (int64_t d = 0; d < width; ++d) value_grad[at + d] += weight * grad[d];
-      dots[corner] = dot;
+      for (int64_t d = 0; d < width; ++d) dot += own[d] * A(widen(value[at + d]));
+      for (int64_t d = 0; d < width; ++d) value_grad[at + d] += weight * own[d];
+      dots.at[corner][n] += dot;
     }
-    const A right = s.right[n], bottom = s.bottom[n];
-    const A top_edge = (1 - right) * dots[0] + right * dots[1];
-    const A bottom_edge = (1 - right) * dots[2] + right * dots[3];
-    g.attention[n] = (1 - bottom) * top_edge + bottom * bottom_edge;
-    g.x[n] = s.attention[n] * ((1 - bottom) * (dots[1] - dots[0]) + bottom * (dots[3] - dots[2]));
-    g.y[n] = s.attention[n] * (bottom_edge - top_edge);
   }
 }
 
-template <typename U, typename A>
-LEXISEG_INLINE void store_gradients(const Samples<A>& s, const SampleGradients<A>& g, int64_t count,
-                                    U* offsets_grad, U* logits_grad) {
-  A mean = 0;
-  for (int64_t n = 0; n < count; ++n) mean += s.attention[n] * g.attention[n];
+// kLane elements. A dot is the same in the order of load_lane(); the gradient of the value, which
+// lies in order, takes that of the output in order as well.
+template <typename V>
+LEXISEG_INLINE void unmix_lane(const V* value, int64_t stride, const V* grad,
+                               const Samples<float>& s, int64_t count, float* value_grad,
+                               CornerDots<float>& dots) {
+  Floats own[kParts], in_order[kParts], parts[kParts];
+  load_lane(grad, own);
+#pragma GCC unroll 8
+  for (int i = 0; i < kParts; ++i) in_order[i] = load(grad + i * kLanes);
   for (int64_t n = 0; n < count; ++n) {
-    narrow(s.attention[n] * (g.attention[n] - mean), logits_grad + n);
-    narrow(g.x[n], offsets_grad + 2 * n);
-    narrow(g.y[n], offsets_grad + 2 * n + 1);
+#pragma GCC unroll 4
+    for (int corner = 0; corner < kCorners; ++corner) {
+      if (s.token[corner][n] == kOutside) continue;
+      const int64_t at = s.token[corner][n] * stride;
+      load_lane(value + at, parts);
+      Floats dot = own[0] * parts[0];
+#pragma GCC unroll 8
+      for (int i = 1; i < kParts; ++i) dot += own[i] * parts[i];
+#pragma GCC unroll 8
+      for (int i = 0; i < kParts; ++i) {
+        float* to = value_grad + at + i * kLanes;
+        store(to, load(to) + s.weight[corner][n] * in_order[i]);
+      }
+      dots.at[corner][n] += sum_of_lanes(dot);
+    }
   }
 }
+LEXISEG_INLINE void unmix_lane(const double* value, int64_t stride, const double* grad,
+                               const Samples<double>& s, int64_t count, double* value_grad,
+                               CornerDots<double>& dots) {
+  unmix(value, stride, grad, kLane, s, count, value_grad, dots);
+}
 
-// Long heads are walked in pieces, so that the gradient of the output fits an array.
-constexpr int64_t kMaxPiece = 256;
+// Through locate() and softmax(), for one query of one head.
+template <typename U, typename A>
+LEXISEG_INLINE void store_gradients(const Samples<A>& s, const CornerDots<A>& dots, int64_t count,
+                                    U* offsets_grad, U* logits_grad) {
+  A own[kMaxSamplingPoints], mean = 0;
+  for (int64_t n = 0; n < count; ++n) {
+    const A right = s.right[n], bottom = s.bottom[n], attention = s.attention[n];
+    const A top_step = dots.at[1][n] - dots.at[0][n], bottom_step = dots.at[3][n] - dots.at[2][n];
+    const A top_edge = dots.at[0][n] + right * top_step;
+    const A bottom_edge = dots.at[2][n] + right * bottom_step;
+    own[n] = top_edge + bottom * (bottom_edge - top_edge);
+    mean += attention * own[n];
+    narrow(attention * (top_step + bottom * (bottom_step - top_step)), offsets_grad + 2 * n);
+    narrow(attention * (bottom_edge - top_edge), offsets_grad + 2 * n + 1);
+  }
+  for (int64_t n = 0; n < count; ++n) {
+    narrow(s.attention[n] * (own[n] - mean), logits_grad + n);
+  }
+}
 
 template <typename V, typename U, typename A>
 void backward(const DeformableInput& in, const DeformableGradient& gradient, int64_t begin,
@@ -338,8 +372,7 @@ void backward(const DeformableInput& in, const DeformableGradient& gradient, int
   const int64_t width = in.sizes.head_width, count = in.plan->count;
   Points<U> points(in, count);
   Samples<A> s;
-  SampleGradients<A> piece_gradients, g;
-  A grad[kMaxPiece];
+  CornerDots<A> dots;
   for (int64_t index = begin; index < end; ++index) {
     const Head<V, U> head(in, index);
     A* value_grad =
@@ -348,19 +381,18 @@ void backward(const DeformableInput& in, const DeformableGradient& gradient, int
       const int64_t point = head.first_point + q * head.point_stride;
       sample(in, static_cast<const A*>(in.reference) + 2 * q, points.logits(point),
              points.offsets(point), s);
-      for (int64_t n = 0; n < count; ++n) g.attention[n] = g.x[n] = g.y[n] = 0;
-      const V* grads = static_cast<const V*>(gradient.grad) + head.out + q * head.stride;
-      for (int64_t d = 0; d < width; d += kMaxPiece) {
-        const int64_t piece = width - d < kMaxPiece ? width - d : kMaxPiece;
-        for (int64_t i = 0; i < piece; ++i) grad[i] = widen(grads[d + i]);
-        unmix(head.value + d, head.stride, grad, piece, s, count, value_grad + d, piece_gradients);
-        for (int64_t n = 0; n < count; ++n) {
-          g.attention[n] += piece_gradients.attention[n];
-          g.x[n] += piece_gradients.x[n];
-          g.y[n] += piece_gradients.y[n];
-        }
+      for (auto& corner : dots.at) {
+        for (int64_t n = 0; n < count; ++n) corner[n] = 0;
       }
-      store_gradients(s, g, count, static_cast<U*>(gradient.offsets_grad) + 2 * point,
+      const V* grad = static_cast<const V*>(gradient.grad) + head.out + q * head.stride;
+      int64_t d = 0;
+      for (; d + kLane <= width; d += kLane) {
+        unmix_lane(head.value + d, head.stride, grad + d, s, count, value_grad + d, dots);
+      }
+      if (d < width) {
+        unmix(head.value + d, head.stride, grad + d, width - d, s, count, value_grad + d, dots);
+      }
+      store_gradients(s, dots, count, static_cast<U*>(gradient.offsets_grad) + 2 * point,
                       static_cast<U*>(gradient.logits_grad) + point);
     }
   }

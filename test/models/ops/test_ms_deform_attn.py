@@ -163,8 +163,9 @@ def test_gradients_equal_numerical_ones():
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 1.5e-2)])
-def test_gradients_in_lower_precision_equal_float64_ones(dtype, tolerance):
-    inputs = _inputs([6, 7, 3, 4], batch=2, width=40, points=4, queries=30, dtype=dtype)
+@pytest.mark.parametrize("width", [32, 40, 67])
+def test_gradients_in_lower_precision_equal_float64_ones(dtype, tolerance, width):
+    inputs = _inputs([6, 7, 3, 4], batch=2, width=width, points=4, queries=30, dtype=dtype)
     results = []
     for kind in (dtype, torch.float64):
         tensors = [inputs[i].detach().to(kind).requires_grad_() for i in (0, 3, 4)]

@@ -1,6 +1,7 @@
 /** Who is who from one frame to the next, by what the decoder made of each query. */
 
 import { blend, product, unitRows } from '../inference/unit-vectors.js';
+import { LIMITS } from '../options.js';
 import { matchRows } from './matching.js';
 import type { Association, FrameThings, Tracking } from './tracking.js';
 
@@ -8,13 +9,17 @@ import type { Association, FrameThings, Tracking } from './tracking.js';
 interface Slot {
   embedding: Float32Array;
   identity: number | undefined;
+  /** The frame in which the thing was last seen. */
   lastSeen: number;
+  /** The frame in which a query last fell into it. */
+  lastMatched: number;
 }
 
 /**
  * Matches every query of a frame with one of the frame before (Hungarian matching on cosines; MinVIS,
- * arXiv 2208.02245, sec. 3.2), so that a thing's identity is the slot its query falls into. A slot whose thing is hidden keeps the
- * thing's embedding for a while, so that it is found again where it comes back.
+ * arXiv 2208.02245, sec. 3.2), so that a thing's identity is the slot its query falls into. A slot
+ * whose thing is hidden keeps the thing's embedding for a while, so that it is found again where it
+ * comes back; another thing that falls into it does not take its place.
  */
 export class QueryIdentities implements Association {
   readonly #tracking: Tracking;
@@ -36,6 +41,7 @@ export class QueryIdentities implements Association {
   next({ queries, queryCount, things }: FrameThings): number[] {
     this.#frame++;
     const embeddings = unitRows(queries, queryCount);
+    this.#forget();
     const slotOf = this.#match(embeddings);
     const seen = new Set<Slot>();
     const identities = things.map(({ query }) => {
@@ -45,11 +51,22 @@ export class QueryIdentities implements Association {
     });
     for (const [query, index] of slotOf.entries()) {
       const slot = this.#slots[index] as Slot;
+      slot.lastMatched = this.#frame;
       if (seen.has(slot) || this.#remembers(slot, this.#frame + 1)) continue;
       slot.identity = undefined;
       slot.embedding = embeddings[query] as Float32Array;
     }
     return identities;
+  }
+
+  /** Keeps slots that a query fell into, and of hidden things the latest. */
+  #forget(): void {
+    if (this.#tracking.association === 'none') return;
+    const kept = this.#slots.filter(
+      (slot) => slot.lastMatched === this.#frame - 1 || this.#remembers(slot, this.#frame),
+    );
+    if (kept.length > LIMITS.followed) kept.sort((a, b) => b.lastMatched - a.lastMatched);
+    this.#slots = kept.slice(0, LIMITS.followed);
   }
 
   /** The slot of each query; every query has one. */
@@ -58,7 +75,8 @@ export class QueryIdentities implements Association {
     while (this.#slots.length < embeddings.length) {
       // Like nothing, so that no thing leaves its own slot for it.
       const embedding = new Float32Array(width);
-      this.#slots.push({ embedding, identity: undefined, lastSeen: this.#frame });
+      const [lastSeen, lastMatched] = [this.#frame, this.#frame];
+      this.#slots.push({ embedding, identity: undefined, lastSeen, lastMatched });
     }
     if (this.#tracking.association === 'none') {
       return Int32Array.from(embeddings, (_, query) => query);
@@ -79,6 +97,7 @@ export class QueryIdentities implements Association {
       association === 'none' ||
       (this.#remembers(slot, this.#frame) && product(slot.embedding, embedding) >= leastSimilarity);
     if (slot.identity === undefined || !same) {
+      if (this.#remembers(slot, this.#frame)) this.#slots.push({ ...slot });
       slot.identity = this.#fresh();
       slot.embedding = embedding;
     } else {

@@ -24,6 +24,8 @@ interface Places {
 
 /** Regions that share less than this are not one thing by their place alone. */
 const LEAST_OVERLAP = 0.3;
+/** Costs as much as a thing that is new. */
+const NOT_THE_SAME = 0;
 
 /**
  * Hungarian matching of the things of a frame with the things remembered, by the sum of the IoU with
@@ -91,23 +93,20 @@ export class RegionIdentities implements Association {
     const tracks = this.#tracks;
     if (things.length === 0 || tracks.length === 0) return new Int32Array(things.length).fill(-1);
     const { leastSimilarity } = this.#tracking;
-    const likeness = (thing: SeenThing, track: Track): [iou: number, similarity: number] => [
-      overlaps(thing, track),
-      product(embeddings[thing.query] as Float32Array, track.embedding),
-    ];
     const cost = new Float32Array(things.length * tracks.length);
     for (const [row, thing] of things.entries()) {
       for (const [column, track] of tracks.entries()) {
-        const [iou, similarity] = likeness(thing, track);
-        cost[row * tracks.length + column] = -(iou + similarity);
+        const iou = overlaps(thing, track);
+        const similarity = product(embeddings[thing.query] as Float32Array, track.embedding);
+        // What is not the same must not weigh: a pair for the sake of its neighbour is none.
+        const same = iou >= LEAST_OVERLAP || similarity >= leastSimilarity;
+        cost[row * tracks.length + column] = same ? -(iou + similarity) : NOT_THE_SAME;
       }
     }
     const trackOf = matchRows(cost, things.length, tracks.length);
-    return trackOf.map((column, row) => {
-      if (column < 0) return -1;
-      const [iou, similarity] = likeness(things[row] as SeenThing, tracks[column] as Track);
-      return iou >= LEAST_OVERLAP || similarity >= leastSimilarity ? column : -1;
-    });
+    return trackOf.map((column, row) =>
+      column < 0 || cost[row * tracks.length + column] === NOT_THE_SAME ? -1 : column,
+    );
   }
 
   /** IoU of a thing with a track's last region; 0 for tracks that were not in the frame before. */

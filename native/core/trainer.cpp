@@ -136,7 +136,9 @@ void Trainer::adopt(const TrainerRequest& request) {
   }
   if (trained_.empty()) throw Error(code::kArgument, "Nothing is left to train");
   for (const auto& [name, value] : frozen_) info_.frozen_parameters += value.numel();
-  if (info_.autocast) program_->cast_others(trained, {at::kBFloat16, request.keep_float32});
+  if (info_.autocast) {
+    frozen_.merge(program_->cast_others(trained, {at::kBFloat16, request.keep_float32}));
+  }
   optimizer_ = make_optimizer(request.optimizer, groups);
   optimizer_kind_ = request.optimizer.kind;
   ema_decay_ = request.ema_decay;

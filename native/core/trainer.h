@@ -124,7 +124,7 @@ class Trainer {
   TrainerInfo info_;
   int threads_ = 0;
   std::vector<Parameter> trained_;  // in the order of the groups
-  NamedTensors frozen_;             // as they were read, float32
+  NamedTensors frozen_;             // and buffers that were cast; as they were read, float32
   std::vector<double> multipliers_;
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   std::string optimizer_kind_;

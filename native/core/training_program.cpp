@@ -30,6 +30,12 @@ struct Slot {
 
 using Slots = std::map<std::string, Slot>;
 
+// The submodule that holds a tensor; empty for the whole.
+std::string owner_of(const std::string& name) {
+  const size_t dot = name.rfind('.');
+  return dot == std::string::npos ? "" : name.substr(0, dot);
+}
+
 void collect(const jit::Module& module, Slots& parameters, Slots& buffers) {
   for (const auto& part : module.named_modules()) {
     const std::string prefix = part.name.empty() ? "" : part.name + ".";
@@ -79,8 +85,7 @@ std::set<std::string> read_by_inference(const jit::Module& module) {
 at::Tensor stored(const std::string& name, const at::Tensor& tensor, const WeightFormat& format) {
   const at::Tensor plain = tensor.detach().cpu().contiguous();
   if (!plain.is_floating_point()) return plain;
-  const size_t dot = name.rfind('.');
-  const bool keep = lies_under(name.substr(0, dot), format.keep_float32);
+  const bool keep = lies_under(owner_of(name), format.keep_float32);
   return plain.to(keep ? at::kFloat : format.dtype);
 }
 
@@ -140,17 +145,23 @@ NamedTensors TrainingProgram::parameters() const {
   return tensors;
 }
 
-void TrainingProgram::cast_others(const NamedTensors& but, const WeightFormat& format) {
+NamedTensors TrainingProgram::cast_others(const NamedTensors& but, const WeightFormat& format) {
+  std::set<std::string> learning;
+  for (const auto& [name, tensor] : but) learning.insert(owner_of(name));
+  NamedTensors buffers;
   for (Slots* slots : {&state_->parameters, &state_->buffers}) {
     for (auto& [name, slot] : *slots) {
       const at::Tensor tensor = slot.get();
-      if (but.contains(name) || !tensor.is_floating_point()) continue;
-      const bool keep = lies_under(name.substr(0, name.rfind('.')), format.keep_float32);
+      // Beside what learns all stays as it is: a batch norm takes its four tensors in one dtype.
+      if (learning.contains(owner_of(name)) || !tensor.is_floating_point()) continue;
+      const bool keep = lies_under(owner_of(name), format.keep_float32);
       at::Tensor cast = tensor.to(keep ? at::kFloat : format.dtype);
       if (cast.dim() == 4) cast = cast.contiguous(at::MemoryFormat::ChannelsLast);
       slot.set(cast);
+      if (slots == &state_->buffers) buffers.emplace(name, tensor);
     }
   }
+  return buffers;
 }
 
 NamedTensors TrainingProgram::losses(const NamedTensors& batch) const {

@@ -33,8 +33,9 @@ class TrainingProgram {
   // Every parameter as the program holds it now.
   NamedTensors parameters() const;
 
-  // Buffers and parameters that are not in `but`, to `dtype`, except those under `keep_float32`.
-  void cast_others(const NamedTensors& but, const WeightFormat& format);
+  // Buffers and parameters of submodules without one of `but`, to `dtype`, except those under
+  // `keep_float32`. Gives these buffers as they were.
+  NamedTensors cast_others(const NamedTensors& but, const WeightFormat& format);
 
   // Weighted losses, scalars by name. Throws Error(ERR_TRAINING) when the program fails.
   NamedTensors losses(const NamedTensors& batch) const;

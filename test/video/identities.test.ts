@@ -89,6 +89,15 @@ describe.each(['queries', 'regions'] as const)('identities by %s', (kind) => {
     expect([a, b]).not.toContain(d);
   });
 
+  it('outlast a newcomer where they were hidden', () => {
+    const identities = open(kind);
+    const [a, b] = identities.next(frame([0, 1, 4, 5], 0, [0, 1]));
+    identities.next(frame([2, 1, 4, 5], 1, [1]));
+    const [c] = identities.next(frame([2, 1, 4, 5], 2, [2, 1]));
+    expect([a, b]).not.toContain(c);
+    expect(identities.next(frame([2, 1, 4, 0], 3, [2, 1, 0]))).toEqual([c, b, a]);
+  });
+
   it('are all new after a cut', () => {
     const identities = open(kind);
     const before = identities.next(frame([0, 1], 0));
@@ -152,6 +161,39 @@ describe('identities', () => {
     const identities = open('queries', { association: 'none' });
     const [a, b] = identities.next(frame([0, 1], 0));
     expect(identities.next(frame([1, 0], 1))).toEqual([a, b]);
+  });
+
+  it('by regions are not given to another thing for the sake of a hidden one', () => {
+    const identities = new RegionIdentities(
+      { association: 'regions', memory: 30, leastSimilarity: 0.7 },
+      counter(),
+    );
+    /** Things with looks of their own, each somewhere else in every frame. */
+    const seen = (t: number, looks: readonly (readonly number[])[]): FrameThings => {
+      const map = new Int32Array(10 * looks.length);
+      const things = looks.map((_, row) => {
+        map[10 * row + t] = row + 1;
+        return { query: row, region: row + 1, area: 1 };
+      });
+      const queries = Float32Array.from(looks.flat());
+      return { queries, queryCount: looks.length, things, width: 10, height: looks.length, map };
+    };
+    const [a, b] = identities.next(
+      seen(0, [
+        [1, 0, 0],
+        [0, 1, 0],
+      ]),
+    );
+    identities.next(seen(1, [[1, 0, 0]]));
+    // The first is itself at 0.85 and the hidden one at 0.5; the newcomer is the first at 0.8.
+    const [again, newcomer] = identities.next(
+      seen(2, [
+        [0.85, 0.5, 0.17],
+        [0.8, -0.5, 0.33],
+      ]),
+    );
+    expect(again).toBe(a);
+    expect([a, b]).not.toContain(newcomer);
   });
 
   it('stay with a place where queries take turns', () => {

@@ -1,5 +1,6 @@
 /** ADE20K: images beside maps of classes, 150 of the challenge or 847 of the full set. */
-import { basename } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { OnProblem } from './annotation-file.js';
 import { classesOfVocabulary } from './dataset-classes.js';
 import { firstFolder, PARTS, pairedImages } from './folders.js';
@@ -13,8 +14,11 @@ export async function openAde150(
   onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
   const part = PARTS[split];
-  const images = firstFolder(folder, [`images/${part}`, 'images'], 'images');
-  const maps = firstFolder(folder, [`annotations/${part}`, 'annotations'], 'maps of classes');
+  // Without folders of splits all images are of the one that is asked for.
+  const flat = !Object.values(PARTS).some((one) => existsSync(join(folder, 'images', one)));
+  const place = (kind: string): string[] => [`${kind}/${part}`, ...(flat ? [kind] : [])];
+  const images = firstFolder(folder, place('images'), 'images');
+  const maps = firstFolder(folder, place('annotations'), 'maps of classes');
   const classes = classesOfVocabulary('ade20k_150');
   return labelMapDataset({
     name: `${basename(folder)}, ADE20K-150`,

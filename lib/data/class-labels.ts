@@ -14,12 +14,15 @@ export function classLabels(
   names: readonly string[],
 ): Int32Array {
   const places = new Map(classes.map((one, index) => [one.name, index]));
+  // First, because a data set may call several of its classes by one name.
+  const inOrder =
+    names.length === classes.length &&
+    names.every((one, index) => one === classes[index]?.name || !places.has(one));
+  if (inOrder) return Int32Array.from(names, (_, i) => i);
   const missing = names.filter((one) => !places.has(one));
   if (missing.length === 0) {
     return Int32Array.from(classes, (one) => names.indexOf(one.name));
   }
-  const inOrder = names.every((one, index) => (places.get(one) ?? index) === index);
-  if (inOrder && names.length === classes.length) return Int32Array.from(names, (_, i) => i);
   throw new LexisegError(
     'ERR_VOCABULARY',
     `${name} has no class ${missing.slice(0, 5).join(', ')}; other names than its own are taken in ` +

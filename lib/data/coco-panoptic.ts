@@ -11,6 +11,7 @@ import {
   readRecords,
 } from './annotation-file.js';
 import { type Categories, classOf, insideFolder, readCategories } from './coco-categories.js';
+import { PARTS } from './folders.js';
 import { readIdMap } from './id-map.js';
 import type {
   DatasetOpener,
@@ -22,7 +23,10 @@ import type {
 /** Ids that an error names. */
 const MOST_NAMED = 20;
 
-/** Places where the parts of a data set lie below its folder; SPLIT is filled in. */
+/**
+ * Places where the parts of a data set lie below its folder. SPLIT is filled in, and PART by what the
+ * splits are called in full.
+ */
 export interface PanopticLayout {
   readonly json: string;
   readonly maps: string;
@@ -37,7 +41,7 @@ const LAYOUTS: readonly PanopticLayout[] = [
     images: 'SPLIT2017',
   },
   { json: 'annotations/panoptic_SPLIT2017.json', maps: 'panoptic_SPLIT2017', images: 'SPLIT2017' },
-  { json: 'ade20k_panoptic_SPLIT.json', maps: 'ade20k_panoptic_SPLIT', images: 'images/SPLIT' },
+  { json: 'ade20k_panoptic_SPLIT.json', maps: 'ade20k_panoptic_SPLIT', images: 'images/PART' },
 ];
 
 /**
@@ -50,17 +54,20 @@ const LAYOUTS: readonly PanopticLayout[] = [
 export const openCocoPanoptic: DatasetOpener = (folder, split, onProblem) =>
   openPanopticLayout(folder, LAYOUTS, split, onProblem);
 
-/** Opens the first of `layouts` that is there; `part` stands where a layout says SPLIT. */
+/** Opens the first of `layouts` that is there; `split` stands where a layout says SPLIT. */
 export async function openPanopticLayout(
   folder: string,
   choices: readonly PanopticLayout[],
-  part: string,
+  split: string,
   onProblem?: OnProblem,
 ): Promise<SegmentationDataset> {
+  const part = split === 'train' || split === 'val' ? PARTS[split] : split;
+  const place = (layout: string): string =>
+    join(folder, layout.replaceAll('SPLIT', split).replaceAll('PART', part));
   const layouts = choices.map(({ json, maps, images }) => ({
-    json: join(folder, json.replaceAll('SPLIT', part)),
-    maps: join(folder, maps.replaceAll('SPLIT', part)),
-    images: join(folder, images.replaceAll('SPLIT', part)),
+    json: place(json),
+    maps: place(maps),
+    images: place(images),
   }));
   const layout = layouts.find(({ json, maps }) => existsSync(json) && existsSync(maps));
   if (layout === undefined) {

@@ -1,5 +1,6 @@
 /** Maps of numbers in PNG and TIFF files: panoptic ids in three bytes, class ids in one or two. */
 import { readFile } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { LIMITS } from '../options.js';
 import { dataError } from './annotation-file.js';
@@ -18,16 +19,25 @@ export interface IdMap {
 export async function readIdMap(path: string): Promise<IdMap> {
   try {
     const file = await readFile(path);
-    const image = sharp(file, { limitInputPixels: LIMITS.imagePixels });
-    const { depth, isPalette, channels } = await image.metadata();
-    if (depth === 'ushort') return await readWords(image);
-    const map = await readBytes(image, isPalette || channels >= 3);
-    return isPalette ? { ...map, ids: indicesOf(map.ids, file) } : map;
+    const { depth, isPalette, channels, bitsPerSample = 8 } = await opened(file).metadata();
+    if (depth === 'ushort') return await readWords(opened(file));
+    if (depth !== 'uchar') throw new Error(`its values are of type ${depth}, not 8 or 16 bits`);
+    const indices = isPalette ? withIndicesForColours(file) : undefined;
+    if (indices !== undefined) return await readBytes(opened(indices), false);
+    if (channels >= 3) return await readBytes(opened(file), true);
+    const map = await readBytes(opened(file), false);
+    // The decoder spreads values of fewer bits over all of a byte.
+    const most = 2 ** Math.min(bitsPerSample, 8) - 1;
+    return most === 255 ? map : { ...map, ids: map.ids.map((id) => (id * most) / 255) };
   } catch (cause) {
     const reason = (cause as Error).message?.split('\n')[0] ?? String(cause);
     return dataError(path, '', `cannot be read as a map of ids: ${reason}`, cause);
   }
 }
+
+/** Numbers are no colours: a profile must not change them. */
+const opened = (file: Buffer): Sharp =>
+  sharp(file, { limitInputPixels: LIMITS.imagePixels, ignoreIcc: true });
 
 /** A grey image is given in colour as well: its values are one byte. */
 async function readBytes(image: Sharp, colour: boolean): Promise<IdMap> {
@@ -54,28 +64,37 @@ async function readWords(image: Sharp): Promise<IdMap> {
   return { width, height, ids };
 }
 
-/** The decoder gives a palette's colours; which entry each was is in the file. */
-function indicesOf(colours: Uint32Array, png: Buffer): Uint32Array {
-  const palette = paletteOf(png);
-  if (palette === undefined) return colours;
-  const indexOf = new Map<number, number>();
-  for (let index = 0; index < palette.length / 3; index++) {
-    const [red, green, blue] = palette.subarray(3 * index) as unknown as [number, number, number];
-    const colour = red + 256 * green + 65_536 * blue;
-    if (!indexOf.has(colour)) indexOf.set(colour, index);
+const SIGNATURE = 8;
+const IHDR_DEPTH = SIGNATURE + 16;
+
+/**
+ * A palette PNG whose colours are their own numbers, since two entries may have one colour; undefined
+ * for what is no such file.
+ */
+function withIndicesForColours(png: Buffer): Buffer | undefined {
+  const parts = [png.subarray(0, SIGNATURE)];
+  let found = false;
+  for (let at = SIGNATURE; at + 12 <= png.length; ) {
+    const end = at + 12 + png.readUInt32BE(at);
+    const type = png.toString('latin1', at + 4, at + 8);
+    if (type === 'PLTE') {
+      found = true;
+      parts.push(chunk('PLTE', greys(2 ** (png[IHDR_DEPTH] as number))));
+    } else if (type !== 'tRNS') {
+      parts.push(png.subarray(at, end));
+    }
+    at = end;
   }
-  return colours.map((colour) => indexOf.get(colour) ?? 0);
+  return found ? Buffer.concat(parts) : undefined;
 }
 
-/** The PLTE chunk of a PNG file, RGB by entry. */
-function paletteOf(png: Buffer): Buffer | undefined {
-  let at = 8;
-  while (at + 12 <= png.length) {
-    const length = png.readUInt32BE(at);
-    if (png.toString('latin1', at + 4, at + 8) === 'PLTE') {
-      return png.subarray(at + 8, at + 8 + length);
-    }
-    at += 12 + length;
-  }
-  return undefined;
+const greys = (count: number): Buffer =>
+  Buffer.from(Array.from({ length: count }, (_, index) => [index, index, index]).flat());
+
+function chunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const ends = Buffer.alloc(8);
+  ends.writeUInt32BE(data.length, 0);
+  ends.writeUInt32BE(crc32(body), 4);
+  return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
 }

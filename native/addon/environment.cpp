@@ -33,10 +33,11 @@ Environment::Environment(Napi::Env env) : env_(env), executors_(device_order) {
       napi_unref_threadsafe_function(env, wake_) != napi_ok) {
     throw Error(code::kNativeLoad, "Cannot create the channel between threads");
   }
-  // After the channel, because hooks run in reverse: the executors stop before it closes.
+  stop_at_process_exit();
+  // After the channel, because hooks run in reverse: the executors stop before it closes. After all
+  // that may throw, because a hook would outlive what it closes.
   napi_add_env_cleanup_hook(
       env, [](void* context) { static_cast<Environment*>(context)->close(); }, this);
-  stop_at_process_exit();
 }
 
 Environment::~Environment() { close(); }

@@ -186,6 +186,8 @@ void TensorHandle::move_into(const Napi::ArrayBuffer& buffer) {
                              tensor_.options().pinned_memory(false));
   moved.copy_(tensor_);
   tensor_ = std::move(moved);
+  // From here on it is the engine's own memory, which it counts itself.
+  Environment::report_memory(Env(), *ledger_, -bytes_);
   pin_ =
       std::make_shared<Napi::Reference<Napi::Value>>(Napi::Reference<Napi::Value>::New(buffer, 1));
 }

@@ -2,6 +2,7 @@
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -81,6 +82,18 @@ class BlockPool {
     live_bytes_ -= found->second;
     live_.erase(found);
     return true;
+  }
+
+  // 0 when the memory is none of this pool's.
+  size_t size_of(const void* memory) {
+    const std::lock_guard lock(mutex_);
+    const auto found = live_.find(const_cast<void*>(memory));
+    return found == live_.end() ? 0 : found->second;
+  }
+
+  bool keeps_blocks() {
+    const std::lock_guard lock(mutex_);
+    return kept_bytes_ > 0;
   }
 
   void trim() {
@@ -187,6 +200,14 @@ void install_allocator() {
 }
 
 void trim_allocator() { pool().trim(); }
+
+size_t allocator_capacity(const void* memory) {
+  if (memory == nullptr) return 0;
+  const size_t block = pool().size_of(memory);
+  return block > 0 ? block : ::malloc_usable_size(const_cast<void*>(memory));
+}
+
+bool allocator_keeps_blocks() { return pool().keeps_blocks(); }
 
 int64_t allocator_mapped_bytes() { return pool().mapped_bytes(); }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace lexiseg {
@@ -16,6 +17,12 @@ void install_allocator();
 
 // Gives kept blocks back to the system.
 void trim_allocator();
+
+// Bytes that may be read from where an allocation begins, of this allocator or of malloc.
+size_t allocator_capacity(const void* memory);
+
+// Whether the allocator keeps freed blocks that could be given back.
+bool allocator_keeps_blocks();
 
 // Bytes mapped by the allocator (in use and kept), for memory statistics and tests.
 int64_t allocator_mapped_bytes();

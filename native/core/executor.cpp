@@ -66,18 +66,15 @@ int Executor::running() const {
 void Executor::loop() {
   at::set_num_threads(available_threads());
   const c10::InferenceMode inference;
-  bool trimmed = true;
   while (true) {
     std::shared_ptr<Task> task;
     {
       std::unique_lock lock(mutex_);
       const auto ready = [this] { return stopping_ || !queue_.empty(); };
-      if (trimmed) {
-        wake_.wait(lock, ready);
-      } else if (!wake_.wait_for(lock, kIdle, ready)) {
+      // What was freed meanwhile was freed by whoever held the results.
+      if (!wake_.wait_for(lock, kIdle, ready)) {
         lock.unlock();
-        trim_allocator();
-        trimmed = true;
+        if (allocator_keeps_blocks()) trim_allocator();
         continue;
       }
       if (stopping_) return;
@@ -86,7 +83,6 @@ void Executor::loop() {
       current_ = task;
     }
     const std::exception_ptr failure = run(*task);
-    trimmed = false;
     {
       const std::lock_guard lock(mutex_);
       current_.reset();

@@ -50,8 +50,14 @@ bool nests_moderately(const std::string& source) {
   bool at_line_start = true;
   for (size_t i = 0; i < source.size(); ++i) {
     const char c = source[i];
+    // The exporter writes no comments and no strings over many lines, and what LibTorch's parser
+    // makes of their ends need not be what is made of them here.
+    if (c == '#') return false;
     if (c == '"' || c == '\'') {
-      while (++i < source.size() && source[i] != c && source[i] != '\n') i += source[i] == '\\';
+      if (i + 2 < source.size() && source[i + 1] == c && source[i + 2] == c) return false;
+      for (++i; i < source.size() && source[i] != c && source[i] != '\n'; ++i) {
+        if (source[i] == '\\' && ++i < source.size() && source[i] == '\n') return false;
+      }
     } else if (c == '(' || c == '[' || c == '{') {
       outer.push_back(chain);
       outer_total += chain;

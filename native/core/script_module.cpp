@@ -8,6 +8,7 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
+#include "core/known_operators.h"
 #include "ops/linear_sum_assignment.h"
 
 namespace lexiseg {
@@ -52,9 +53,77 @@ bool holds_graph(const jit::Node& node) {
   });
 }
 
-// Those of other libraries resize and reinterpret memory without looking at its bounds.
+// Those of other libraries resize and reinterpret memory without looking at its bounds, and so do
+// many of LibTorch.
 bool is_foreign(c10::Symbol kind) {
-  return !kind.is_aten() && !kind.is_prim() && kind.ns().toUnqualString() != std::string("lexiseg");
+  if (kind.is_aten()) return !is_known_operator(kind.toUnqualString());
+  return !kind.is_prim() && kind.ns().toUnqualString() != std::string("lexiseg");
+}
+
+// Looks at every tensor of a program before anything reads one: LibTorch holds a tensor against the
+// size that its storage claims, never against the record that fills the storage.
+class TensorCheck {
+ public:
+  explicit TensorCheck(const std::string& path) : path_(path) {}
+
+  void check(const jit::Module& module) {
+    check(c10::IValue(module._ivalue()));
+    for (jit::Function* function : module._ivalue()->compilation_unit()->get_functions()) {
+      if (auto* program = jit::tryToGraphFunction(*function)) check(*program->graph());
+    }
+  }
+
+ private:
+  void check(const at::Tensor& tensor) const {
+    if (!tensor.defined()) return;
+    const bool plain = tensor.layout() == at::kStrided && tensor.is_cpu() &&
+                       !tensor.is_quantized() && tensor.has_storage();
+    const char* fault = nullptr;
+    if (!plain) {
+      fault = " holds a tensor that is not plain";
+    } else if (tensor.storage().nbytes() > allocator_capacity(tensor.storage().data())) {
+      fault = " holds a tensor that is larger than its record";
+    }
+    if (fault != nullptr) throw Error(code::kBundleRead, path_ + fault);
+  }
+
+  void check(const c10::IValue& value) {
+    value.visit([this](const c10::IValue& part) {
+      if (part.isTensor()) check(part.toTensor());
+      return part.isPtrType() && !met_.insert(part.internalToPointer()).second;
+    });
+  }
+
+  void check(jit::Graph& graph) {
+    for_each_node(graph.block(), [this](jit::Node* node) {
+      if (node->kind() != c10::prim::Constant || !node->hasAttribute(c10::attr::value)) return;
+      const jit::AttributeKind kind = node->kindOf(c10::attr::value);
+      if (kind == jit::AttributeKind::t) check(node->t(c10::attr::value));
+      if (kind == jit::AttributeKind::ival) check(node->ival(c10::attr::value));
+    });
+  }
+
+  const std::string& path_;
+  std::unordered_set<const void*> met_;  // values that need no second look
+};
+
+jit::Module read_module(const std::shared_ptr<const Archive>& archive) {
+  try {
+    return jit::load(std::make_shared<ArchiveAdapter>(archive), c10::Device(c10::kCPU),
+                     /*load_debug_files=*/false);
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+    const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
+    const bool unknown_op = text.find("nknown builtin op") != std::string::npos;
+    throw Error(unknown_op ? code::kBundleContract : code::kBundleRead,
+                "Cannot load " + archive->path() + ": " + first_line(text));
+  }
 }
 
 }  // namespace
@@ -80,9 +149,8 @@ bool lies_under(const std::string& name, const std::vector<std::string>& prefixe
 
 void refuse_unsafe(jit::Graph& graph, const std::string& method) {
   // Inlining leaves a call only where it cannot tell what is called.
-  static const std::unordered_set<std::string> refused{"aten::save",         "aten::from_file",
-                                                       "prim::CallFunction", "prim::CallMethod",
-                                                       "prim::fork",         "prim::forkClosure"};
+  static const std::unordered_set<std::string> refused{"prim::CallFunction", "prim::CallMethod",
+                                                       "prim::fork", "prim::forkClosure"};
   for_each_node(graph.block(), [&](jit::Node* node) {
     const std::string kind = node->kind().toQualString();
     if (refused.contains(kind) || is_foreign(node->kind()) || holds_graph(*node)) {
@@ -92,22 +160,9 @@ void refuse_unsafe(jit::Graph& graph, const std::string& method) {
 }
 
 jit::Module load_script_module(const std::shared_ptr<const Archive>& archive) {
-  try {
-    return jit::load(std::make_shared<ArchiveAdapter>(archive), c10::Device(c10::kCPU),
-                     /*load_debug_files=*/false);
-  } catch (const Error&) {
-    throw;
-  } catch (const c10::OutOfMemoryError&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {
-    const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-    const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
-    const bool unknown_op = text.find("nknown builtin op") != std::string::npos;
-    throw Error(unknown_op ? code::kBundleContract : code::kBundleRead,
-                "Cannot load " + archive->path() + ": " + first_line(text));
-  }
+  jit::Module module = read_module(archive);
+  TensorCheck(archive->path()).check(module);
+  return module;
 }
 
 void interpret(const jit::Code& code, const std::string& method, const char* failure,

@@ -29,7 +29,7 @@ void for_each_node(torch::jit::Block* block, const See& see) {
 }
 
 // A network computes; an inlined graph that would touch files, run what this cannot see (a task, an
-// awaitable, a call through an interface) or use operators that are neither LibTorch's general ones
+// awaitable, a call through an interface) or use operators that are neither known ones of LibTorch
 // nor ours is no bundle of ours: Error(ERR_BUNDLE_CONTRACT).
 void refuse_unsafe(torch::jit::Graph& graph, const std::string& method);
 

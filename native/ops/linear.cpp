@@ -100,7 +100,10 @@ at::Tensor inverted_bottleneck(const at::Tensor& x, const at::Tensor& residual,
                                double norm_eps, const at::Tensor& fc1_weight,
                                const at::Tensor& fc1_bias, const at::Tensor& fc2_weight,
                                const at::Tensor& fc2_bias, const at::Tensor& gamma) {
+  LEXISEG_EXPECT(x.dim() > 0, "at least one dimension", "x", describe(x));
   const int64_t channels = x.size(-1);
+  check_sizes(fc2_weight, "fc2_weight", {channels, fc1_weight.size(0)});
+  check_sizes(gamma, "gamma", {channels});
   const auto block = [&](const at::Tensor& rows) {
     const auto normed = layer_norm(rows, norm_weight, norm_bias, norm_eps, std::nullopt);
     const auto hidden = linear(normed, fc1_weight, fc1_bias, "gelu");

@@ -129,6 +129,7 @@ describe('a file that is no bundle', () => {
     'nested-code.pt',
     'nested-data.pt',
     'writes-when-loaded.pt',
+    'outgrows-its-record.pt',
   ])('is refused when it is %s', async (name) => {
     await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_READ');
   });
@@ -142,6 +143,7 @@ describe('a file that is no bundle', () => {
     'awaits-writing.pt',
     'calls-interface.pt',
     'reinterprets-memory.pt',
+    'writes-anywhere.pt',
   ])('breaks the contract when it is %s', async (name) => {
     await expectCode(() => load(join(fixtures, name)), 'ERR_BUNDLE_CONTRACT');
     expect(existsSync('/tmp/lexiseg-written-by-a-bundle')).toBe(false);

@@ -115,3 +115,19 @@ def test_inverted_bottleneck_keeps_leading_dimensions():
 def test_inverted_bottleneck_has_gradients():
     tensors = [t.double().requires_grad_() for t in _bottleneck(3, 4, torch.float32)]
     assert torch.autograd.gradcheck(lambda *args: _run(list(args)), tensors)
+
+
+@pytest.mark.parametrize(
+    ("place", "size", "name"),
+    [
+        (8, (0,), "gamma"),
+        (8, (1,), "gamma"),
+        (6, (1, 32), "fc2_weight"),
+        (6, (8, 31), "fc2_weight"),
+    ],
+)
+def test_inverted_bottleneck_refuses_parts_of_other_sizes(place, size, name):
+    tensors = _bottleneck(5, 8, torch.float32)
+    tensors[place] = torch.ones(size)
+    with pytest.raises(RuntimeError, match=f"for {name}"):
+        _run(tensors)

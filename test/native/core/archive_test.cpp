@@ -211,6 +211,12 @@ TEST("code that would overflow a reader's stack is refused, and lawful code is n
   EXPECT(!nests_moderately("x = " + repeated("not ", 10'000) + "True"));
   EXPECT(!nests_moderately(repeated("f(a, " + std::string(100, '-'), 100)));
   EXPECT(!nests_moderately(std::string(1000, ' ') + "x"));
+  // What hides the brackets behind it from a reader that ends strings elsewhere.
+  const std::string hidden = repeated("(", 1000) + "x\n";
+  EXPECT(!nests_moderately("return f('''a'b''', " + hidden));
+  EXPECT(!nests_moderately("y = 1 # '\\\nreturn f(" + hidden));
+  EXPECT(!nests_moderately("text = 'a\\\nreturn f(" + hidden));
+  EXPECT(nests_moderately("text = 'it\\'s \\\\' + \"\" + ''\n"));
 }
 
 TEST("what is no file is refused") {

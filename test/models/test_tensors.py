@@ -115,6 +115,15 @@ def test_lists_entries_that_are_not_tensors(tmp_path):
         read_tensors(tmp_path / "m.pth")
 
 
+def test_reads_what_data_parallel_training_writes_by_its_plain_names(tmp_path):
+    file = tmp_path / "trained.pt"
+    names = ("module.visual.weight", "module.scale")
+    torch.save({"epoch": 3, "state_dict": {name: torch.ones(1) for name in names}}, file)
+    assert read_tensors(file).keys() == {"visual.weight", "scale"}
+    torch.save({"module.scale": torch.ones(1), "weight": torch.ones(1)}, file)
+    assert read_tensors(file).keys() == {"module.scale", "weight"}
+
+
 def test_refuses_what_is_not_a_mapping(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / "m.pth")
     with pytest.raises(CheckpointError, match="Expected a mapping"):

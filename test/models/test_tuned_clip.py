@@ -117,6 +117,8 @@ def test_a_tuned_clip_takes_the_place_of_the_released_one(tuned, released, promp
     check_taken(module, given)
     check_taken(module, own)
     assert (PROMPTS in module.state_dict()) == prompts
+    # A bundle holds every buffer, those too that no checkpoint has.
+    assert not any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
 
 
 def test_prompts_of_another_tower_are_never_kept(tuned, released):

@@ -137,8 +137,7 @@ def _is_index(name: str) -> bool:
 
 def _fine_tuned(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """CLIP's tensors of a file on its own: as published, or a training checkpoint of the fork."""
-    plain = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    return without_numbers({name.removeprefix(CLIP_PREFIX): t for name, t in plain.items()})
+    return without_numbers({name.removeprefix(CLIP_PREFIX): t for name, t in tensors.items()})
 
 
 def _match_clip(

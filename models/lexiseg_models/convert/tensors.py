@@ -129,8 +129,12 @@ def read_state_dict(path: Path) -> Mapping[str, Any]:
     return content
 
 
+# What PyTorch's data-parallel training puts before every name.
+_PARALLEL = "module."
+
+
 def _flat(path: Path, content: Mapping[str, Any]) -> TensorDict:
-    """Tensors of a state dict that may sit inside "model" or "state_dict"."""
+    """Tensors of a state dict that may sit inside "model" or "state_dict", by their plain names."""
     for key in ("model", "state_dict"):
         inner = content.get(key)
         if isinstance(inner, Mapping):
@@ -144,6 +148,8 @@ def _flat(path: Path, content: Mapping[str, Any]) -> TensorDict:
             wrong.append(f"{name!r} ({type(value).__name__})")
     if wrong:
         raise CheckpointError(f"{path} holds entries that are not tensors: {', '.join(wrong)}")
+    if all(name.startswith(_PARALLEL) for name in tensors):
+        return {name.removeprefix(_PARALLEL): tensor for name, tensor in tensors.items()}
     return tensors
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable, Iterator, Sequence, Tuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lexiseg_models.export.archive import (
     MANIFEST,
@@ -57,6 +57,12 @@ def script(module: nn.Module) -> torch.jit.ScriptModule:
         return torch.jit.script(module)
 
 
+def _tensors(module: nn.Module) -> Iterator[Tuple[str, Tensor]]:
+    """Parameters and all buffers, by name."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
 def write_bundle(
     module: nn.Module,
     out: Path,
@@ -75,6 +81,9 @@ def write_bundle(
     Raises:
         VerificationError: the exported graph or the manifest is not right.
     """
+    unfilled = [name for name, tensor in _tensors(module) if tensor.is_meta]
+    if unfilled:
+        raise VerificationError(f"Nothing has filled {', '.join(unfilled)}")
     interface, dim = composition.interface, composition.config["clip"]["embedding_dim"]
     cast_weights(module, DTYPES[weights.dtype], interface.keep_float32)
     progress("scripting")

@@ -124,7 +124,10 @@ def training_classes(vocabulary: Union[str, List[Dict[str, Any]], None]) -> List
     """Name, synonyms and thing of classes: those given, or a shipped vocabulary's, or none."""
     if isinstance(vocabulary, list):
         return vocabulary
-    return [] if vocabulary is None else _named_list(vocabulary, "classes")
+    if vocabulary is None:
+        return []
+    # In a file a class without synonyms has its name alone.
+    return [{"synonyms": [c["name"]], **c} for c in _named_list(vocabulary, "classes")]
 
 
 def prompt_templates(name: str) -> List[str]:

@@ -158,8 +158,13 @@ def build_trainable(data: Mapping[str, Any]) -> Trainable:
 def groups(module: nn.Module) -> List[Dict[str, Any]]:
     """Parameter groups for the manifest."""
     regions = isinstance(module, TrainableRegions)
-    exempt = _regions_exempt if regions else norms_and_embeddings
+    exempt = _regions_exempt if regions else _proposals_exempt
     return parameter_groups(module, _present(module, _parts(module)), exempt)
+
+
+def _proposals_exempt(module: nn.Module, name: str, parameter: Tensor) -> bool:
+    """Beside norms and embeddings the biases of places in a window, which are looked up as well."""
+    return name == "bias_table" or norms_and_embeddings(module, name, parameter)
 
 
 def _regions_exempt(module: nn.Module, name: str, parameter: Tensor) -> bool:

@@ -57,7 +57,8 @@ class DinoTransformer(nn.Module):
         if registers > 0:
             self.register_tokens = nn.Parameter(0.02 * torch.randn(registers, width))
         else:
-            self.register_buffer("register_tokens", torch.empty(0, width), persistent=False)
+            none = torch.empty(0, width, device="cpu")
+            self.register_buffer("register_tokens", none, persistent=False)
         self.blocks = nn.ModuleList(
             TransformerBlock(
                 width=width,

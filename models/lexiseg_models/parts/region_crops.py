@@ -38,11 +38,12 @@ class MaskPrompts(nn.Module):
     def __init__(self, *, depth: int, cells: int, width: int) -> None:
         """Small random numbers, as for training from the start; no parameter for depth 0."""
         super().__init__()
-        tokens = 0.02 * torch.randn(depth, cells, width)
         if depth > 0:
-            self.tokens = nn.Parameter(tokens)
+            self.tokens = nn.Parameter(0.02 * torch.randn(depth, cells, width))
         else:
-            self.register_buffer("tokens", tokens, persistent=False)
+            # No checkpoint has it, so that it must not begin on the meta device.
+            none = torch.empty(0, cells, width, device="cpu")
+            self.register_buffer("tokens", none, persistent=False)
 
 
 class RegionCrops(nn.Module):

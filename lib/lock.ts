@@ -1,10 +1,11 @@
 /** Files that say who works somewhere; a lock left by a dead process is taken over. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LexisegError } from './errors.js';
+import { makeFolder } from './make-folder.js';
 
 const WAIT_MILLISECONDS = 30 * 60_000;
 const NAMELESS_MILLISECONDS = 10_000;
@@ -47,7 +48,7 @@ export async function takeLock(
   file: string,
   options: LockOptions = {},
 ): Promise<() => Promise<void>> {
-  await makeFolder(dirname(file));
+  folderOf(file);
   const deadline = Date.now() + (options.waitMilliseconds ?? WAIT_MILLISECONDS);
   const own = `${process.pid} ${randomUUID()} ${startOf(process.pid)}`;
   // Before it is written: whoever reads it must know it for a living one.
@@ -98,10 +99,14 @@ async function removeLeft(file: string): Promise<boolean> {
   }
 }
 
-async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new LexisegError('ERR_CACHE', `${folder} cannot be made: ${cause.message}`, { cause });
-  });
+function folderOf(file: string): void {
+  const folder = dirname(file);
+  try {
+    makeFolder(folder);
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new LexisegError('ERR_CACHE', `${folder} cannot be made: ${reason}`, { cause });
+  }
 }
 
 async function take(file: string, own: string): Promise<boolean> {

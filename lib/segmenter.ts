@@ -31,7 +31,7 @@ import type { HeatMap } from './results/heat-map.js';
 import type { ImageClassification } from './results/image-classification.js';
 import type { SegmentationOf } from './results/segmentation-of.js';
 import { Tensor } from './tensor.js';
-import { checkPrompts, type TextEncoder } from './text/text-encoder.js';
+import { heldPrompts, type TextEncoder } from './text/text-encoder.js';
 import { type ClassInput, Vocabulary } from './vocabulary.js';
 
 /** What can be segmented: an image, or proposals made from one. */
@@ -103,8 +103,7 @@ export class Segmenter implements AsyncDisposable {
   /** float32 [N, D] unit text embeddings of prompts, exactly as written: no template is added. */
   encodeText(prompts: string | readonly string[], options: CallOptions = {}): Promise<Tensor> {
     return this.#call(options, async (signal) => {
-      const list = typeof prompts === 'string' ? [prompts] : prompts;
-      checkPrompts(list);
+      const list = heldPrompts(prompts);
       const rows = await this.#encoder.textEmbeddings(list, { signal });
       return Tensor.from(rows, [list.length, this.manifest.embeddingDim]);
     });

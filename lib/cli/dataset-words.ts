@@ -16,6 +16,12 @@ export async function wordsFor(
     return readVocabulary(vocab, naming);
   }
   const own = classInputs(dataset, undefined);
-  const classes = naming === 'plain' ? own.map(({ name, thing }) => ({ name, thing })) : own;
+  const byName = ({ name, synonyms, thing }: ClassDefinition): ClassDefinition => ({
+    name,
+    // What was trained by words that are left out was trained all the same.
+    knownAs: synonyms,
+    thing,
+  });
+  const classes = naming === 'plain' ? own.map(byName) : own;
   return { name: `names of ${dataset.name} (${naming} names)`, classes };
 }

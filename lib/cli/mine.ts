@@ -44,7 +44,7 @@ export function addMineCommand(program: Command, signal: AbortSignal): void {
 async function mine(captions: string, flags: MineFlags, signal: AbortSignal): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
   const { openCaptions } = await import('../index.js');
-  const images = await openCaptions(captions);
+  const images = await openCaptions(captions, undefined, signal);
   const segmenter = await loadBundle(flags, progress, signal);
   try {
     const report = await minePairs(segmenter, images, flags.out, {

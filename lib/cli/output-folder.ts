@@ -1,7 +1,8 @@
 /** Writes the files of results, never outside one folder and never through a link. */
-import { appendFile, lstat, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, lstat, writeFile } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { LexisegError } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 import { InputFiles } from './input-files.js';
 
 /** UTF-8 bytes; a file name may have 255, and endings are added. */
@@ -78,7 +79,7 @@ export class OutputFolder {
       if (basename(name) !== name || name === '' || name.startsWith('.')) {
         throw new Error('its name would lead out of the folder');
       }
-      await mkdir(this.path, { recursive: true });
+      makeFolder(this.path);
       const present = await lstat(path).catch(() => null);
       if (present?.isSymbolicLink()) throw new Error('a link is in the way');
       if (await this.#inputs.has(path)) throw new Error('it is one of the inputs');

@@ -67,7 +67,9 @@ export async function openScores(source: EvaluationSource, run: ScoredRun): Prom
     const path = partOf(join(folder, 'evaluating.pt'));
     try {
       await trainer.exportBundle(path);
-      await using segmenter = await Segmenter.load(path, { device: device as Device, signal });
+      // Each evaluation has weights of its own, whose texts nobody asks for again.
+      const loading = { device: device as Device, cache: false, signal };
+      await using segmenter = await Segmenter.load(path, loading);
       const report = await evaluate(segmenter, dataset, options);
       const values = Object.entries(report.groups).flatMap(([group, scores]) =>
         figures.map(({ name, of }) => [`${name} ${group}`, of(scores) ?? Number.NaN] as const),

@@ -137,16 +137,16 @@ const recordOf = ({ index, cut, segmentation }: VideoFrame): object => {
   return { frame: index, cut, width, height, segments };
 };
 
-/** What is written of a video while it comes. */
+/** What is written of a video while it comes: a video may have any length. */
 class VideoFiles {
   readonly #folder: OutputFolder;
   readonly #panoptic: OutputFolder;
   readonly #pictures: OutputFolder;
   readonly #kinds: ReadonlySet<Kind>;
   readonly #rate: number;
-  readonly #annotations: PanopticJson['annotation'][] = [];
   readonly #things = new Set<number>();
-  #categories: PanopticJson['categories'] = [];
+  /** None before the first frame. */
+  #categories: PanopticJson['categories'] | undefined;
   #movie: VideoWriter | undefined;
 
   constructor(path: string, inputs: InputFiles, kinds: ReadonlySet<Kind>, rate: number) {
@@ -172,7 +172,8 @@ class VideoFiles {
         imageId: index,
         fileName,
       });
-      this.#annotations.push(annotation);
+      const before = this.#categories === undefined ? '{"annotations":[' : ',';
+      await this.#folder.append('panoptic.json', `${before}\n${JSON.stringify(annotation)}`);
       this.#categories = categories;
       await this.#panoptic.write(fileName, png);
     }
@@ -188,8 +189,9 @@ class VideoFiles {
     try {
       if (this.#kinds.has('json')) files.push(await this.#record(''));
       if (this.#kinds.has('panoptic')) {
-        const content = { annotations: this.#annotations, categories: this.#categories };
-        files.push(await this.#folder.write('panoptic.json', `${JSON.stringify(content)}\n`));
+        const begun = this.#categories === undefined ? '{"annotations":[' : '';
+        const end = `${begun}\n],"categories":${JSON.stringify(this.#categories ?? [])}}\n`;
+        files.push(await this.#folder.append('panoptic.json', end));
         files.push(this.#panoptic.path);
       }
     } finally {
@@ -201,7 +203,6 @@ class VideoFiles {
     return files;
   }
 
-  /** Lines are written as they come: a video may have any length. */
   #record(line: string): Promise<string> {
     return this.#folder.append('frames.jsonl', line);
   }

@@ -32,7 +32,7 @@ export async function checkCaptions(
   checkCallback(options.onProgress, 'options.onProgress');
   const { onProgress, signal } = options;
   const { messages, note } = new ProblemList();
-  const source = await openCaptions(path, note);
+  const source = await openCaptions(path, note, signal);
   let captions = 0;
   let done = 0;
   const checks = mapAhead(onePass(source, signal), availableParallelism(), async (sample) => {

@@ -17,6 +17,15 @@ export interface PairedFolders {
   readonly mapOf: (stem: string) => string;
 }
 
+/** Names of what lies in a folder. */
+export function filesIn(folder: string, options: { recursive?: boolean } = {}): string[] {
+  try {
+    return readdirSync(folder, { ...options, encoding: 'utf8' });
+  } catch (cause) {
+    return dataError(folder, '', `cannot be read: ${(cause as Error).message}`, cause);
+  }
+}
+
 /** The first of several folders below `root` that exists. */
 export function firstFolder(root: string, choices: readonly string[], what: string): string {
   const places = choices.map((choice) => join(root, choice));
@@ -31,7 +40,7 @@ export function firstFolder(root: string, choices: readonly string[], what: stri
  */
 export function pairedImages(folders: PairedFolders, onProblem?: OnProblem): LabelledImage[] {
   const { images, maps, imageEnding, mapOf } = folders;
-  const names = readdirSync(images, { recursive: true, encoding: 'utf8' })
+  const names = filesIn(images, { recursive: true })
     .filter((name) => imageEnding.test(name))
     .sort();
   const pair = (name: string): LabelledImage => {
@@ -43,13 +52,21 @@ export function pairedImages(folders: PairedFolders, onProblem?: OnProblem): Lab
   return readRecords(names, pair, onProblem);
 }
 
+function linesOf(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split(/\r?\n/);
+  } catch (cause) {
+    return dataError(file, '', `cannot be read: ${(cause as Error).message}`, cause);
+  }
+}
+
 /** Images that a list names, a name in each line. */
 export function listedImages(
   list: string,
   pathsOf: (name: string) => Omit<LabelledImage, 'name'>,
   onProblem?: OnProblem,
 ): LabelledImage[] {
-  const lines = readFileSync(list, 'utf8').split(/\r?\n/);
+  const lines = linesOf(list);
   const read = (line: string, index: number): LabelledImage[] => {
     const name = line.trim();
     if (name === '') return [];

@@ -87,11 +87,12 @@ function parseOptions(options: ImageTextOptions) {
 export async function openCaptions(
   path: string,
   onProblem?: OnProblem,
+  signal?: AbortSignal,
 ): Promise<SampleSource<ImageText>> {
   const found = await stat(path).catch((cause: Error) => {
     throw new LexisegError('ERR_DATA', `Cannot read ${path}: ${cause.message}`, { cause });
   });
-  return found.isDirectory() ? tarShards(path, onProblem) : captionFile(path, onProblem);
+  return found.isDirectory() ? tarShards(path, onProblem, signal) : captionFile(path, onProblem);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Image–text samples from webdataset tar shards, read one after another. */
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
@@ -10,7 +11,13 @@ import { LIMITS } from '../options.js';
 import { type OnProblem, readOne } from './annotation-file.js';
 import { captionsOf, IMAGE_EXTENSIONS, type ImageText } from './image-text-sample.js';
 import { Random } from './random.js';
-import type { SampleSource } from './sample-stream.js';
+import { atMost, type SampleSource } from './sample-stream.js';
+
+/**
+ * KEY and extension of a member; as webdataset has it, one without an extension, or with a name that
+ * begins with a dot, is of no sample.
+ */
+const MEMBER = /^(.*\/)?([^/.]*)\.([^/]+)$/;
 
 /** Captions lie in `KEY.txt`, or in `KEY.json` as `captions` or `caption`. */
 const TEXT_EXTENSIONS = ['txt', 'json'];
@@ -20,18 +27,24 @@ const TEXT_EXTENSIONS = ['txt', 'json'];
  * as it was written.
  *
  * @param onProblem takes what is wrong with single samples and shards, which are then left out
+ * @param ownSignal ends the reading of all shards that tells how many samples there are
  * @throws LexisegError `ERR_DATA` for a folder without shards.
  */
 export async function tarShards(
   folder: string,
   onProblem?: OnProblem,
+  ownSignal?: AbortSignal,
 ): Promise<SampleSource<ImageText>> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.tar')).sort();
   if (names.length === 0) {
     refuse(`${folder} holds no .tar shards`, { folder });
   }
   const shards = names.map((name) => join(folder, name));
-  const counts = await Promise.all(shards.map((shard) => countSamples(shard, onProblem)));
+  // Each open shard holds a file and a member of it in memory.
+  const limited = atMost(2 * availableParallelism());
+  const counts = await Promise.all(
+    shards.map((shard) => limited(() => countSamples(shard, onProblem, ownSignal))),
+  );
   // Whatever counting has told is left out in silence.
   const leaveOut = onProblem && (() => {});
   const size = counts.reduce((sum, count) => sum + count, 0);
@@ -64,9 +77,14 @@ function anyWanted(wants: (position: number) => boolean, from: number, count: nu
 }
 
 /** Samples in a shard, without keeping them. */
-async function countSamples(path: string, onProblem: OnProblem | undefined): Promise<number> {
+async function countSamples(
+  path: string,
+  onProblem: OnProblem | undefined,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  throwIfAborted(signal);
   let count = 0;
-  for await (const _ of readShard(path, onProblem)) count++;
+  for await (const _ of readShard(path, onProblem, signal)) count++;
   if (count === 0) {
     readOne(() => refuse(`${path} holds no image with a caption`, { path }), onProblem);
   }
@@ -93,12 +111,13 @@ async function* readShard(
   try {
     for await (const entry of extract) {
       const { name, type, size = 0 } = entry.header;
-      if (type !== 'file') {
+      const [, folders = '', stem = '', extension] = MEMBER.exec(name) ?? [];
+      if (type !== 'file' || stem === '' || extension === undefined) {
         entry.resume();
         continue;
       }
       if (size > LIMITS.imageFileBytes) throw new Error(`${name} is ${size} bytes long`);
-      const [, base = name, extension = ''] = /^((?:.*\/)?[^/.]*)\.?([^/]*)$/.exec(name) ?? [];
+      const base = folders + stem;
       if (base !== key) {
         yield* finished();
         parts = {};
@@ -111,8 +130,9 @@ async function* readShard(
   } catch (cause) {
     throwIfAborted(signal);
     if (cause instanceof LexisegError) throw cause;
-    const { size } = await stat(path);
-    const told = `${path} (${size} bytes) is no whole tar file: ${(cause as Error).message}`;
+    const found = await stat(path).catch(() => undefined);
+    const bytes = found === undefined ? '' : ` (${found.size} bytes)`;
+    const told = `${path}${bytes} is no whole tar file: ${(cause as Error).message}`;
     readOne(() => refuse(told, { path }, cause), onProblem);
     return;
   }

@@ -1,5 +1,5 @@
 /** VIPSeg's layout: folders of frames beside folders of maps whose numbers last through a video. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { oneOf } from '../options.js';
 import {
@@ -10,7 +10,7 @@ import {
   readRecords,
 } from './annotation-file.js';
 import { classesOfVocabulary } from './dataset-classes.js';
-import { firstFolder } from './folders.js';
+import { filesIn, firstFolder } from './folders.js';
 import { readIdMap } from './id-map.js';
 import type { DatasetClass, SegmentationDataset, Truth } from './segmentation-dataset.js';
 import { framesOf, type TrueVideo, type VideoDataset } from './video-dataset.js';
@@ -103,8 +103,9 @@ function openVideo(
   const folder = join(images, name);
   if (!existsSync(folder)) dataError(folder, '', 'is not there');
   const { compare } = new Intl.Collator('en', { numeric: true });
-  const frames = readdirSync(folder)
-    .filter((file) => /\.(jpe?g|png)$/i.test(file))
+  // None that a system hides ("._0001.jpg").
+  const frames = filesIn(folder)
+    .filter((file) => /^[^.].*\.(jpe?g|png)$/i.test(file))
     .sort(compare);
   if (frames.length === 0) dataError(folder, '', 'holds no frames');
   const mapOf = (index: number): string => {

@@ -57,4 +57,4 @@ export const groupNames = (classes: readonly Pick<DatasetClass, 'frequency'>[]):
 
 /** Of the scores of seen and unseen classes; NaN where one is missing. */
 export const harmonicMean = (a: number = Number.NaN, b: number = Number.NaN): number =>
-  (2 * a * b) / (a + b);
+  a === 0 && b === 0 ? 0 : (2 * a * b) / (a + b);

@@ -56,7 +56,9 @@ function facts(report: EvaluationReport): string {
 
 function classTable(classes: readonly ClassScores[]): string {
   const found = (ap = Number.NaN): boolean => !Number.isNaN(ap);
-  const shown = classes.filter(({ pq, pixels, ap }) => pq !== undefined || pixels > 0 || found(ap));
+  const shown = classes.filter(
+    ({ pq, pixels, ap }) => pq !== undefined || (pixels ?? 0) > 0 || found(ap),
+  );
   const key = ({ pq, iou, ap }: ClassScores): number => pq ?? iou ?? ap ?? 0;
   const ordered = shown.toSorted((a, b) => key(b) - key(a));
   const rows = ordered.map((one) => [

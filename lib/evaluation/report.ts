@@ -24,8 +24,8 @@ export interface ClassScores {
   readonly name: string;
   readonly thing: boolean;
   readonly seen: boolean;
-  /** Pixels of it in the truth. */
-  readonly pixels: number;
+  /** Pixels of it in the truth, where semantic maps are scored. */
+  readonly pixels?: number | undefined;
   readonly pq?: number | undefined;
   readonly sq?: number | undefined;
   readonly rq?: number | undefined;

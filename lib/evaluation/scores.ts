@@ -143,7 +143,7 @@ export class Scores {
       name,
       thing,
       seen,
-      pixels: truth[index] as number,
+      pixels: this.#tasks.has('semantic') ? (truth[index] as number) : undefined,
       ...this.#panoptic.scoreOf(index),
       iou: this.#tasks.has('semantic') ? ious[index] : undefined,
       ap: this.#tasks.has('instance') && thing ? this.#instances.scoreOf(index).ap : undefined,

@@ -1,10 +1,11 @@
 /** Unpacks the wanted part of a zip archive (a LibTorch archive or a Python wheel), within bounds. */
 import { createWriteStream } from 'node:fs';
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import { LexisegError } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 
 /** CUDA builds unpack to about 6 GB; anything far above is no LibTorch. */
 const MAXIMUM_BYTES = 16 * 1024 ** 3;
@@ -73,7 +74,7 @@ async function writeEntry(
   if ((mode & 0o170000) === 0o120000) throw refuse(target.archive, `${name} is a link`);
   if (entry.isEncrypted()) throw refuse(target.archive, `${name} is encrypted`);
   const path = join(target.destination, ...name.split('/'));
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const stream = await zip.openReadStreamPromise(entry);
   const out = createWriteStream(path, { flags: 'wx' });
   await (target.signal ? pipeline(stream, out, { signal: target.signal }) : pipeline(stream, out));

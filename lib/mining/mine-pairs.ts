@@ -71,7 +71,9 @@ export async function minePairs(
     });
   }
   const nounsOf = await openNounFinder();
-  const out = await PairFolder.open(folder, images.size);
+  const { threshold, leastCosine, template } = plan;
+  const settings = { weights: segmenter.label.sha256, threshold, leastCosine, template };
+  const out = await PairFolder.open(folder, images.size, settings);
   try {
     const { done } = out;
     if (done >= images.size) return out.report;

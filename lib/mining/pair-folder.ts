@@ -1,7 +1,9 @@
 /** The folder that mining fills: crops, `pairs.tsv`, and how far it has come. */
-import { type FileHandle, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LexisegError } from '../errors.js';
+import { takeLock } from '../lock.js';
+import { makeFolder } from '../make-folder.js';
 import type { MinedPair, MiningReport } from './mine-pairs.js';
 
 const HEADING = 'title\tfilepath\n';
@@ -10,7 +12,11 @@ const IMAGES_PER_RECORD = 20;
 /** Crops in one folder. */
 const IMAGES_PER_FOLDER = 1_000;
 
+/** What pairs depend on beside the images, by name; others are not mixed with them. */
+export type MiningSettings = Readonly<Record<string, string | number>>;
+
 interface State {
+  readonly settings: MiningSettings;
   images: number;
   /** Of all images; another number is another data set. */
   total: number;
@@ -25,28 +31,42 @@ export class PairFolder {
   readonly #folder: string;
   readonly #table: FileHandle;
   readonly #state: State;
+  readonly #unlock: () => Promise<void>;
   #unrecorded = 0;
 
-  private constructor(folder: string, table: FileHandle, state: State) {
+  private constructor(
+    folder: string,
+    table: FileHandle,
+    state: State,
+    unlock: () => Promise<void>,
+  ) {
     this.#folder = folder;
     this.#table = table;
     this.#state = state;
+    this.#unlock = unlock;
   }
 
-  /** @throws LexisegError `ERR_OUTPUT` when it cannot be written or holds another data set. */
-  static async open(folder: string, total: number): Promise<PairFolder> {
+  /**
+   * @throws LexisegError `ERR_OUTPUT` when it cannot be written, another process writes it, or it
+   *   holds pairs of another data set or of other settings.
+   */
+  static async open(folder: string, total: number, settings: MiningSettings): Promise<PairFolder> {
     try {
-      await mkdir(join(folder, 'crops'), { recursive: true });
-      const state = (await readState(folder)) ?? fresh(total);
-      if (state.total !== total) {
-        throw new Error(`it holds pairs of a data set of ${state.total} images, not ${total}`);
-      }
+      makeFolder(join(folder, 'crops'));
+    } catch (cause) {
+      throw refusal(folder, cause);
+    }
+    const unlock = await lockOf(folder);
+    try {
+      const state = (await readState(folder)) ?? fresh(total, settings);
+      refuseOthers(state, total, settings);
       const table = await open(join(folder, 'pairs.tsv'), state.bytes === 0 ? 'w' : 'r+');
       await table.truncate(state.bytes);
-      const opened = new PairFolder(folder, table, state);
+      const opened = new PairFolder(folder, table, state, unlock);
       if (state.bytes === 0) await opened.#append(HEADING);
       return opened;
     } catch (cause) {
+      await unlock();
       throw refusal(folder, cause);
     }
   }
@@ -78,29 +98,32 @@ export class PairFolder {
       let rows = '';
       for (const [i, { title, png }] of pairs.entries()) {
         const path = `crops/${part}/${String(index).padStart(7, '0')}-${i}.png`;
-        if (i === 0) await mkdir(join(this.#folder, 'crops', part), { recursive: true });
+        if (i === 0) makeFolder(join(this.#folder, 'crops', part));
         await writeFile(join(this.#folder, path), png);
         rows += `${title.replace(/[\t\r\n]+/g, ' ')}\t${path}\n`;
       }
       await this.#append(rows);
+      const state = this.#state;
+      state.images = index + 1;
+      state.pairs += pairs.length;
+      if (pairs.length === 0) state.imagesWithoutNouns++;
+      for (const { noun } of pairs) state.nouns[noun] = (state.nouns[noun] ?? 0) + 1;
+      this.#unrecorded++;
+      if (this.#unrecorded >= IMAGES_PER_RECORD) await this.#record();
     } catch (cause) {
       throw refusal(this.#folder, cause);
     }
-    const state = this.#state;
-    state.images = index + 1;
-    state.pairs += pairs.length;
-    if (pairs.length === 0) state.imagesWithoutNouns++;
-    for (const { noun } of pairs) state.nouns[noun] = (state.nouns[noun] ?? 0) + 1;
-    this.#unrecorded++;
-    if (this.#unrecorded >= IMAGES_PER_RECORD) await this.#record();
   }
 
   /** Records the state and lets go of the files. */
   async close(): Promise<void> {
     try {
       await this.#record();
+    } catch (cause) {
+      throw refusal(this.#folder, cause);
     } finally {
       await this.#table.close();
+      await this.#unlock();
     }
   }
 
@@ -120,8 +143,29 @@ export class PairFolder {
   }
 }
 
-function fresh(total: number): State {
+/** One process at a time. */
+async function lockOf(folder: string): Promise<() => Promise<void>> {
+  try {
+    return await takeLock(join(folder, 'mine.lock'), { waitMilliseconds: 0 });
+  } catch (cause) {
+    throw refusal(folder, cause);
+  }
+}
+
+function refuseOthers(state: State, total: number, settings: MiningSettings): void {
+  if (state.total !== total) {
+    throw new Error(`it holds pairs of a data set of ${state.total} images, not ${total}`);
+  }
+  const differing = Object.keys(settings).filter((key) => state.settings[key] !== settings[key]);
+  if (differing.length === 0) return;
+  throw new Error(
+    `it holds pairs of other settings (${differing.join(', ')}); choose another folder, or delete it`,
+  );
+}
+
+function fresh(total: number, settings: MiningSettings): State {
   return {
+    settings,
     images: 0,
     total,
     imagesWithoutNouns: 0,
@@ -144,11 +188,14 @@ async function readState(folder: string): Promise<State | undefined> {
   if (!counts.every(Number.isSafeInteger) || typeof state.nouns !== 'object') {
     throw new Error('state.json is none of this');
   }
+  if (state.settings === null || typeof state.settings !== 'object') {
+    throw new Error('state.json does not say by which settings');
+  }
   return { ...state, nouns: Object.assign(Object.create(null), state.nouns) };
 }
 
 function refusal(folder: string, cause: unknown): LexisegError {
-  if (cause instanceof LexisegError) return cause;
+  if (cause instanceof LexisegError && cause.code === 'ERR_OUTPUT') return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new LexisegError('ERR_OUTPUT', `Cannot write pairs into ${folder}: ${reason}`, { cause });
 }

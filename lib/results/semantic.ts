@@ -14,7 +14,10 @@ import {
 /** Pixels looked at between two breaths: about a millisecond. */
 const PIXELS_PER_BREATH = 1 << 18;
 
-/** Every pixel has a class; a segment is all pixels of one class, its id the class index + 1. */
+/**
+ * Every pixel has a class, unless the call leaves out those that no class fits (`oneMaskAt`,
+ * `thresholds.entropy`); a segment is all pixels of one class, its id the class index + 1.
+ */
 export class SemanticSegmentation extends Segmentation {
   readonly task = 'semantic';
   readonly #labels: Tensor;
@@ -31,7 +34,10 @@ export class SemanticSegmentation extends Segmentation {
     return this.#labels.disposed;
   }
 
-  /** int32 [height × width], row-major class indices; memory of the addon, see `dispose`. */
+  /**
+   * int32 [height × width], row-major class indices, -1 where there is none; memory of the addon, see
+   * `dispose`.
+   */
   get labelMap(): Int32Array {
     this.checkAlive();
     return this.#labels.data as Int32Array;

@@ -23,10 +23,13 @@ export function textWidth(text: string, size: number): number {
   return ems * size;
 }
 
+/** Characters of a text that are looked at. */
+const LONGEST = 400;
+
 /** The text, with an ellipsis when it is wider than `limit` pixels; empty when nothing fits. */
 export function cutText(text: string, size: number, limit: number): string {
-  const clean = text.slice(0, 400).replace(/\s+/g, ' ');
-  if (clean.length === text.length && textWidth(clean, size) <= limit) return clean;
+  const clean = text.slice(0, LONGEST).replace(/\s+/g, ' ');
+  if (text.length <= LONGEST && textWidth(clean, size) <= limit) return clean;
   const characters = [...clean];
   let kept = '';
   let width = textWidth('…', size);

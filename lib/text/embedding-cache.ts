@@ -1,11 +1,12 @@
 /** Class embeddings in memory and on disk, by text tower, templates and text. */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expected, LexisegError } from '../errors.js';
 import { cacheFolder } from '../libtorch/cache.js';
 import type { CacheOption } from '../load-options.js';
-import { LIMITS } from '../options.js';
+import { makeFolder } from '../make-folder.js';
+import { checkOptions, LIMITS } from '../options.js';
 
 const MAGIC = Buffer.from('LXE1');
 const DIGEST_BYTES = 32;
@@ -27,8 +28,12 @@ export class EmbeddingCache {
       this.#folder = option ? defaultFolder() : null;
       this.#strict = false;
     } else {
-      if (option === null || typeof option !== 'object' || typeof option.dir !== 'string') {
+      if (option === null || typeof option !== 'object') {
         throw expected('a boolean or { dir }', 'options.cache', option);
+      }
+      checkOptions(option, ['dir'], 'options.cache');
+      if (typeof option.dir !== 'string' || option.dir === '') {
+        throw expected('the path of a folder', 'options.cache.dir', option.dir);
       }
       this.#folder = option.dir;
       this.#strict = true;
@@ -91,7 +96,7 @@ export class EmbeddingCache {
   async #writeFile(key: string, vector: Float32Array): Promise<void> {
     const path = this.#pathOf(key);
     const temporary = `${path}.${process.pid}.${randomUUID()}.tmp`;
-    await mkdir(join(path, '..'), { recursive: true });
+    makeFolder(join(path, '..'));
     try {
       await writeFile(temporary, encode(vector, key));
       await rename(temporary, path);

@@ -42,7 +42,7 @@ export function singulars(form: string): string[] {
   const start = form.lastIndexOf('_') + 1;
   const head = form.slice(0, start);
   const last = form.slice(start);
-  const irregular = IRREGULAR[last];
+  const irregular = Object.hasOwn(IRREGULAR, last) ? IRREGULAR[last] : undefined;
   const forms = [last, ...(irregular === undefined ? [] : [irregular])];
   for (const [plural, singular] of ENDINGS) {
     if (last.length > plural.length && last.endsWith(plural)) {

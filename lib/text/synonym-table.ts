@@ -32,6 +32,10 @@ export function cleanClassName(name: string): string {
   return cleaned.trim().replace(/\s+/g, ' ') || name;
 }
 
+/** Of a table that classes are looked up in: a class may be called "constructor". */
+const own = (table: Readonly<Record<string, string>> | undefined, name: string) =>
+  table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
+
 /**
  * A row for each class. A word that would stand for two classes stands for neither, unless it is the
  * name of one: training would push true synonyms apart.
@@ -45,7 +49,8 @@ export function synonymTable(
   const which = oneOf(options.senses ?? 'all', ['all', 'first'], 'options.senses');
   const found = classes.map((given) => {
     const name = cleanClassName(given);
-    const alias = options.aliases?.[given] ?? options.aliases?.[name] ?? WORDNET_ALIASES[name];
+    const alias =
+      own(options.aliases, given) ?? own(options.aliases, name) ?? own(WORDNET_ALIASES, name);
     const lemma = wordNet.lemma(alias ?? name);
     const all = lemma === undefined ? [] : wordNet.senses(lemma);
     const senses = which === 'first' ? all.slice(0, 1) : all;

@@ -247,10 +247,12 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, value) => total + value, 0);
 }
 
-/** Refuses what is no list of prompts of bounded length. */
-export function checkPrompts(prompts: readonly string[]): void {
-  if (!Array.isArray(prompts))
-    throw expected('a string or an array of strings', 'prompts', prompts);
+/** The prompts as a list that nobody else changes; refuses those that are not of bounded length. */
+export function heldPrompts(given: string | readonly string[]): string[] {
+  if (typeof given !== 'string' && !Array.isArray(given)) {
+    throw expected('a string or an array of strings', 'prompts', given);
+  }
+  const prompts = typeof given === 'string' ? [given] : [...given];
   if (prompts.length === 0) throw expected('at least one prompt', 'prompts', prompts);
   for (const prompt of prompts as readonly unknown[]) {
     if (typeof prompt !== 'string') throw expected('a string', 'a prompt', prompt);
@@ -258,4 +260,5 @@ export function checkPrompts(prompts: readonly string[]): void {
       throw expected('a shorter string', 'a prompt', prompt);
     }
   }
+  return prompts;
 }

@@ -72,18 +72,19 @@ function classOf(
 ): ClassDefinition {
   const fields = (item ?? {}) as Partial<Record<string, unknown>>;
   const { synonyms = [], thing } = fields;
-  // Where the name that people know is none of the engineered ones, it stands apart. What was trained
-  // by those was trained all the same.
+  // Where the name that people know is none of the engineered ones, it stands apart.
   const apart = names === 'plain' ? fields.plain : undefined;
   const name = apart ?? fields.name;
   if (typeof name !== 'string' || name === '') refuse(path, `class ${index} has no name`);
   if (!Array.isArray(synonyms) || !synonyms.every((one) => typeof one === 'string')) {
     refuse(path, `the synonyms of class ${index} are no list of texts`);
   }
+  // What was trained by words that are left out was trained all the same.
+  const leftOut = [...(apart === undefined ? [] : [fields.name as string]), ...synonyms];
   return {
     name,
     ...(names === 'engineered' && synonyms.length > 0 ? { synonyms } : {}),
-    ...(apart === undefined ? {} : { knownAs: [fields.name as string, ...synonyms] }),
+    ...(names === 'plain' && leftOut.length > 0 ? { knownAs: leftOut } : {}),
     ...(typeof thing === 'boolean' ? { thing } : {}),
   };
 }

@@ -4,7 +4,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -16,6 +15,7 @@ import {
 import { dirname, join } from 'node:path';
 import { LexisegError } from '../errors.js';
 import { takeLock } from '../lock.js';
+import { makeFolder } from '../make-folder.js';
 import type { TrainingEvent } from './event.js';
 
 /** What the names of an identity's parts begin with where they are settings of the data. */
@@ -75,7 +75,7 @@ export class RunFolder {
     this.#log = join(folder, 'events.jsonl');
     this.#writes = writes;
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       // Where no run has been, such a file is none of ours.
       if (this.#goesOn(identity) && writes) this.#removeParts();
     } catch (cause) {

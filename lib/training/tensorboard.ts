@@ -1,8 +1,9 @@
 /** Training events as TensorBoard reads them: TFRecords of `tensorflow.Event` messages. */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { LexisegError } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 import type { TrainingEvent } from './event.js';
 
 /** CRC-32C (Castagnoli), a table entry for each byte. */
@@ -33,7 +34,11 @@ const FIELD = {
   value: 0x0a,
   tag: 0x0a,
   simpleValue: 0x15,
+  sessionLog: 0x3a,
+  status: 0x08,
 } as const;
+/** Of a SessionLog: readers forget what older files say of this step and later ones. */
+const START = 1;
 
 function varint(value: number): number[] {
   const bytes: number[] = [];
@@ -79,7 +84,7 @@ export class TensorBoardLog {
     const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0');
     this.path = join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}`);
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       this.#file = openSync(this.path, 'a');
     } catch (cause) {
       const { message } = cause as Error;
@@ -89,9 +94,12 @@ export class TensorBoardLog {
     this.#record(Buffer.concat([eventHead(0), version]));
   }
 
-  /** Adds the figures of a step or of an evaluation; other events have none. */
+  /** Adds the figures of a step or of an evaluation, and where a run goes on; others have none. */
   add(event: TrainingEvent): void {
-    if (event.type === 'step') {
+    if (event.type === 'start' && event.step > 0) {
+      const session = lengthFirst(FIELD.sessionLog, Buffer.from([FIELD.status, START]));
+      this.#record(Buffer.concat([eventHead(event.step + 1), session]));
+    } else if (event.type === 'step') {
       const losses = Object.entries(event.losses).map(([name, value]) => [`loss/${name}`, value]);
       this.scalars(event.step, {
         ...Object.fromEntries(losses),

@@ -5,7 +5,7 @@ import type { Manifest } from '../manifest.js';
 import { native } from '../native.js';
 import { type CallOptions, checkOptions, numberIn } from '../options.js';
 import { Tensor } from '../tensor.js';
-import { checkPrompts } from '../text/text-encoder.js';
+import { heldPrompts } from '../text/text-encoder.js';
 import type { ClipTokenizer } from '../text/tokenizer.js';
 import type { TrainingBatch, TrainingData } from './batch.js';
 import { type BundleExport, trainedManifest } from './bundle-export.js';
@@ -133,8 +133,7 @@ export class Trainer implements AsyncDisposable {
   ): Promise<Tensor> {
     this.#checkAlive();
     checkOptions(options, ['signal'], 'options');
-    const list = typeof prompts === 'string' ? [prompts] : prompts;
-    checkPrompts(list);
+    const list = heldPrompts(prompts);
     const rows = await this.#parts.encoder.textEmbeddings(list, { signal: options.signal });
     return Tensor.from(rows, [list.length, this.manifest.embeddingDim]);
   }
@@ -155,7 +154,8 @@ export class Trainer implements AsyncDisposable {
     this.#checkCall(path, options);
     const { signal } = options;
     await this.#inTurn(signal, async () => {
-      this.#step = await runJob(signal, (job) => this.#parts.native.restore(job, path));
+      // Whole once begun: weights of the file with the step from before would be neither state.
+      this.#step = await runJob(undefined, (job) => this.#parts.native.restore(job, path));
     });
   }
 

@@ -69,7 +69,8 @@ export async function framesOfFolder(path: string): Promise<string[] | undefined
   if (!found.isDirectory()) return undefined;
   const { compare } = new Intl.Collator('en', { numeric: true });
   const names = (await readdir(path))
-    .filter((name) => PICTURES.has(extname(name).toLowerCase()))
+    // None that a system hides ("._0001.jpg").
+    .filter((name) => !name.startsWith('.') && PICTURES.has(extname(name).toLowerCase()))
     .sort(compare);
   if (names.length > 0) return names.map((name) => join(path, name));
   throw new LexisegError('ERR_VIDEO', `${path} holds no images`, { details: { path } });

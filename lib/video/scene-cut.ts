@@ -27,5 +27,6 @@ export function colourChange(one: Float32Array, other: Float32Array): number {
   for (let bin = 0; bin < one.length; bin++) {
     common += Math.min(one[bin] as number, other[bin] as number);
   }
-  return 1 - common;
+  // Equal frames may differ by what rounding leaves.
+  return Math.max(0, 1 - common);
 }

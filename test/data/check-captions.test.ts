@@ -1,5 +1,5 @@
 /** Everything that is wrong with image–text data: lines of files, samples of shards, images. */
-import { rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import tar from 'tar-stream';
@@ -85,6 +85,19 @@ describe('checkCaptions', () => {
     await expect(checkCaptions(join(root, 'none.jsonl'))).rejects.toMatchObject({
       code: 'ERR_DATA',
     });
+  });
+
+  it('passes over what is of no sample in a shard, and stops when it is told to', async () => {
+    await writeShard('0.tar', [['README'], ['1.png'], ['._1.png'], ['1.txt', 'a cat'], ['.x.txt']]);
+    expect(await checkCaptions(root)).toEqual({ images: 1, captions: 1, problems: [] });
+    const checking = checkCaptions(root, { signal: AbortSignal.abort() });
+    await expect(checking).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    symlinkSync(join(root, 'gone'), join(root, '1.tar'));
+    const { problems } = await checkCaptions(root);
+    expect(problems).toEqual([
+      expect.stringMatching(/1\.tar holds no image/),
+      expect.stringMatching(/1\.tar is no whole tar file: ENOENT/),
+    ]);
   });
 
   it('lists every broken sample of tar shards, and goes on with the next shard', async () => {

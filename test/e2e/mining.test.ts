@@ -3,7 +3,14 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { minePairs, openCaptions, openImageText, Segmenter } from '../../lib/index.js';
+import {
+  type MiningOptions,
+  minePairs,
+  openCaptions,
+  openImageText,
+  Segmenter,
+} from '../../lib/index.js';
+import { takeLock } from '../../lib/lock.js';
 import { openNounFinder } from '../../lib/text/nouns.js';
 import { lexiseg } from '../cli/command.js';
 import { temporaryFolder } from '../cli/places.js';
@@ -123,6 +130,23 @@ describe('minePairs', () => {
     expect(await minePairs(segmenter, await openCaptions(captions), out)).toEqual(report);
     expect(statSync(join(out, 'pairs.tsv')).size).toBeGreaterThan(0);
     expect(before).toBeGreaterThan(0);
+  });
+
+  it('goes on with the same settings only, and one process at a time', async () => {
+    const out = join(folder, 'all');
+    const open = async (options: MiningOptions) =>
+      minePairs(segmenter, await openCaptions(captions), out, options);
+    await expect(open({ template: 'a drawing of a {}.', leastCosine: 0.9 })).rejects.toMatchObject({
+      code: 'ERR_OUTPUT',
+      message: expect.stringMatching(/other settings \(leastCosine, template\)/),
+    });
+    const release = await takeLock(join(out, 'mine.lock'));
+    await expect(open({})).rejects.toMatchObject({
+      code: 'ERR_OUTPUT',
+      message: expect.stringMatching(/held by process/),
+    });
+    await release();
+    expect((await open({})).images).toBe(5);
   });
 
   it('pairs a noun once with an image that several lines name, also after a stop', async () => {

@@ -86,7 +86,7 @@ describe('video panoptic quality', () => {
   });
 });
 
-/** Mean over true tubes of things of (1 / |g|) Σ_p TPA · IoU, void and crowds left out. */
+/** Mean over true tubes of things of (1 / |g|) Σ_p TPA · IoU, crowds left out and void not. */
 function associationByLoop(): { sum: number; tubes: number } {
   let [sum, tubes] = [0, 0];
   for (const video of videos) {
@@ -105,7 +105,7 @@ function associationByLoop(): { sum: number; tubes: number } {
       tubes++;
       for (const id of ids) {
         const both = count((one) => one.id === id && one.truth?.id === segment.id);
-        const own = count((one) => one.id === id && one.truth !== undefined && !one.truth.crowd);
+        const own = count((one) => one.id === id && !one.truth?.crowd);
         if (both > 0) sum += (both * (both / (own + area - both))) / area;
       }
     }

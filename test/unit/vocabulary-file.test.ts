@@ -93,6 +93,19 @@ describe('shipped vocabularies', () => {
     const context = { bundleTemplates: ['{}'], templates: 'bundle', duplicates: 'refuse' } as const;
     const parsed = parseClasses(asked, { ...context, trainingClasses });
     expect(parsed.filter(({ seen }) => !seen)).toEqual([]);
+    // So are the classes of other data sets.
+    for (const name of ['ade20k_150', 'ade20k_847', 'cityscapes', 'pascal_voc_20']) {
+      const [engineered = [], plain = []] = (['engineered', 'plain'] as const).map((names) =>
+        parseClasses(readVocabulary(name, names).classes, {
+          ...context,
+          duplicates: 'keep',
+          trainingClasses,
+        }),
+      );
+      const seen = engineered.flatMap((one, index) => (one.seen ? [index] : []));
+      expect(seen.length).toBeGreaterThan(10);
+      expect(seen.filter((index) => !plain[index]?.seen)).toEqual([]);
+    }
     expect(parsed[49]?.synonyms).toEqual(['orange']);
     expect(parsed.filter(({ thing }) => thing)).toHaveLength(80);
   });

@@ -53,7 +53,7 @@ export class AssociationQuality {
     for (let row = 1; row <= tubes.predicted.length; row++) {
       const both = tubes.predicted[row - 1]?.thing ? tubes.shared(row, column) : 0;
       if (both === 0) continue;
-      const own = (tubes.predictedAreas[row] as number) - excusedOf(tubes, row);
+      const own = (tubes.predictedAreas[row] as number) - inCrowds(tubes, row);
       sum += (both * both) / (own + area - both);
     }
     return sum / area;
@@ -88,11 +88,10 @@ function identitiesOnly(frame: CountedFrame): CountedFrame {
 
 const NOBODY = { id: 0, classIndex: -1, thing: false };
 
-/** Pixels of a predicted tube in void and in crowds: nobody knows whose they are. */
-function excusedOf(tubes: Tubes, row: number): number {
-  const crowds = tubes.truth.reduce(
+/** Pixels of a predicted tube in crowds. What lies in void counts against it, as in STEP's own code. */
+function inCrowds(tubes: Tubes, row: number): number {
+  return tubes.truth.reduce(
     (sum, { crowd }, column) => (crowd ? sum + tubes.shared(row, column) : sum),
     0,
   );
-  return crowds + tubes.inVoid(row);
 }

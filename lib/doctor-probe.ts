@@ -2,7 +2,7 @@
 import { findBinaries, type LibraryLoader, reasonOf, requireBinary } from './binaries.js';
 import type { Stage, StageReport } from './doctor.js';
 import { LexisegError } from './errors.js';
-import type { Source } from './libtorch/check.js';
+import { checkPlatform, type Source } from './libtorch/check.js';
 import { findLibTorch } from './libtorch/find.js';
 import { type NativeBinding, native } from './native.js';
 
@@ -67,6 +67,7 @@ async function selfTest(binding: NativeBinding): Promise<Record<string, unknown>
 }
 
 await step('binaries', () => {
+  checkPlatform();
   const binaries = findBinaries();
   return { ...binaries, builtFor: requireBinary<LibraryLoader>(binaries.loader).torchVersion };
 });

@@ -32,8 +32,14 @@ export interface DecodedImage {
 
 export interface DecodeOptions {
   readonly signal: AbortSignal | undefined;
-  readonly copy: 'auto' | 'never';
+  readonly copy: ImageMemory;
 }
+
+/**
+ * Whose memory is read: the caller's, of which `auto` makes a copy and `never` is lent, or `own`, the
+ * call's, which needs neither.
+ */
+export type ImageMemory = 'auto' | 'never' | 'own';
 
 const RAW_KEYS = ['data', 'width', 'height', 'channels'];
 /** Blank paper under transparent pixels, as viewers show them. */
@@ -76,7 +82,7 @@ function ownBytes(bytes: Uint8Array | Uint8ClampedArray): Uint8Array {
   return usable ? new Uint8Array(bytes) : (bytes as Uint8Array);
 }
 
-async function decode(input: ImageInput, copy: 'auto' | 'never'): Promise<DecodedImage> {
+async function decode(input: ImageInput, copy: ImageMemory): Promise<DecodedImage> {
   if (typeof input === 'string' || input instanceof URL) return decodeFile(input);
   if (input instanceof ArrayBuffer) return decodeBytes(new Uint8Array(input), copy);
   if (input instanceof Uint8Array) return decodeBytes(input, copy);
@@ -100,13 +106,13 @@ async function decodeFile(path: string | URL): Promise<DecodedImage> {
   return decodeWith(() => sharp(file, SHARP_OPTIONS), name);
 }
 
-async function decodeBytes(bytes: Uint8Array, copy: 'auto' | 'never'): Promise<DecodedImage> {
+async function decodeBytes(bytes: Uint8Array, copy: ImageMemory): Promise<DecodedImage> {
   const name = 'the image';
   checkFileSize(bytes.byteLength, name);
   if (copy === 'never') lendMemory(bytes);
   // sharp reads these bytes on another thread, where a transferred buffer would be a crash.
   // The slice of a Buffer would be no copy.
-  const own = copy === 'never' ? bytes : new Uint8Array(bytes);
+  const own = copy === 'auto' ? new Uint8Array(bytes) : bytes;
   return decodeWith(() => sharp(own, SHARP_OPTIONS), name);
 }
 
@@ -174,7 +180,7 @@ async function greyToRgb(data: Buffer, width: number, height: number): Promise<U
     .toBuffer();
 }
 
-async function fromRaw(input: RawImage, copy: 'auto' | 'never'): Promise<DecodedImage> {
+async function fromRaw(input: RawImage, copy: ImageMemory): Promise<DecodedImage> {
   checkOptions(input, RAW_KEYS, 'image');
   const { data, width, height } = input;
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
@@ -195,7 +201,7 @@ async function fromRaw(input: RawImage, copy: 'auto' | 'never'): Promise<Decoded
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   if (channels === 3) {
     if (copy === 'never') lendMemory(bytes);
-    return { rgb: copy === 'never' ? bytes : bytes.slice(), width, height };
+    return { rgb: copy === 'auto' ? bytes.slice() : bytes, width, height };
   }
   // Copied before the first await: a caller may reuse or transfer the array right after the call.
   const raw = { width, height, channels: channels as 1 | 2 | 4 };

@@ -1,7 +1,7 @@
 /** Opens LibTorch, the ops library and the addon, and explains every way in which that can fail. */
 import { findBinaries, type LibraryLoader, reasonOf, requireBinary } from './binaries.js';
 import { LexisegError } from './errors.js';
-import type { LibTorch } from './libtorch/check.js';
+import { checkPlatform, type LibTorch } from './libtorch/check.js';
 import { recordLoaded } from './libtorch/configure.js';
 import { findLibTorch } from './libtorch/find.js';
 
@@ -18,6 +18,8 @@ export function loadBinding<Binding>(): Binding {
 }
 
 function load(): unknown {
+  // Before anything is looked for: no binary is meant for a C library that LibTorch does not run on.
+  checkPlatform();
   const binaries = findBinaries();
   const loader = requireBinary<LibraryLoader>(binaries.loader);
   const libtorch = findLibTorch(loader.torchVersion);

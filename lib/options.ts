@@ -127,6 +127,8 @@ export const LIMITS = {
   /** Decoded images that wait for the network together: 85 of a million pixels; one may be larger. */
   windowBytes: 268_435_456,
   outputPixels: 100_000_000,
+  /** Heat maps of one image together, four bytes a pixel. */
+  heatMapBytes: 4_294_967_296,
   manifestBytes: 16_777_216,
   mergesBytes: 8_388_608,
   /** Prompts in one call of the text tower. */

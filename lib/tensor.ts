@@ -192,6 +192,9 @@ function checkArray(data: TensorData, dtype: DType, elements: number): void {
 export function lendMemory(data: ArrayBufferView): void {
   if (isFixedMemory(data)) {
     markAsUntransferable(data.buffer);
+    for (const name of ['transfer', 'transferToFixedLength']) {
+      if (name in data.buffer) Object.defineProperty(data.buffer, name, REFUSES);
+    }
     return;
   }
   throw new LexisegError(
@@ -199,6 +202,13 @@ export function lendMemory(data: ArrayBufferView): void {
     'Only a typed array over a plain ArrayBuffer of fixed size can be borrowed; use copy: "auto"',
   );
 }
+
+/** These methods do not ask whether memory may be transferred. */
+const REFUSES: PropertyDescriptor = {
+  value: (): never => {
+    throw new LexisegError('ERR_TENSOR', 'Memory that is lent cannot be transferred');
+  },
+};
 
 function isFixedMemory(data: ArrayBufferView): boolean {
   const { buffer } = data;

@@ -7,7 +7,7 @@ import type { AssociationFlags } from './association-option.js';
 import { type BundleFlags, loadBundle } from './bundle-option.js';
 import { wordsFor } from './dataset-words.js';
 import { UsageError } from './exit.js';
-import { writeReport } from './report-files.js';
+import { openReport, writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 import { type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
@@ -40,6 +40,7 @@ export async function scoreVideos(flags: VideoEvalFlags, signal: AbortSignal): P
   if (names === 'both') throw new UsageError('--names both is for images, not for videos');
   const progress = new ProgressLine({ quiet: flags.json === true });
   const { evaluateVideo, openVipseg, videoReportHtml } = await import('../index.js');
+  await openReport(flags.out);
   progress.step(`reading ${flags.data}`);
   const dataset = await openVipseg(flags.data, flags.split);
   const words = await wordsFor(dataset, flags.vocab, names);

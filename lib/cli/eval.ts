@@ -9,7 +9,7 @@ import { addBundleOptions, type BundleFlags, loadBundle, wholeNumber } from './b
 import { type Naming, wordsFor } from './dataset-words.js';
 import { scoreVideos, VIDEO_DATASET } from './eval-video.js';
 import { UsageError } from './exit.js';
-import { writeReport } from './report-files.js';
+import { openReport, writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 import { addThresholdOptions, type ThresholdFlags, thresholdsOf } from './threshold-options.js';
 
@@ -109,6 +109,7 @@ async function score(flags: EvalFlags, signal: AbortSignal): Promise<void> {
   const { evaluate, labelSpace, openDataset, reportHtml, reportPictures } = await import(
     '../index.js'
   );
+  await openReport(flags.out);
   progress.step(`reading ${flags.data}`);
   const whole = await openDataset(kind, flags.data, flags.split);
   const namings: readonly Naming[] =

@@ -38,13 +38,14 @@ Exit status:
 
 LEXISEG_DEBUG=1 prints stacks of errors.`;
 
-// A reader that has seen enough, as `| head` has, is no error.
+// A reader that has seen enough, as `| head` has, is no error: what it does not read is written nowhere,
+// and the work goes on for its files.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     // The signal of a terminal that was closed is on its way, and ends the work in order.
-    if (error.code === 'EIO') return;
-    if (error.code === 'EPIPE') process.exit();
-    throw error;
+    if (error.code === 'EIO' || error.code === 'EPIPE') return;
+    if (stream === process.stdout) printError(error);
+    process.exit(EXIT.failure);
   });
 }
 

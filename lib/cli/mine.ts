@@ -2,7 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { LexisegError, type MiningReport, minePairs } from '../index.js';
+import { LexisegError } from '../errors.js';
+import type { MiningReport } from '../index.js';
 import { addBundleOptions, type BundleFlags, loadBundle, share } from './bundle-option.js';
 import { formatTable, ProgressLine, plain, print } from './terminal.js';
 
@@ -43,7 +44,7 @@ export function addMineCommand(program: Command, signal: AbortSignal): void {
 
 async function mine(captions: string, flags: MineFlags, signal: AbortSignal): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
-  const { openCaptions } = await import('../index.js');
+  const { minePairs, openCaptions } = await import('../index.js');
   const images = await openCaptions(captions, undefined, signal);
   const segmenter = await loadBundle(flags, progress, signal);
   try {

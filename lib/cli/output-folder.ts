@@ -1,5 +1,6 @@
 /** Writes the files of results, never outside one folder and never through a link. */
-import { appendFile, lstat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, appendFile, lstat, writeFile } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { LexisegError } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
@@ -18,6 +19,20 @@ export class OutputFolder {
   constructor(path: string, inputs: InputFiles = new InputFiles([])) {
     this.path = resolve(path);
     this.#inputs = inputs;
+  }
+
+  /**
+   * Makes the folder and sees that files can be written there, before work whose results go there.
+   *
+   * @throws LexisegError `ERR_OUTPUT`.
+   */
+  async open(): Promise<void> {
+    try {
+      makeFolder(this.path);
+      await access(this.path, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw notWritten(this.path, error);
+    }
   }
 
   /** A file name for an image, safe on every file system and different for each call. */

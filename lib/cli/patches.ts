@@ -9,7 +9,7 @@ import {
   share,
   wholeNumber,
 } from './bundle-option.js';
-import { writeReport } from './report-files.js';
+import { openReport, writeReport } from './report-files.js';
 import { formatTable, ProgressLine, print, printJson } from './terminal.js';
 
 interface PatchFlags extends BundleFlags {
@@ -59,6 +59,7 @@ export function addPatchesCommand(program: Command, signal: AbortSignal): void {
 async function measure(flags: PatchFlags, signal: AbortSignal): Promise<void> {
   const progress = new ProgressLine({ quiet: flags.json === true });
   const { evaluatePatches, openDataset, patchReportHtml } = await import('../index.js');
+  await openReport(flags.out);
   progress.step(`reading ${flags.data}`);
   const dataset = await openDataset(flags.dataset, flags.data);
   const segmenter = await loadBundle(flags, progress, signal);

@@ -2,6 +2,11 @@
 import { OutputFolder } from './output-folder.js';
 import type { ProgressLine } from './terminal.js';
 
+/** Sees that the folder of a report takes files, before the work that it is to tell of. */
+export async function openReport(folder: string | undefined): Promise<void> {
+  if (folder !== undefined) await new OutputFolder(folder).open();
+}
+
 /** Writes STEM.json and STEM.html, and says so. */
 export async function writeReport(
   folder: string,

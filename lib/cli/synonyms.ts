@@ -1,7 +1,7 @@
 /** `lexiseg synonyms`: words that may stand for each class, written out for review. */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { LexisegError, readVocabulary, synonymTable, WordNet } from '../index.js';
+import { LexisegError } from '../errors.js';
 import { parseClassList } from './classes.js';
 import { UsageError } from './exit.js';
 import { plain, print } from './terminal.js';
@@ -39,6 +39,7 @@ export function addSynonymsCommand(program: Command): void {
 }
 
 async function findSynonyms(place: string | undefined, flags: SynonymsFlags): Promise<void> {
+  const { synonymTable, WordNet } = await import('../index.js');
   const names = await namesOf(place, flags);
   const aliases = flags.aliases === undefined ? {} : await readAliases(flags.aliases);
   const wordNet = await WordNet.open(flags.wordnet);
@@ -64,7 +65,8 @@ async function findSynonyms(place: string | undefined, flags: SynonymsFlags): Pr
 
 async function namesOf(place: string | undefined, flags: SynonymsFlags): Promise<string[]> {
   const inline = flags.classes === undefined ? [] : parseClassList(flags.classes);
-  const listed = place === undefined ? [] : (await readVocabulary(place, 'plain')).classes;
+  const { readVocabulary } = await import('../index.js');
+  const listed = place === undefined ? [] : readVocabulary(place, 'plain').classes;
   const names = [...inline, ...listed].map((one) => (typeof one === 'string' ? one : one.name));
   if (names.length === 0) throw new UsageError('no classes: name a vocabulary, or give --classes');
   return names.map((name) => name.split('|')[0] as string);

@@ -78,7 +78,9 @@ async function train(
   const folder = resolve(flags.out);
   const { TensorBoardLog, trainingReportHtml } = await import('../index.js');
   const { trainer, data, trained } = await openRun(config, signal);
-  const live = process.stderr.isTTY === true && flags.json !== true;
+  // A pipe gets its lines, whoever looks at the terminal.
+  const live =
+    process.stdout.isTTY === true && process.stderr.isTTY === true && flags.json !== true;
   const view = live ? new Dashboard(`${path} → ${folder}`) : undefined;
   let log: InstanceType<typeof TensorBoardLog> | undefined;
   let reason: string | undefined;

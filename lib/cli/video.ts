@@ -1,7 +1,6 @@
 /** `lexiseg video`: a video and words in, maps with lasting ids and a picture that moves out. */
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import sharp from 'sharp';
 import type { PanopticJson, PanopticSegmentation, VideoFrame } from '../index.js';
 import { frameRate, VideoWriter } from '../video/ffmpeg.js';
 import { framesOfFolder } from '../video/frames.js';
@@ -212,6 +211,7 @@ class VideoFiles {
     if (this.#movie === undefined) {
       this.#movie = new VideoWriter(await this.#folder.reserve('overlay.mp4'), this.#rate);
     }
+    const { default: sharp } = await import('sharp');
     const picture = sharp(await segmentation.toOverlay({ ids: true, legend: false }));
     const { size } = this.#movie;
     const fitted = size

@@ -8,7 +8,7 @@ import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
 import { type NativeJob, type NativeTensor, native } from '../native.js';
 import type { NativeModel } from '../native-model.js';
-import type { Size } from '../options.js';
+import { LIMITS, type Size } from '../options.js';
 import { HeatMap, spread } from '../results/heat-map.js';
 import { type SemanticSegmentation, semanticSegmentation } from '../results/semantic.js';
 import { Vocabulary } from '../vocabulary.js';
@@ -89,6 +89,7 @@ export class DenseStages {
     signal: AbortSignal | undefined,
   ): Promise<HeatMap[]> {
     const { classEmbeddings } = Vocabulary.tensorsOf(vocabulary);
+    checkMapBytes(image, vocabulary.length);
     const { scores, ...frame } = await this.#places(
       'patch_similarity',
       vocabulary.classes.reduce((total, { synonyms }) => total + synonyms.length, 0),
@@ -226,4 +227,16 @@ export class DenseStages {
       details: { methods },
     });
   }
+}
+
+/** Refused before the network runs, which would be for nothing. */
+function checkMapBytes({ width, height }: DecodedImage, count: number): void {
+  const bytes = 4 * width * height;
+  if (count * bytes <= LIMITS.heatMapBytes) return;
+  throw new LexisegError(
+    'ERR_OUT_OF_MEMORY',
+    `${count} heat maps of ${width} × ${height} pixels take ${count * bytes} bytes, and ` +
+      `${LIMITS.heatMapBytes} are allowed: ask for fewer words at a time, or give a smaller image`,
+    { details: { count, width, height, limit: LIMITS.heatMapBytes } },
+  );
 }

@@ -33,16 +33,16 @@ export function holdImages(
 
 /**
  * The inputs of a call as they are now, and how to decode them. With `copy: 'auto'` they are copied
- * here and then borrowed; a lone one that is decoded `atOnce`, before any await, is copied there.
+ * here; a lone one that is decoded `atOnce`, before any await, is copied there.
  */
 export function holdInputs<Input extends ImageInput | Proposals>(
   inputs: readonly Input[],
   copy: DecodeOptions['copy'],
   atOnce: boolean,
 ): { readonly inputs: readonly Input[]; readonly copy: DecodeOptions['copy'] } {
-  if (copy === 'never' || (atOnce && inputs.length === 1)) return { inputs: [...inputs], copy };
+  if (copy !== 'auto' || (atOnce && inputs.length === 1)) return { inputs: [...inputs], copy };
   const own = inputs.map((one) => (one instanceof Proposals ? one : ownImage(one)) as Input);
-  return { inputs: own, copy: 'never' };
+  return { inputs: own, copy: 'own' };
 }
 
 /** An image with its place in the caller's list. */

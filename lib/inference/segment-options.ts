@@ -1,5 +1,6 @@
 /** Options of a segmentation, checked and completed from the manifest and the defaults. */
 import { LexisegError } from '../errors.js';
+import type { ImageMemory } from '../image.js';
 import type { Manifest } from '../manifest.js';
 import {
   checkCallback,
@@ -29,7 +30,7 @@ export interface SegmentPlan {
   readonly resizeScores: boolean;
   readonly oneMaskAt: number | undefined;
   readonly batchSize: number;
-  readonly copy: 'auto' | 'never';
+  readonly copy: ImageMemory;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }

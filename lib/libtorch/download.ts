@@ -25,7 +25,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     throw refuse(url, 'LEXISEG_OFFLINE=1 forbids the network');
   }
   const { EnvHttpProxyAgent, request } = await import('undici');
-  const dispatcher = new EnvHttpProxyAgent();
+  const dispatcher = openProxies(url, () => new EnvHttpProxyAgent());
   try {
     const { statusCode, headers, body } = await follow(url, (target) =>
       request(target, { dispatcher, ...(signal ? { signal } : {}) }),
@@ -52,6 +52,15 @@ export async function download(options: DownloadOptions): Promise<void> {
     throw refuse(url, error instanceof Error ? error.message : String(error), error);
   } finally {
     await dispatcher.close();
+  }
+}
+
+function openProxies<Agent>(url: URL, open: () => Agent): Agent {
+  try {
+    return open();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw refuse(url, `the proxy that the environment names is no URL: ${reason}`, error);
   }
 }
 

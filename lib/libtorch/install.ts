@@ -62,7 +62,10 @@ export async function installLibTorch(
     join(cache, `.${name}.lock`),
     async () => {
       const present = findEntry(name);
-      if (present && !options.force) return { entry: present, installed: false };
+      if (present && !options.force) {
+        refuseOther(present, options);
+        return { entry: present, installed: false };
+      }
       const work = await mkdtemp(join(cache, '.new-')).catch((cause: Error) => {
         throw new LexisegError('ERR_CACHE', `${cache} takes no files: ${cause.message}`, { cause });
       });
@@ -77,6 +80,17 @@ export async function installLibTorch(
       }
     },
     { signal: options.signal, onWait: (pid) => step(`waiting for process ${pid}`) },
+  );
+}
+
+/** What is there must be what was asked for: whoever gives a checksum relies on it. */
+function refuseOther({ folder, record }: CacheEntry, { sha256 }: InstallOptions): void {
+  if (sha256 === undefined || sha256.toLowerCase() === record.sha256?.toLowerCase()) return;
+  throw new LexisegError(
+    'ERR_LIBTORCH_INSTALL',
+    `${folder} is there already, of ${record.sha256 ?? 'an archive whose checksum is not known'}, ` +
+      `not ${sha256}. --force replaces it.`,
+    { details: { folder, found: record.sha256, wanted: sha256 } },
   );
 }
 

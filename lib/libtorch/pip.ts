@@ -24,6 +24,18 @@ export async function pipDownload(options: PipOptions): Promise<string[]> {
   const python = await findPip(options);
   const wheels = join(options.folder, 'wheels');
   const offline = process.env.LEXISEG_OFFLINE === '1';
+  if (
+    offline &&
+    options.findLinks !== undefined &&
+    /^[a-z][\w+.-]+:\/\//i.test(options.findLinks)
+  ) {
+    throw new LexisegError(
+      'ERR_LIBTORCH_INSTALL',
+      `LEXISEG_OFFLINE=1 forbids the network, and ${options.findLinks} lies behind it`,
+    );
+  }
+  // A folder of wheels is asked alone; an index beside it must be named.
+  const noIndex = offline || (options.findLinks !== undefined && options.indexUrl === undefined);
   const failures: string[] = [];
   // Without a network, pip's patience costs minutes: only a second round may wait and repeat.
   for (const retries of offline ? [0] : [0, 3]) {
@@ -31,7 +43,7 @@ export async function pipDownload(options: PipOptions): Promise<string[]> {
       const args = ['-m', 'pip', 'download', '--no-input', '--disable-pip-version-check'];
       args.push('--retries', String(retries), '--only-binary', ':all:', '--dest', wheels);
       if (options.flavour === 'cpu') args.push('--no-deps');
-      if (offline) args.push('--no-index');
+      if (noIndex) args.push('--no-index');
       if (options.indexUrl) args.push('--index-url', options.indexUrl);
       if (options.findLinks) args.push('--find-links', options.findLinks);
       args.push(requirement);

@@ -2,6 +2,7 @@
 import { copyFileSync } from 'node:fs';
 import { setTimeout as after } from 'node:timers/promises';
 import { LexisegError } from '../errors.js';
+import { agree } from './agreement.js';
 import type { TrainingBatch, TrainingData } from './batch.js';
 import { SHORTEST_TIMEOUT } from './environment.js';
 import type { StepEvent, TrainingEvent } from './event.js';
@@ -58,6 +59,13 @@ async function* eventsOf(
     samplesPerEpoch: data.samplesPerEpoch,
     ...prefixed(data.identity ?? {}),
   };
+  await agree(trainer, {
+    ...identity,
+    folder: parsed.folder !== undefined,
+    evaluate: parsed.evaluate !== undefined,
+    evaluateEvery: parsed.evaluateEvery,
+    checkpointEvery: parsed.checkpointEvery,
+  });
   const folder =
     parsed.folder === undefined ? undefined : new RunFolder(parsed.folder, identity, rank === 0);
   const history = await resume(trainer, folder, signal);

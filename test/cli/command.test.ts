@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   copyFileSync,
   existsSync,
@@ -67,6 +69,18 @@ describe('lexiseg', () => {
     const command = `"${process.execPath}" "${main}" inspect "${bundle}" | true; echo "$\{PIPESTATUS[0]}"`;
     const status = execFileSync('bash', ['-c', command], { encoding: 'utf8' });
     expect(status.trim()).toBe('0');
+  });
+
+  it('does all of its work though nobody reads on', async () => {
+    const images = ['a.jpg', 'b.jpg', 'c.jpg'].map((name) => join(folder, name));
+    for (const image of images) copyFileSync(street, image);
+    const out = join(folder, 'out');
+    const args = [main, 'segment', ...images, ...words, '--write', 'json', '--out', out, '--json'];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    child.stdout.once('data', () => child.stdout.destroy());
+    const [status] = await once(child, 'close');
+    expect(status).toBe(0);
+    expect(readdirSync(out).filter((name) => name.endsWith('.json'))).toHaveLength(3);
   });
 
   it('ends with status 1 and a code when a file is no bundle', async () => {

@@ -90,6 +90,13 @@ describe('installing LibTorch', () => {
       expect(await refused({ from, sha256: '0'.repeat(64) })).toContain(sha256);
       const { entry } = await installLibTorch({ flavour: 'cpu', from, sha256 });
       expect(entry.record).toMatchObject({ source: from, sha256 });
+      // What is there is not what another checksum stands for.
+      const other = installLibTorch({ flavour: 'cpu', from, sha256: '0'.repeat(64) });
+      await expect(other).rejects.toMatchObject({
+        code: 'ERR_LIBTORCH_INSTALL',
+        message: expect.stringContaining('--force'),
+      });
+      expect((await installLibTorch({ flavour: 'cpu', from, sha256 })).installed).toBe(false);
       await installLibTorch({ flavour: 'cpu', from, force: true });
     } finally {
       server.close();

@@ -156,6 +156,18 @@ describe('heatMaps', () => {
     await expect(drawn).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 
+  it('are refused where all of them together would fill the memory', async () => {
+    const [width, height] = [4000, 3000];
+    const image = { data: new Uint8Array(3 * width * height), width, height };
+    const words = Array.from({ length: 100 }, (_, index) => `word ${index}`);
+    using many = await segmenter.createVocabulary(words);
+    const error = await refusal(segmenter.heatMaps(image, many));
+    expect(error).toMatchObject({
+      code: 'ERR_OUT_OF_MEMORY',
+      message: expect.stringContaining('100 heat maps of 4000 × 3000 pixels'),
+    });
+  });
+
   it('has the class of a semantic result where its cosine leads', async () => {
     const maps = await segmenter.heatMaps(picture, vocabulary);
     using result = await segmenter.segment(picture, vocabulary, { task: 'semantic' });

@@ -47,6 +47,38 @@ describe('lent images', () => {
     expect(ended).toBe(true);
   });
 
+  it('leave a call that is given its own to end while one of them never comes', async () => {
+    const images = [picture, sharp()];
+    for (const stop of [
+      (signal: AbortSignal) => segmenter.segment(images, vocabulary, { signal }),
+      (signal: AbortSignal) => segmenter.segment(sharp(), ['sky', 'dog'], { signal }),
+      (signal: AbortSignal) => segmenter.proposeMasks(images, { signal }),
+    ]) {
+      const call = stop(AbortSignal.timeout(100));
+      await expect(call).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    }
+    const options = {
+      batchSize: 1,
+      onProgress: () => {
+        throw new Error('enough');
+      },
+    };
+    await expect(segmenter.segment(images, vocabulary, options)).rejects.toThrow('enough');
+  });
+
+  it.skipIf(!('transfer' in ArrayBuffer.prototype))(
+    'cannot be moved by their own methods either',
+    async () => {
+      const { data } = await sharp(picture).raw().toBuffer({ resolveWithObject: true });
+      const pixels = Uint8Array.from(data);
+      const image = { data: pixels, width: 60, height: 40 };
+      using _ = await segmenter.segment(image, vocabulary, { copy: 'never' });
+      const { buffer } = pixels as { buffer: ArrayBuffer & { transfer(): ArrayBuffer } };
+      expect(() => buffer.transfer()).toThrow(/lent/);
+      expect(pixels.byteLength).toBe(60 * 40 * 3);
+    },
+  );
+
   it('cannot be transferred, pixels and files alike, while others can', async () => {
     const { data } = await sharp(picture).raw().toBuffer({ resolveWithObject: true });
     for (const copy of ['never', 'auto'] as const) {

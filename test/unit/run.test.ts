@@ -31,14 +31,16 @@ const DATA: TrainingData = {
 
 /** Sums over `worldSize` processes that wait for each other no longer than a second. */
 function meeting(worldSize: number) {
-  let waiting: { resolve: (sum: number) => void; value: number }[] = [];
-  return (value: number): Promise<number> =>
+  let waiting: { resolve: (sums: number[]) => void; values: readonly number[] }[] = [];
+  return (values: readonly number[]): Promise<number[]> =>
     new Promise((resolve, reject) => {
       setTimeout(() => reject(new LexisegError('ERR_DISTRIBUTED', 'nobody came')), 1_000);
-      waiting.push({ resolve, value });
+      waiting.push({ resolve, values });
       if (waiting.length < worldSize) return;
-      const sum = waiting.reduce((total, one) => total + one.value, 0);
-      for (const one of waiting) one.resolve(sum);
+      const sums = values.map((_, at) =>
+        waiting.reduce((total, one) => total + (one.values[at] as number), 0),
+      );
+      for (const one of waiting) one.resolve(sums);
       waiting = [];
     });
 }
@@ -54,7 +56,7 @@ function counter(rank = 0, worldSize = 1, sum = meeting(worldSize)): Trainer {
     restore: async (path: string) => {
       trainer.stepCount = Number(readFileSync(path, 'utf8'));
     },
-    sumOverRanks: async ([value = 0]: number[]) => [await sum(value)],
+    sumOverRanks: sum,
   };
   return trainer as unknown as Trainer;
 }
@@ -105,6 +107,26 @@ describe('an evaluation on the first of two processes', () => {
       code: 'ERR_DISTRIBUTED',
       message: expect.stringContaining('evaluation'),
     });
+  });
+});
+
+describe('processes that were given different options', () => {
+  const evaluate = async () => ({ score: 1 });
+  it.each<[what: string, first: Partial<RunOptions>, second: Partial<RunOptions>]>([
+    ['learningRate', { learningRate: 1e-3 }, { learningRate: 1e-4 }],
+    ['evaluate', { evaluate, evaluateEvery: 1 }, { evaluateEvery: 1 }],
+    ['folder', { folder: 'run' }, {}],
+  ])('are all told so: %s', async (what, ...options) => {
+    const sum = meeting(2);
+    const places = options.map((one) => (one.folder ? { ...one, folder } : one));
+    const ends = await Promise.allSettled(
+      places.map((one, rank) => run(counter(rank, 2, sum), one)),
+    );
+    const reason = {
+      code: 'ERR_DISTRIBUTED',
+      message: expect.stringMatching(new RegExp(`different options: ${what}$`)),
+    };
+    expect(ends).toMatchObject([{ reason }, { reason }]);
   });
 });
 

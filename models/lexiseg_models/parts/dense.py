@@ -34,7 +34,9 @@ class PatchGrid(nn.Module):
 
     Patch i is centred at patch / 2 + i * stride pixels. With a stride below the patch size the
     outermost centres lie half a patch inside the image, so a grid that is simply resized to the
-    image is up to (patch - stride) / 2 pixels off near its border.
+    image is up to (patch - stride) / 2 pixels off near its border. The cells are read between again
+    when they are laid over the image: they lie where they should, and are smoother than patches, by
+    as much as the mean of two neighbours where patch / stride is even.
     """
 
     def __init__(self, *, patch: int, stride: int, exact: bool) -> None:

@@ -48,7 +48,7 @@ export async function takeLock(
   file: string,
   options: LockOptions = {},
 ): Promise<() => Promise<void>> {
-  folderOf(file);
+  makeFolderOf(file);
   const deadline = Date.now() + (options.waitMilliseconds ?? WAIT_MILLISECONDS);
   const own = `${process.pid} ${randomUUID()} ${startOf(process.pid)}`;
   // Before it is written: whoever reads it must know it for a living one.
@@ -99,7 +99,7 @@ async function removeLeft(file: string): Promise<boolean> {
   }
 }
 
-function folderOf(file: string): void {
+function makeFolderOf(file: string): void {
   const folder = dirname(file);
   try {
     makeFolder(folder);

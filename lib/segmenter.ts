@@ -223,6 +223,8 @@ export class Segmenter implements AsyncDisposable {
   /**
    * How well each place of an image fits each class, a map per class (the largest of its synonyms);
    * for bundles with `patch_similarity`.
+   *
+   * @throws LexisegError `ERR_OUT_OF_MEMORY` where they would take more than 4 GiB, 4 bytes a pixel.
    */
   heatMaps(
     image: ImageInput,

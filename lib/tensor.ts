@@ -193,7 +193,8 @@ export function lendMemory(data: ArrayBufferView): void {
   if (isFixedMemory(data)) {
     markAsUntransferable(data.buffer);
     for (const name of ['transfer', 'transferToFixedLength']) {
-      if (name in data.buffer) Object.defineProperty(data.buffer, name, REFUSES);
+      const plain = name in data.buffer && !Object.hasOwn(data.buffer, name);
+      if (plain) Object.defineProperty(data.buffer, name, REFUSES);
     }
     return;
   }

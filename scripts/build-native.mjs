@@ -7,15 +7,17 @@
  */
 import { rmSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { main, must, root } from './steps.mjs';
+import { forget, main, must, root } from './steps.mjs';
 
 /** What compiling one file that includes LibTorch's headers takes at its peak, bytes. */
 const MEMORY_PER_COMPILER = 2.5 * 1024 ** 3;
 
 await main(async () => {
-  const libtorch = process.env.LEXISEG_LIBTORCH || process.env.LIBTORCH || (await found());
+  const named = process.env.LEXISEG_LIBTORCH || process.env.LIBTORCH;
+  // CMake would take it from the folder that it builds in.
+  const libtorch = named ? resolve(root, named) : await found();
   const jobs = Math.max(1, Math.min(availableParallelism(), totalmem() / MEMORY_PER_COMPILER));
   const asked = (flag) => (process.argv.includes(flag) ? 'ON' : 'OFF');
   const options = [
@@ -31,6 +33,8 @@ await main(async () => {
   if (!process.argv.includes('--cuda')) {
     rmSync(join(root, 'build', 'Release', 'liblexiseg_ops_cuda.so'), { force: true });
   }
+  // Whoever relied on an earlier build must look again.
+  forget('native', 'native-tests');
   for (const step of ['configure', 'build']) await must('npx', ['cmake-js', step, ...options]);
 });
 

@@ -48,7 +48,12 @@ unpack_wheel() {
 [ -n "$libtorch" ] || libtorch=$(unpack_wheel)
 build=build-cuda
 options=(-DLEXISEG_CUDA=ON -DLEXISEG_ADDON=OFF "-DLEXISEG_LIBTORCH=$libtorch")
-[ -z "$architectures" ] || options+=("-DLEXISEG_CUDA_ARCHITECTURES=$architectures")
+# Those of an earlier run are not kept.
+if [ -n "$architectures" ]; then
+  options+=("-DLEXISEG_CUDA_ARCHITECTURES=$architectures")
+else
+  options+=(-ULEXISEG_CUDA_ARCHITECTURES)
+fi
 cmake -S . -B "$build" -G Ninja "${options[@]}" >"$build.log" 2>&1 ||
   { cat "$build.log" >&2; fail "cmake failed"; }
 started=$SECONDS

@@ -5,7 +5,7 @@
  *   node scripts/setup.mjs --tests   also the Python environment of the tests
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { answers, hashOf, main, must, once, root, run, StepError, say } from './steps.mjs';
 
@@ -96,7 +96,7 @@ async function installLibTorch() {
   const explicit = process.env.LEXISEG_LIBTORCH || process.env.LIBTORCH;
   if (explicit) {
     const { checkLibTorch } = await load('check.js');
-    return checkLibTorch(explicit, null, 'LEXISEG_LIBTORCH').root;
+    return checkLibTorch(resolve(root, explicit), null, 'LEXISEG_LIBTORCH').root;
   }
   const { findLibTorch } = await load('find.js');
   try {
@@ -139,9 +139,13 @@ function linkModels() {
 
 async function buildNative(libtorch, tests) {
   const sources = ['native', 'CMakeLists.txt', 'package-lock.json'];
+  // Another version may have come to the same place.
+  const torch = ['build-version', 'version.py']
+    .map((name) => join(libtorch, name))
+    .map((path) => (existsSync(path) ? readFileSync(path, 'utf8') : ''));
   await once({
     name: tests ? 'native-tests' : 'native',
-    inputs: hashOf(tests ? [...sources, 'test/native'] : sources, libtorch),
+    inputs: hashOf(tests ? [...sources, 'test/native'] : sources, [libtorch, ...torch].join('\n')),
     outputs: ['build/Release/lexiseg.node', 'build/Release/loader.node'],
     action: async () => {
       say('compiling the addon (a few minutes, once)');

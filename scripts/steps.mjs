@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -90,10 +91,17 @@ export async function once({ name, inputs, outputs, action }) {
   const stamp = join(stampFolder, name);
   const fresh = existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs;
   if (fresh && outputs.every((path) => existsSync(join(root, path)))) return false;
+  // One that is stopped half-way must not pass for what was there before.
+  rmSync(stamp, { force: true });
   await action();
   mkdirSync(stampFolder, { recursive: true });
   writeFileSync(stamp, inputs);
   return true;
+}
+
+/** Has steps done again: something else wrote where their outputs are. */
+export function forget(...names) {
+  for (const name of names) rmSync(join(stampFolder, name), { force: true });
 }
 
 /** Runs a script's main function and turns its failure into one line and an exit status. */

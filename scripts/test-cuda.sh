@@ -41,10 +41,14 @@ if torch.version.cuda is None:
     sys.exit("torch " + torch.__version__ + " is built without CUDA")
 if not torch.cuda.is_available():
     sys.exit("torch finds no CUDA device")
-print(torch.__path__[0], "%d%d" % torch.cuda.get_device_capability())
+print("%d%d" % torch.cuda.get_device_capability(), torch.__path__[0])
 '
-found=$("$python" -c "$probe" 2>&1) || skip "$found"
-read -r libtorch architecture <<<"$found"
+complaint=$(mktemp)
+trap 'rm -f "$complaint"' EXIT
+# What PyTorch warns of is no answer.
+found=$("$python" -W ignore -c "$probe" 2>"$complaint") || skip "$(cat "$complaint")"
+read -r architecture libtorch <<<"$found"
+"$python" -c 'import pytest' 2>/dev/null || skip "this Python has no pytest"
 export LEXISEG_LIBTORCH=$libtorch
 for program in cmake ninja "$node"; do
   command -v "$program" >/dev/null || skip "$program is missing"
@@ -53,7 +57,8 @@ export CUDACXX=${CUDACXX:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}
 [ -x "$CUDACXX" ] || skip "nvcc is missing"
 
 # build/Release is where the library looks in a checkout; another torch's build must not linger there.
-cmake -S . -B build -G Ninja -DLEXISEG_CUDA=ON -DLEXISEG_TESTS=OFF \
+rm -f .cache/setup/native .cache/setup/native-tests
+cmake -S . -B build -G Ninja -DLEXISEG_CUDA=ON -DLEXISEG_TESTS=OFF "-DCMAKE_CUDA_COMPILER=$CUDACXX" \
   "-DLEXISEG_LIBTORCH=$libtorch" "-DLEXISEG_CUDA_ARCHITECTURES=$architecture"
 cmake --build build -j "${LEXISEG_JOBS:-$(nproc)}"
 

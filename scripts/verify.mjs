@@ -108,6 +108,8 @@ function sources(patterns) {
 
 function clangFormat() {
   const files = sources(['*.h', '*.cpp', '*.cu', '*.cuh']);
+  // Without a file it would look at its standard input, and be content.
+  if (files.length === 0) return 1;
   return run(join(bin, 'clang-format'), ['--dry-run', '-Werror', '--ferror-limit=3', ...files]);
 }
 

@@ -29,6 +29,7 @@ Layouts, below <path>:
   context-59        images/validation, annotations_ctx59/validation
   context-459       images/validation, annotations_ctx459/validation
   cityscapes        leftImg8bit/val, gtFine/val
+  lvis              lvis_v1_val.json beside COCO's train2017/ and val2017/
   mapillary-vistas  validation/images, validation/panoptic
   vipseg-frames     imgs, panomasks, val.txt: each frame as an image
   captions          <path> is a .jsonl, .csv or .tsv file, or a folder of tar shards

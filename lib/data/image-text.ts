@@ -82,6 +82,7 @@ function parseOptions(options: ImageTextOptions) {
  *
  * @param onProblem takes what is wrong with single lines or samples, which are then left out; without
  *   it the first one throws
+ * @param signal ends the counting of what is in the shards
  * @throws LexisegError `ERR_DATA` for what cannot be read, with file and line.
  */
 export async function openCaptions(

@@ -27,13 +27,13 @@ const TEXT_EXTENSIONS = ['txt', 'json'];
  * as it was written.
  *
  * @param onProblem takes what is wrong with single samples and shards, which are then left out
- * @param ownSignal ends the reading of all shards that tells how many samples there are
+ * @param counting ends the counting of the samples
  * @throws LexisegError `ERR_DATA` for a folder without shards.
  */
 export async function tarShards(
   folder: string,
   onProblem?: OnProblem,
-  ownSignal?: AbortSignal,
+  counting?: AbortSignal,
 ): Promise<SampleSource<ImageText>> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.tar')).sort();
   if (names.length === 0) {
@@ -43,7 +43,7 @@ export async function tarShards(
   // Each open shard holds a file and a member of it in memory.
   const limited = atMost(2 * availableParallelism());
   const counts = await Promise.all(
-    shards.map((shard) => limited(() => countSamples(shard, onProblem, ownSignal))),
+    shards.map((shard) => limited(() => countSamples(shard, onProblem, counting))),
   );
   // Whatever counting has told is left out in silence.
   const leaveOut = onProblem && (() => {});

@@ -61,7 +61,7 @@ export async function openVipsegFrames(
 async function readClasses(folder: string): Promise<DatasetClass[]> {
   const classes = await listedClasses(folder);
   if (classes.length !== 124) return classes;
-  return classes.map((one) => ({ ...one, seen: !UNSEEN.has(one.name) }));
+  return classes.map((one) => ({ ...one, seen: one.seen ?? !UNSEEN.has(one.name) }));
 }
 
 async function listedClasses(folder: string): Promise<DatasetClass[]> {
@@ -73,7 +73,8 @@ async function listedClasses(folder: string): Promise<DatasetClass[]> {
     if (id !== index) dataError(file, `[${index}].id`, `is ${id}; ids count from 0`);
     const [name = '', ...others] = one.text('name').split('_or_').map(spoken);
     const synonyms = [...others, ...one.texts('synonyms')];
-    return { name, synonyms, thing: one.number('isthing') === 1 };
+    const seen = one.has('seen') ? { seen: one.flag('seen', true) } : {};
+    return { name, synonyms, thing: one.number('isthing') === 1, ...seen };
   });
 }
 

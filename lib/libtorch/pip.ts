@@ -24,18 +24,16 @@ export async function pipDownload(options: PipOptions): Promise<string[]> {
   const python = await findPip(options);
   const wheels = join(options.folder, 'wheels');
   const offline = process.env.LEXISEG_OFFLINE === '1';
-  if (
-    offline &&
-    options.findLinks !== undefined &&
-    /^[a-z][\w+.-]+:\/\//i.test(options.findLinks)
-  ) {
+  const page = /^(?!file:)[a-z][\w+.-]+:\/\//i.test(options.findLinks ?? '');
+  if (offline && page) {
     throw new LexisegError(
       'ERR_LIBTORCH_INSTALL',
       `LEXISEG_OFFLINE=1 forbids the network, and ${options.findLinks} lies behind it`,
     );
   }
-  // A folder of wheels is asked alone; an index beside it must be named.
-  const noIndex = offline || (options.findLinks !== undefined && options.indexUrl === undefined);
+  // A folder of wheels is asked alone, unless an index is named beside it; a page has not all of them.
+  const alone = options.findLinks !== undefined && !page && options.indexUrl === undefined;
+  const noIndex = offline || alone;
   const failures: string[] = [];
   // Without a network, pip's patience costs minutes: only a second round may wait and repeat.
   for (const retries of offline ? [0] : [0, 3]) {

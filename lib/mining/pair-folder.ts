@@ -122,8 +122,7 @@ export class PairFolder {
     } catch (cause) {
       throw refusal(this.#folder, cause);
     } finally {
-      await this.#table.close();
-      await this.#unlock();
+      await this.#table.close().finally(this.#unlock);
     }
   }
 
@@ -189,7 +188,7 @@ async function readState(folder: string): Promise<State | undefined> {
     throw new Error('state.json is none of this');
   }
   if (state.settings === null || typeof state.settings !== 'object') {
-    throw new Error('state.json does not say by which settings');
+    throw new Error('its state.json is of an earlier release; choose another folder, or delete it');
   }
   return { ...state, nouns: Object.assign(Object.create(null), state.nouns) };
 }

@@ -15,20 +15,31 @@ export async function agree(
 ): Promise<void> {
   const { worldSize } = trainer.info;
   if (worldSize === 1) return;
-  const own = Object.values(told).map(numberOf);
-  // The squares tell apart what has the same sum.
-  const squares = own.map((number) => number ** 2);
-  const sums = await trainer.sumOverRanks([...own, ...squares]);
-  const differing = Object.keys(told).filter((_, index) =>
-    [own, squares].some(
-      (values, half) => sums[half * own.length + index] !== worldSize * (values[index] as number),
-    ),
-  );
+  const names = Object.keys(told);
+  // First what they are called: sums of as many numbers can be formed only where these agree.
+  const [sameNames] = await agreeing(trainer, [names]);
+  const same = sameNames ? await agreeing(trainer, Object.values(told)) : [];
+  const differing = sameNames ? names.filter((_, index) => !same[index]) : ['settings of the data'];
   if (differing.length === 0) return;
   throw new LexisegError(
     'ERR_DISTRIBUTED',
     `The processes of the run were given different options: ${differing.join(', ')}`,
     { details: { differing } },
+  );
+}
+
+/** Whether each value is that of all processes. */
+async function agreeing(
+  trainer: Pick<Trainer, 'info' | 'sumOverRanks'>,
+  values: readonly unknown[],
+): Promise<boolean[]> {
+  const own = values.map(numberOf);
+  // The squares tell apart what has the same sum.
+  const sums = await trainer.sumOverRanks(own.flatMap((number) => [number, number ** 2]));
+  return own.map((number, index) =>
+    [number, number ** 2].every(
+      (one, half) => sums[2 * index + half] === trainer.info.worldSize * one,
+    ),
   );
 }
 

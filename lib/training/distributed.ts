@@ -4,16 +4,21 @@ import type { NativeTrainer } from '../native-trainer.js';
 import { Tensor } from '../tensor.js';
 import type { Rank } from './environment.js';
 
-/** Meets the other processes. */
+/** Trainers of this process that have met others. */
+let meetings = 0;
+
+/** Meets the other processes; each trainer at a place of its own, since a store may outlive it. */
 export async function joinRanks(
   trainer: NativeTrainer,
   { host, port, rank, worldSize, serves, prefix, timeout }: Rank,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const milliseconds = Math.round(1000 * timeout);
+  const place = `${prefix}/${meetings}`;
   await runJob(signal, (job) =>
-    trainer.join(job, host, port, rank, worldSize, serves, prefix, milliseconds),
+    trainer.join(job, host, port, rank, worldSize, serves, place, milliseconds),
   );
+  meetings++;
 }
 
 /** Sums numbers over the processes; every one of them must call it. */

@@ -26,7 +26,8 @@ import { Watch } from './watch.js';
  * checkpoint.
  *
  * @throws LexisegError `ERR_NOT_FINITE` naming the batch whose loss is NaN; `ERR_CHECKPOINT` for a
- *   folder with another run, or in which one is going on; what `Trainer.step` and the data throw.
+ *   folder with another run, or in which one is going on; `ERR_DISTRIBUTED` where the processes of the
+ *   run were given different options; what `Trainer.step` and the data throw.
  */
 export async function* runTraining(
   trainer: Trainer,

@@ -42,7 +42,8 @@ export async function embedVocabulary(
     trainingClasses: manifest.trainingClasses,
     bundleTemplates: manifest.promptTemplates,
     templates: DEFAULTS.templates,
-    duplicates: DEFAULTS.duplicates,
+    // Data may call several of its classes by one name, as the 847 of ADE20K do; labels go by place.
+    duplicates: 'keep',
   });
   const synonyms = parsed.flatMap(({ synonyms: names, templates }) =>
     names.map((synonym) => ({ synonym, templates })),

@@ -24,8 +24,9 @@ interface Places {
 
 /** Regions that share less than this are not one thing by their place alone. */
 const LEAST_OVERLAP = 0.3;
-/** Costs as much as a thing that is new. */
+/** Costs as much as a thing that is new; what is the same costs less, whatever it looks like. */
 const NOT_THE_SAME = 0;
+const LEAST_GAIN = -1e-6;
 
 /**
  * Hungarian matching of the things of a frame with the things remembered, by the sum of the IoU with
@@ -100,7 +101,9 @@ export class RegionIdentities implements Association {
         const similarity = product(embeddings[thing.query] as Float32Array, track.embedding);
         // What is not the same must not weigh: a pair for the sake of its neighbour is none.
         const same = iou >= LEAST_OVERLAP || similarity >= leastSimilarity;
-        cost[row * tracks.length + column] = same ? -(iou + similarity) : NOT_THE_SAME;
+        cost[row * tracks.length + column] = same
+          ? Math.min(-(iou + similarity), LEAST_GAIN)
+          : NOT_THE_SAME;
       }
     }
     const trackOf = matchRows(cost, things.length, tracks.length);

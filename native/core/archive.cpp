@@ -293,6 +293,12 @@ void Archive::check_program() const {
     if (record.name.ends_with(".py") && !nests_moderately(bytes)) {
       refuse("the code in " + record.name + " is nested too deeply");
     }
+    // Built from their parts, which are read before anything else can be checked.
+    for (const char* kind : {"_rebuild_qtensor", "_rebuild_sparse"}) {
+      if (record.name.ends_with(".pkl") && bytes.find(kind) != std::string::npos) {
+        refuse(record.name + " holds a tensor that is not plain");
+      }
+    }
     // It would run while LibTorch reads the archive, before anything else can be checked.
     if (record.name.ends_with(".py") && bytes.find("__setstate__") != std::string::npos) {
       refuse("the code in " + record.name + " runs when it is loaded");

@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "core/allocator.h"
@@ -15,6 +16,9 @@ namespace {
 
 // After this long without work the pages of freed tensors go back to the system.
 constexpr std::chrono::seconds kIdle{60};
+
+// Tasks under way on all executors: a step that goes on wants its freed blocks again.
+std::atomic<int> at_work{0};
 
 }  // namespace
 
@@ -74,7 +78,7 @@ void Executor::loop() {
       // What was freed meanwhile was freed by whoever held the results.
       if (!wake_.wait_for(lock, kIdle, ready)) {
         lock.unlock();
-        if (allocator_keeps_blocks()) trim_allocator();
+        if (at_work == 0 && allocator_keeps_blocks()) trim_allocator();
         continue;
       }
       if (stopping_) return;
@@ -82,7 +86,9 @@ void Executor::loop() {
       queue_.pop_front();
       current_ = task;
     }
+    ++at_work;
     const std::exception_ptr failure = run(*task);
+    --at_work;
     {
       const std::lock_guard lock(mutex_);
       current_.reset();

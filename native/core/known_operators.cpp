@@ -7,7 +7,8 @@
 namespace lexiseg {
 namespace {
 
-// What the exporter's networks and their losses are made of, and what else such networks are.
+// What the exporter's networks and their losses are made of, and what else such networks are
+// commonly made of.
 constexpr const char* kNames =
     "Bool BoolImplicit Float FloatImplicit Int IntImplicit ScalarImplicit __and__ "
     "__contains__ __derive_index __getitem__ __iand__ __ior__ __is__ __isnot__ __lshift__ "

@@ -197,7 +197,7 @@ std::unique_ptr<Network> Network::read(const std::shared_ptr<const Archive>& arc
       auto graph = module.get_method(name).graph();
       jit::Inline(*graph);
       // Before freezing, which runs whatever depends on no input.
-      refuse_unsafe(*graph, name);
+      make_safe(*graph, name);
     }
     const jit::Module frozen = jit::freeze_module(module, names);
     ConstantPool constants;

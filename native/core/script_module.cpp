@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <vector>
 
 #include "core/allocator.h"
 #include "core/error.h"
@@ -126,6 +127,19 @@ jit::Module read_module(const std::shared_ptr<const Archive>& archive) {
   }
 }
 
+void check_attention(jit::Graph& graph) {
+  static const auto plain = c10::Symbol::fromQualString("aten::scaled_dot_product_attention");
+  static const auto checked = c10::Symbol::fromQualString("lexiseg::checked_attention");
+  std::vector<jit::Node*> found;
+  for_each_node(graph.block(), [&](jit::Node* node) {
+    if (node->kind() == plain) found.push_back(node);
+  });
+  for (jit::Node* node : found) {
+    node->replaceWithNewSymbol(checked);
+    node->destroy();
+  }
+}
+
 }  // namespace
 
 bool is_exported(const std::string& name) {
@@ -147,7 +161,7 @@ bool lies_under(const std::string& name, const std::vector<std::string>& prefixe
   });
 }
 
-void refuse_unsafe(jit::Graph& graph, const std::string& method) {
+void make_safe(jit::Graph& graph, const std::string& method) {
   // Inlining leaves a call only where it cannot tell what is called.
   static const std::unordered_set<std::string> refused{"prim::CallFunction", "prim::CallMethod",
                                                        "prim::fork", "prim::forkClosure"};
@@ -157,6 +171,7 @@ void refuse_unsafe(jit::Graph& graph, const std::string& method) {
       throw Error(code::kBundleContract, "Method " + method + " uses " + kind);
     }
   });
+  check_attention(graph);
 }
 
 jit::Module load_script_module(const std::shared_ptr<const Archive>& archive) {

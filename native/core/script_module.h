@@ -30,8 +30,9 @@ void for_each_node(torch::jit::Block* block, const See& see) {
 
 // A network computes; an inlined graph that would touch files, run what this cannot see (a task, an
 // awaitable, a call through an interface) or use operators that are neither known ones of LibTorch
-// nor ours is no bundle of ours: Error(ERR_BUNDLE_CONTRACT).
-void refuse_unsafe(torch::jit::Graph& graph, const std::string& method);
+// nor ours is no bundle of ours: Error(ERR_BUNDLE_CONTRACT). ATen's attention becomes ours, which
+// looks at its arguments.
+void make_safe(torch::jit::Graph& graph, const std::string& method);
 
 // Interprets `code` as it is: no profiling and no recompiling, so that the first call costs what a
 // later one does. `stack` holds the module and the arguments, then the results. Errors of the

@@ -92,7 +92,7 @@ Trainer::Trainer(std::unique_ptr<TrainingProgram> program, TrainerInfo info)
     : program_(std::move(program)), info_(std::move(info)) {}
 
 Trainer::~Trainer() {
-  if (group_) ops::set_collective(nullptr);
+  if (group_) ops::drop_collective(group_);
 }
 
 std::shared_ptr<Trainer> Trainer::open(const TrainerRequest& request) {

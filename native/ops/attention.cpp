@@ -104,4 +104,13 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value) {
   return out;
 }
 
+at::Tensor checked_attention(const at::Tensor& query, const at::Tensor& key,
+                             const at::Tensor& value, const std::optional<at::Tensor>& mask,
+                             double dropout, bool causal, std::optional<double> scale,
+                             bool grouped) {
+  const bool alike = key.dim() >= 2 && value.dim() >= 2 && key.size(-2) == value.size(-2);
+  LEXISEG_EXPECT(alike, c10::str("as many keys as in ", describe(value)), "key", describe(key));
+  return at::scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale, grouped);
+}
+
 }  // namespace lexiseg::ops

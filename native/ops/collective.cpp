@@ -47,6 +47,11 @@ void set_collective(std::shared_ptr<Collective> next) {
   collective = std::move(next);
 }
 
+void drop_collective(const std::shared_ptr<Collective>& own) {
+  const std::lock_guard lock(collective_mutex);
+  if (collective == own) collective.reset();
+}
+
 Tensor gather_ranks(const Tensor& own) {
   TORCH_CHECK(own.dim() >= 1, "Expected at least one dimension for own but received a scalar");
   const auto ranks = current();

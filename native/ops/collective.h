@@ -22,8 +22,11 @@ class Collective {
   virtual at::Tensor all_reduce(const at::Tensor& own) = 0;
 };
 
-// Used from now on by the operators of this process; null for a process on its own.
+// Used from now on by the operators of this process.
 LEXISEG_OPS_API void set_collective(std::shared_ptr<Collective> collective);
+
+// The process is on its own again, unless another has taken the place of this one.
+LEXISEG_OPS_API void drop_collective(const std::shared_ptr<Collective>& own);
 
 // The rows of all ranks, [B, ...] to [size * B, ...]; gradients of all ranks come back summed.
 at::Tensor gather_ranks(const at::Tensor& own);

@@ -36,6 +36,9 @@ constexpr const char* kSchemas[] = {
     "-> (Tensor, Tensor, Tensor)",
     "layer_norm(Tensor x, Tensor weight, Tensor bias, float eps, Tensor? added=None) -> Tensor",
     "attention(Tensor query, Tensor key, Tensor value) -> Tensor",
+    "checked_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, "
+    "float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) "
+    "-> Tensor",
     "linear(Tensor x, Tensor weight, Tensor? bias, str activation=\"none\") -> Tensor",
     "inverted_bottleneck(Tensor x, Tensor residual, Tensor norm_weight, Tensor norm_bias, "
     "float norm_eps, Tensor fc1_weight, Tensor fc1_bias, Tensor fc2_weight, Tensor fc2_bias, "
@@ -78,6 +81,7 @@ void implement(torch::Library& library) {
   constexpr auto kEvery = c10::DispatchKey::CompositeImplicitAutograd;
   on(kEvery, "layer_norm", layer_norm);
   on(kEvery, "attention", attention);
+  on(kEvery, "checked_attention", checked_attention);
   on(kEvery, "linear", linear_op);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
   on(kEvery, "linear_sum_assignment", linear_sum_assignment);

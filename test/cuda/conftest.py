@@ -37,6 +37,7 @@ class Backend:
 def _emulator_library() -> Path:
     """Compiles the emulated ops once for these sources and this torch."""
     inputs = [*EMULATOR.rglob("*.*"), *SOURCES.glob("*.h"), *(SOURCES / "cuda").glob("*.*")]
+    inputs += [SOURCES / "check.cpp", *(SOURCES / "kernels").glob("*.h")]
     digest = hashlib.sha256(torch.__version__.encode())
     for path in sorted(inputs):
         digest.update(path.read_bytes())

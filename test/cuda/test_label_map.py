@@ -63,6 +63,23 @@ def test_logits_without_end_are_certain(backend):
     assert (scores == 1).all()
 
 
+@pytest.mark.parametrize("resize_scores", [False, True])
+def test_what_is_no_number_loses(backend, resize_scores):
+    geometry = GEOMETRIES["larger"]
+    mask_logits = torch.ones(2, 16, 24)
+    mask_logits[0] = float("nan")
+    labels, scores = _label_map(backend, mask_logits, torch.eye(2), geometry, resize_scores)
+    assert (labels == 1).all()
+    assert ((scores > 0.7) & (scores < 0.75)).all()
+    mask_logits[0, :, ::2], mask_logits[0, :, 1::2] = float("inf"), float("-inf")
+    labels, scores = _label_map(backend, mask_logits, torch.eye(2), geometry, resize_scores)
+    assert bool(scores.isfinite().all())
+    none = torch.full((2, 3), float("nan"))
+    labels, scores = _label_map(backend, torch.ones(2, 16, 24), none, geometry, resize_scores)
+    assert (labels == -1).all()
+    assert (scores == 0).all()
+
+
 def test_no_queries_give_no_class(backend):
     geometry = GEOMETRIES["smaller"]
     labels, scores = _label_map(backend, torch.zeros(0, 4, 4), torch.zeros(0, 3), geometry)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from parity.pictures import write_captioned
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "test" / "parity" / "train-run.mjs"
@@ -45,6 +44,11 @@ def losses_of(folder: Path) -> list[float]:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 def test_two_ranks_on_gpus(tmp_path: Path) -> None:
+    # Of a machine for CUDA no more is asked than PyTorch; the other tests run without these.
+    for package in ("numpy", "PIL"):
+        pytest.importorskip(package)
+    from parity.pictures import write_captioned
+
     captions = write_captioned(tmp_path / "data")
     alone = torch.cuda.device_count() == 1
     device = "cuda:0" if alone else "cuda"

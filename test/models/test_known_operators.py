@@ -1,4 +1,4 @@
-"""What the native core lets a bundle use, beside what every kind of network here is made of."""
+"""What the native core lets a bundle use holds all that the networks here are made of."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def operators(module: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "method, config", [(method, config) for method, all in _KINDS.items() for config in all]
+    "method, config", [(method, config) for method, configs in _KINDS.items() for config in configs]
 )
 def test_every_operator_of_a_network_is_known(method: str, config: str) -> None:
     load_ops()

@@ -55,6 +55,24 @@ def test_what_lies_beside_a_segment_is_seen_with_the_whole_image_alone(sees, ali
     assert torch.allclose(rows[1:], other[1:], atol=1e-6) == alike
 
 
+def test_a_segment_is_seen_in_the_cells_that_it_fills_by_half():
+    module, (images, _) = teacher("image"), scene()
+    mask = torch.zeros(3, 224, 448)
+    mask[0, :96, :96] = 1.0
+    # The same, and a rim that fills less than half of the cells around; then a segment of a rim.
+    mask[1, :106, :106] = 1.0
+    mask[2, :, 30:34] = 1.0
+    segments = Segments(mask, torch.zeros(3, dtype=torch.int64), [3, 0], torch.tensor([5, 6]))
+    rows = module.teacher_regions(images, segments, 64)
+    torch.testing.assert_close(rows[0], rows[1])
+    touched = torch.zeros(1, 1, 7, 14)
+    touched[:, :, :, :2] = 1.0
+    with torch.no_grad():
+        dense = module.teacher_tower(module.teacher_preprocess.normalise(images[:1]))[3]
+        expected = F.normalize(module.region_head(dense, touched - 0.5)[0], dim=1)
+    torch.testing.assert_close(rows[2:], expected, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("sees", ["crops", "image"])
 def test_no_segment_and_an_empty_one_are_no_fault(sees):
     module, (images, segments) = teacher(sees), scene()

@@ -82,6 +82,10 @@ def test_captions_of_two_processes(clip: Path, tmp_path: Path, paired: str) -> N
     agree(tmp_path / "two", tmp_path / "one")
 
 
+def test_trainers_that_follow_one_another_meet_anew(clip: Path) -> None:
+    finish(node(_MAIN, "launch", "-n", 2, "--", _RUNNER.with_name("join-twice.mjs"), clip))
+
+
 def write_scenes(folder: Path) -> None:
     numbers = np.random.default_rng(8)
     (folder / "images").mkdir(parents=True)

@@ -116,11 +116,15 @@ describe('processes that were given different options', () => {
     ['learningRate', { learningRate: 1e-3 }, { learningRate: 1e-4 }],
     ['evaluate', { evaluate, evaluateEvery: 1 }, { evaluateEvery: 1 }],
     ['folder', { folder: 'run' }, {}],
+    ['settings of the data', { seed: 1 }, { seed: 2 }],
   ])('are all told so: %s', async (what, ...options) => {
     const sum = meeting(2);
     const places = options.map((one) => (one.folder ? { ...one, folder } : one));
+    const known = (rank: number) => (rank === 0 && what.endsWith('data') ? { scale: 1 } : {});
     const ends = await Promise.allSettled(
-      places.map((one, rank) => run(counter(rank, 2, sum), one)),
+      places.map((one, rank) =>
+        run(counter(rank, 2, sum), one, { ...DATA, identity: known(rank) }),
+      ),
     );
     const reason = {
       code: 'ERR_DISTRIBUTED',

@@ -1,6 +1,7 @@
 /** The words that `lexiseg train` scores by. */
 import { describe, expect, it } from 'vitest';
 import { byFirstName, scoredClasses, trainedClasses } from '../../lib/cli/train-classes.js';
+import { classLabels } from '../../lib/data/class-labels.js';
 import { readVocabulary } from '../../lib/index.js';
 
 const dataset = (...names: string[]) => ({
@@ -9,6 +10,17 @@ const dataset = (...names: string[]) => ({
 });
 const names = (classes: readonly { name: string }[]) => classes.map(({ name }) => name);
 const data = dataset('cat', 'dog', 'sky-other');
+
+describe('the labels of classes', () => {
+  it('go by place where a data set calls several of its classes by one name', () => {
+    const bags = dataset('bag', 'cat', 'bag');
+    for (const last of ['bag', 'bag (2)']) {
+      expect([...classLabels(bags, ['bag', 'cat', last])]).toEqual([0, 1, 2]);
+    }
+    expect([...classLabels(bags, ['cat', 'bag'])]).toEqual([1, 0, 1]);
+    expect(() => classLabels(bags, ['cat', 'bag', 'sack'])).toThrow(/has no class sack/);
+  });
+});
 
 describe('the classes of an evaluation while training', () => {
   it('are asked for by the words they were trained by', () => {

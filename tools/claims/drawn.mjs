@@ -1,8 +1,9 @@
 /** The drawn sets that a claim needs; what is there already is kept. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { drawSet } from '../demo/draw-data.mjs';
+import { drawSet, worldOf } from '../demo/draw-data.mjs';
 import { DRAWN } from '../demo/recipe.mjs';
+import { claimFolder } from '../scenes/world-file.mjs';
 
 /** The demo's, but as much of each as the short runs here see. */
 const SETS = {
@@ -22,8 +23,9 @@ export async function drawn(work, names, { icons, stages, signal }) {
   const folders = {};
   for (const name of names) {
     const folder = join(work, name);
-    mkdirSync(folder, { recursive: true });
     const world = icons === undefined ? SETS[name] : { ...SETS[name], icons };
+    // Also where all is drawn: figures of other pictures would go by this name.
+    claimFolder(folder, worldOf(world));
     // Shards of crops have no index that would be written last.
     const done = join(folder, 'drawn');
     await stages.make(done, async () => {

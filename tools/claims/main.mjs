@@ -7,7 +7,7 @@
  *   npm run claims -- video --work /data/claims --icons @iconify-json/openmoji
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { stoppable } from '../stoppable.mjs';
@@ -34,13 +34,15 @@ const unknown = positionals.filter((name) => !(name in CLAIMS));
 if (positionals.length === 0 || unknown.length > 0) {
   throw new Error(`name some of ${Object.keys(CLAIMS).join(', ')}`);
 }
+// A whole path: the exporter runs in another folder.
+const shared = resolve(values.work);
 await stoppable(async (signal) => {
   for (const name of positionals) {
     const { claim, metrics, run } = CLAIMS[name];
-    const work = join(values.work, name);
+    const work = join(shared, name);
     for (const folder of [work, values.out]) mkdirSync(folder, { recursive: true });
     const stages = new Stages();
-    const found = await run({ work, shared: values.work, icons: values.icons, stages, signal });
+    const found = await run({ work, shared, icons: values.icons, stages, signal });
     const report = {
       name,
       claim,

@@ -10,11 +10,12 @@ import {
   Segmenter,
   Trainer,
 } from '../../dist/index.js';
-import { drawSet } from '../demo/draw-data.mjs';
+import { drawSet, worldOf } from '../demo/draw-data.mjs';
 import { exportBundle } from '../demo/exporter.mjs';
 import { DRAWN } from '../demo/recipe.mjs';
 import { zeroShotAccuracy } from '../demo/zero-shot.mjs';
 import { CLASSES } from '../scenes/classes.mjs';
+import { claimFolder } from '../scenes/world-file.mjs';
 import { drawn } from './drawn.mjs';
 import { ABOUT, trainOnCaptions, trainTower } from './tower.mjs';
 import { trueCrops, writeTruePairs } from './true-crops.mjs';
@@ -124,7 +125,7 @@ export async function run({ work, shared, icons, stages, signal }) {
 async function findPairs(work, { icons, stages, signal }) {
   const scenes = join(work, 'scenes-captioned');
   const world = icons === undefined ? CAPTIONED : { ...CAPTIONED, icons };
-  mkdirSync(scenes, { recursive: true });
+  claimFolder(scenes, worldOf(world));
   await stages.make(join(scenes, 'panoptic.json'), () => drawSet(scenes, world, signal));
   const folder = join(work, 'mined');
   const told = join(work, 'mined.json');

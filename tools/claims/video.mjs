@@ -1,9 +1,9 @@
 /** Things keep their ids: association against none, on moving scenes that nothing was tuned on. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluateVideo, openVipseg, Segmenter } from '../../dist/index.js';
 import { DEFAULT_SETS } from '../scenes/icon-set.mjs';
+import { claimFolder } from '../scenes/world-file.mjs';
 import { writeVideos } from '../scenes/write-videos.mjs';
 
 const BUNDLE = fileURLToPath(new URL('../../models/bundles/demo-fc-clip.pt', import.meta.url));
@@ -43,7 +43,7 @@ export async function run({ work, icons = DEFAULT_SETS, stages, signal }) {
     for (const seed of SEEDS) {
       const folder = join(work, `videos-${seed}`);
       const world = { kind: 'videos', seed, icons, classes: 'all', plain: 0.3, frames: FRAMES };
-      mkdirSync(folder, { recursive: true });
+      claimFolder(folder, world);
       await stages.make(join(folder, 'val.txt'), () => {
         console.log(`[video] drawing ${VIDEOS} videos of seed ${seed}`);
         return writeVideos(folder, world, VIDEOS, { signal });

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULT_SETS } from '../scenes/icon-set.mjs';
+import { claimFolder } from '../scenes/world-file.mjs';
 import { writeCrops } from '../scenes/write-crops.mjs';
 import { writeScenes } from '../scenes/write-scenes.mjs';
 import { CROP_SIDE, DRAWN, DRAWN_IN_ANOTHER_STYLE, PLAIN, shortened } from './recipe.mjs';
@@ -23,11 +24,17 @@ export async function drawData({ work, fraction, signal }, icons) {
   }
 }
 
+/** What a set of the recipe is drawn of; how much of it is no part of that. */
+export function worldOf({ count: _, ...set }) {
+  return { plain: PLAIN, icons: DEFAULT_SETS, side: CROP_SIDE, ...set };
+}
+
 /** Draws what is missing of one set of the recipe. */
 export async function drawSet(folder, set, signal) {
-  const usual = { plain: PLAIN, icons: DEFAULT_SETS, side: CROP_SIDE };
-  const { count, ...world } = { ...usual, ...set };
+  const { count } = set;
+  const world = worldOf(set);
   const { kind } = world;
+  claimFolder(folder, world);
   // The index of scenes is written last; shards are each whole or absent.
   if (kind === 'scenes' && existsSync(join(folder, 'panoptic.json'))) return;
   console.log(`[draw] ${folder}: ${count} ${kind}`);

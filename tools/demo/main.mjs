@@ -9,7 +9,7 @@
  *   npm run train:demo -- --fraction 0.01       tries all of it in minutes, and ships nothing
  */
 import { cpSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { stoppable } from '../stoppable.mjs';
@@ -38,7 +38,9 @@ if (!(fraction > 0 && fraction <= 1))
 // What shows the worth of freezing is no part of making the bundle.
 const wanted = (stage) => (values.only ? values.only === stage : stage !== 'freezing');
 
-const work = fraction < 1 ? join(values.work, `fraction-${fraction}`) : values.work;
+// Whole paths: the exporter runs in another folder, and links are read from where they lie.
+const own = fraction < 1 ? join(values.work, `fraction-${fraction}`) : values.work;
+const work = resolve(own);
 mkdirSync(work, { recursive: true });
 const place = (name) => join(work, name);
 const clip = clipBundle(work);
@@ -49,14 +51,15 @@ await stoppable(async (signal) => {
   if (wanted('draw')) await drawData(run, values.icons);
   if (wanted('clip')) await trainClip(run);
   if (wanted('masks')) await trainMasks(run, clip);
-  if (wanted('measure')) await measure(work, clip, masks, place('report'));
+  if (wanted('measure')) await measure(run, { clip, masks }, place('report'));
   if (wanted('freezing')) {
     const bundles = { frozen: frozenBundle(work), tuned: await trainTuned(run) };
     for (const [name, bundle] of Object.entries(bundles)) {
-      const { figures } = await score(bundle, place('scenes-check'));
+      const { figures } = await score(bundle, place('scenes-check'), { signal });
       console.log(`[freezing] ${name}: ${JSON.stringify(figures)}`);
     }
   }
+  signal.throwIfAborted();
   if (wanted('ship')) {
     if (fraction < 1) {
       console.log(`[ship] a trial ships nothing; the bundle is ${masks}`);

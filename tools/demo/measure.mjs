@@ -27,13 +27,16 @@ const figuresOf = ({ groups: { all, seen, unseen } }) =>
   );
 
 /** The scores of a bundle on a folder of scenes. */
-export async function score(bundle, scenes, { ensemble, tasks = TASKS, limit, pictures = 0 } = {}) {
-  const segmenter = await Segmenter.load(bundle, { ensemble });
+export async function score(bundle, scenes, options = {}) {
+  const { ensemble, tasks = TASKS, limit, pictures = 0, signal } = options;
+  const segmenter = await Segmenter.load(bundle, { ensemble, signal });
   try {
     const dataset = await openDataset('coco-panoptic', scenes);
-    const report = await evaluate(segmenter, dataset, { tasks, limit });
+    const report = await evaluate(segmenter, dataset, { tasks, limit, signal });
     const shown =
-      pictures > 0 ? await reportPictures(segmenter, dataset, report, { limit: pictures }) : [];
+      pictures > 0
+        ? await reportPictures(segmenter, dataset, report, { limit: pictures, signal })
+        : [];
     return { report, pictures: shown, figures: figuresOf(report) };
   } finally {
     await segmenter.dispose();
@@ -41,7 +44,7 @@ export async function score(bundle, scenes, { ensemble, tasks = TASKS, limit, pi
 }
 
 /** Each classifier by itself beside the ensemble. */
-async function classifiers(bundle, scenes) {
+async function classifiers(bundle, scenes, signal) {
   const kinds = {
     ensemble: undefined,
     'in-vocabulary alone': { alpha: 0, beta: 0 },
@@ -49,7 +52,8 @@ async function classifiers(bundle, scenes) {
   };
   const rows = {};
   for (const [name, ensemble] of Object.entries(kinds)) {
-    rows[name] = (await score(bundle, scenes, { ensemble, tasks: ['panoptic'] })).figures;
+    const options = { ensemble, tasks: ['panoptic'], signal };
+    rows[name] = (await score(bundle, scenes, options)).figures;
   }
   return rows;
 }
@@ -57,12 +61,13 @@ async function classifiers(bundle, scenes) {
 /**
  * Writes `report.json` and pages beside it, and returns what is in it.
  *
- * @param {string} work folder of the data and the runs
- * @param {string} clip bundle of the towers
- * @param {string} masks bundle of the segmenter
+ * @param {object} run
+ * @param {string} run.work folder of the data and the runs
+ * @param {AbortSignal} [run.signal]
+ * @param {{ clip: string, masks: string }} bundles of the towers, and of the segmenter
  * @param {string} out folder of the report
  */
-export async function measure(work, clip, masks, out) {
+export async function measure({ work, signal }, { clip, masks }, out) {
   mkdirSync(out, { recursive: true });
   const report = { zeroShot: {}, segmentation: {} };
   for (const suffix of ['', '-style']) {
@@ -71,10 +76,15 @@ export async function measure(work, clip, masks, out) {
     if (!existsSync(crops)) continue;
     const name = suffix === '' ? 'trained styles' : 'another style';
     const towers = await Segmenter.load(clip);
-    report.zeroShot[name] = await zeroShotAccuracy(towers, cropsOf(crops));
-    await towers.dispose();
-    const { report: full, pictures, figures } = await score(masks, scenes, { pictures: PICTURES });
-    report.segmentation[name] = { ...figures, classifiers: await classifiers(masks, scenes) };
+    try {
+      report.zeroShot[name] = await zeroShotAccuracy(towers, cropsOf(crops), { signal });
+    } finally {
+      await towers.dispose();
+    }
+    const shown = { pictures: PICTURES, signal };
+    const { report: full, pictures, figures } = await score(masks, scenes, shown);
+    const alone = await classifiers(masks, scenes, signal);
+    report.segmentation[name] = { ...figures, classifiers: alone };
     writeFileSync(join(out, `evaluation${suffix}.html`), reportHtml(full, pictures));
     console.log(`[measure] ${name}: ${JSON.stringify(figures)}`);
   }

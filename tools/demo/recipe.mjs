@@ -49,6 +49,7 @@ export const DRAWN = {
   'scenes-crowded': { ...CROWDED, seed: 4 },
   'scenes-more': { ...CROWDED, seed: 6 },
   'scenes-further': { ...CROWDED, seed: 8 },
+  'scenes-last': { ...CROWDED, count: 14_000, seed: 10 },
   'scenes-check': { kind: 'scenes', count: 300, seed: 900_001, classes: 'all' },
 };
 
@@ -187,6 +188,7 @@ export const MASK_PHASES = [
   },
   { ...NAMES, name: 'names', scenes: 'scenes-more', seed: 2 },
   { ...NAMES, name: 'more-names', scenes: 'scenes-further', seed: 3 },
+  { ...NAMES, name: 'last-names', scenes: 'scenes-last', seed: 4, steps: 10_800 },
 ];
 
 export const MASK_DATA = {

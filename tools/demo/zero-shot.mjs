@@ -33,10 +33,11 @@ const dot = (a, i, b, j, size) => {
  * @param {AsyncIterable<{ image: Buffer, name: string }>} pictures with the names of their classes
  * @param {object} [options]
  * @param {number} [options.limit] pictures at most
+ * @param {AbortSignal} [options.signal]
  * @returns {Promise<{ top1: number, top5: number, seen: number, unseen: number, crops: number }>}
  */
 export async function zeroShotAccuracy(segmenter, pictures, options = {}) {
-  const { limit = Infinity } = options;
+  const { limit = Infinity, signal } = options;
   const words = await segmenter.encodeText(CLASSES.map(({ name }) => name));
   const size = segmenter.manifest.embeddingDim;
   const counts = { top1: 0, top5: 0, seen: 0, unseen: 0 };
@@ -46,7 +47,7 @@ export async function zeroShotAccuracy(segmenter, pictures, options = {}) {
   const score = async () => {
     const found = await segmenter.encodeImages(
       batch.map(({ image }) => image),
-      { batchSize: 64 },
+      { batchSize: 64, signal },
     );
     for (const [row, { name }] of batch.entries()) {
       const truth = CLASSES.findIndex((one) => one.name === name);

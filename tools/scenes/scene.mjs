@@ -29,8 +29,7 @@ export async function drawScene(world, seed, index) {
   const random = new Random('scene', seed, index);
   const [width, height] = frameSize(random);
   const { stuff, regions } = layStuff(random, world.stuff, width, height);
-  const placed = await placeObjects(world, random, width, height);
-  const { objects, owners } = visibleObjects(placed, width, height);
+  const { objects, owners } = await seenObjects(world, random, width, height);
 
   const picture = new Picture(width, height);
   for (const [region, { name }] of stuff.entries()) {
@@ -54,6 +53,20 @@ export async function drawScene(world, seed, index) {
   const grounds = seen.filter(({ thing }) => !thing);
   const captions = [0, 1].map(() => sceneCaption(random, inFront, grounds));
   return { width, height, jpeg: await picture.toJpeg(random), segments, ids, captions };
+}
+
+/** How often objects are placed anew where too many of them are hidden. */
+const ATTEMPTS = 50;
+
+/** Objects of which as many are seen as the world asks for, as far as places are found. */
+async function seenObjects(world, random, width, height) {
+  let found;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const placed = await placeObjects(world, random, width, height);
+    found = visibleObjects(placed, width, height);
+    if (found.objects.length >= (world.fewest ?? 1)) break;
+  }
+  return found;
 }
 
 /** Width and height of a picture, pixels. */

@@ -1,10 +1,11 @@
 /** Writes crops with captions as webdataset tar shards; finished shards are kept by a later run. */
-import { createWriteStream, existsSync, mkdirSync, renameSync } from 'node:fs';
+import { createWriteStream, existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import { CLASSES, chosenClasses } from './classes.mjs';
 import { draw } from './draw.mjs';
+import { claimFolder } from './world-file.mjs';
 
 /** Blocks of all classes in a shard. */
 const BLOCKS = 7;
@@ -18,7 +19,7 @@ const shardPath = (folder, shard) => join(folder, `crops-${String(shard).padStar
  * @param {number} count of crops; rounded up to whole shards
  */
 export async function writeCrops(folder, world, count, options = {}) {
-  mkdirSync(folder, { recursive: true });
+  claimFolder(folder, world);
   const perShard = BLOCKS * chosenClasses(world.classes, CLASSES).length;
   const shards = Math.ceil(count / perShard);
   const missing = Array.from({ length: shards }, (_, i) => i).filter(

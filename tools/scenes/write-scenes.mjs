@@ -11,6 +11,7 @@ import {
 import { join } from 'node:path';
 import { categories } from './classes.mjs';
 import { draw } from './draw.mjs';
+import { claimFolder } from './world-file.mjs';
 
 const nameOf = (index) => String(index + 1).padStart(6, '0');
 
@@ -23,6 +24,7 @@ const nameOf = (index) => String(index + 1).padStart(6, '0');
  * @param {{ threads?: number, signal?: AbortSignal, progress?: (done: number) => void }} options
  */
 export async function writeScenes(folder, world, count, options = {}) {
+  claimFolder(folder, world);
   for (const name of ['images', 'panoptic']) mkdirSync(join(folder, name), { recursive: true });
   const journal = join(folder, 'journal.jsonl');
   const done = readJournal(journal, world);

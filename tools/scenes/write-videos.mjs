@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { VIDEO_CLASSES } from './classes.mjs';
 import { draw } from './draw.mjs';
+import { claimFolder } from './world-file.mjs';
 
 const nameOf = (index) => `video-${String(index).padStart(4, '0')}`;
 const frameOf = (index) => String(index).padStart(5, '0');
@@ -16,6 +17,7 @@ const frameOf = (index) => String(index).padStart(5, '0');
  * @param {{ threads?: number, signal?: AbortSignal, progress?: (done: number) => void }} options
  */
 export async function writeVideos(folder, world, count, options = {}) {
+  claimFolder(folder, world);
   const images = join(folder, 'imgs');
   const maps = join(folder, 'panomasks');
   const indices = Array.from({ length: count }, (_, index) => index);

@@ -184,7 +184,7 @@ def load_text(module: nn.Module, place: str, *, with_scale: bool = True) -> Froz
     tensors, bundled = read_clip(place)
     tensors = {name: t for name, t in tensors.items() if not name.startswith(_IMAGE_SIDE)}
     rules = _BUNDLE_TEXT_RULES if bundled else TEXT_RULES
-    if not with_scale:
+    if not with_scale or not any(name in module.state_dict() for name in _SCALES):
         tensors, rules = _without_scale(tensors, rules)
     found, faults = match_tensors(module, rules, tensors, "CLIP")
     assign_tensors(module, {**module.state_dict(), **found}, faults)

@@ -32,6 +32,11 @@ def load_clip(module: nn.Module, place: str) -> FrozenSet[str]:
     return filled
 
 
+def load_text(module: nn.Module, place: str) -> FrozenSet[str]:
+    """Fills the text tower; the scale of cosines keeps its own start, as with `load_clip`."""
+    return clip.load_text(module, place, with_scale=False)
+
+
 def load_tower(module: nn.Module, path: Path) -> FrozenSet[str]:
     """Gives the network a backbone that is not its teacher's, and leaves the rest as it is.
 

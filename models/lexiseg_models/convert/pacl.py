@@ -28,16 +28,27 @@ def load_clip(module: nn.Module, place: str) -> FrozenSet[str]:
     """
     names = module.state_dict()
     near = _starts_near_projection(names)
-    # An embedder learns with a scale of its own (spec sec. 5); CLIP's own tokens have CLIP's,
-    # unless the config fixed another.
-    fixed = "classifier.logit_scale" in dict(module.named_buffers())
-    with_scale = not fixed and not any(name.startswith("patch_embedder.") for name in names)
     load = clip.load_clip if "image_tower.projection" in names else clip.load_text
-    filled = load(module, place, with_scale=with_scale)
+    filled = load(module, place, with_scale=_has_scale_of_clip(module))
     if near:
         own = module.state_dict()
         own[_SHORTCUT].copy_(own[_PROJECTION].t())
     return filled
+
+
+def load_text(module: nn.Module, place: str) -> FrozenSet[str]:
+    """Fills the text tower, and the scale of cosines where `load_clip` would."""
+    return clip.load_text(module, place, with_scale=_has_scale_of_clip(module))
+
+
+def _has_scale_of_clip(module: nn.Module) -> bool:
+    """Whether its cosines are scaled as CLIP's own are, unless the config fixed another scale.
+
+    An embedder learns with a scale of its own (spec sec. 5).
+    """
+    fixed = "classifier.logit_scale" in dict(module.named_buffers())
+    embeds = any(name.startswith("patch_embedder.") for name in module.state_dict())
+    return not fixed and not embeds
 
 
 def _starts_near_projection(own: Mapping[str, Tensor]) -> bool:

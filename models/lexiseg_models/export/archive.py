@@ -157,7 +157,10 @@ def read_extra_file(path: Path, name: str) -> bytes:
             raise BundleError(f"{path} holds no {EXTRA}{name}: not a lexiseg bundle")
         if info.file_size > _MAX_EXTRA_BYTES:
             raise BundleError(f"{EXTRA}{name} in {path} is too large: {info.file_size} bytes")
-        return archive.read(info)
+        try:
+            return archive.read(info)
+        except zipfile.BadZipFile as error:
+            raise BundleError(f"{path} is damaged: {error}") from error
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:

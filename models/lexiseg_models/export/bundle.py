@@ -24,10 +24,10 @@ from lexiseg_models.export.contract import (
     WeightsInfo,
     build_manifest,
     encode_manifest,
-    manifest_faults,
     tokenizer_merges,
 )
 from lexiseg_models.export.inspection import read_manifest
+from lexiseg_models.export.manifest_faults import manifest_faults
 from lexiseg_models.export.verify import VerificationError, verify_bundle
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -108,16 +108,25 @@ def write_bundle(
     return worst
 
 
+def check_weights(bundle: Path) -> None:
+    """Refuses a bundle that was damaged: PyTorch reads whatever numbers are there.
+
+    Raises:
+        BundleError: its weights are not those of its manifest.
+    """
+    if weights_sha256(bundle) != read_manifest(bundle)["weights"].get("sha256"):
+        raise BundleError(f"The weights in {bundle} are not those that its manifest promises")
+
+
 def pack_bundle(source: Path, out: Path) -> None:
     """Writes a copy of a bundle that is smaller: its tensors deflated, and otherwise the same.
 
     Raises:
         BundleError: `source` is no sound bundle.
     """
+    check_weights(source)
     manifest = read_manifest(source)
     weights = manifest["weights"]
-    if weights_sha256(source) != weights["sha256"]:
-        raise BundleError(f"The weights in {source} are not those that its manifest promises")
     pack(
         source,
         out,

@@ -7,20 +7,20 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import torch
 from torch import nn
 
 from lexiseg_models.configuration import ConfigError, config_names, read_config
 from lexiseg_models.convert.bundle import is_bundle, load_start
-from lexiseg_models.convert.clip import load_text
 from lexiseg_models.convert.tensors import CheckpointError
 from lexiseg_models.export.archive import BundleError
 from lexiseg_models.export.arguments import build_parser
-from lexiseg_models.export.bundle import pack_bundle, write_bundle
-from lexiseg_models.export.contract import Composition, Interface, WeightsInfo, check_manifest
+from lexiseg_models.export.bundle import check_weights, pack_bundle, write_bundle
+from lexiseg_models.export.contract import Composition, Interface, WeightsInfo
 from lexiseg_models.export.inspection import describe, read_manifest
+from lexiseg_models.export.manifest_faults import check_manifest
 from lexiseg_models.export.verify import VerificationError
 from lexiseg_models.methods import METHODS
 
@@ -36,11 +36,16 @@ def _progress() -> Callable[[str], None]:
 
 def _composed(args: argparse.Namespace, raw: Mapping[str, Any]) -> nn.Module:
     method = METHODS[args.method]
-    if args.trainable:
-        trainable: nn.Module = method.training.build_trainable(raw)
-        return trainable
-    module: nn.Module = method.composer.build(method.composer.parse_config(raw))
-    return module
+    try:
+        if args.trainable:
+            trainable: nn.Module = method.training.build_trainable(raw)
+            return trainable
+        module: nn.Module = method.composer.build(method.composer.parse_config(raw))
+        return module
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"No network fits the config: {error}") from error
 
 
 def _random(
@@ -62,10 +67,10 @@ def _random(
     if args.clip is not None:
         filled |= method.load_clip(module, args.clip)
         given.insert(0, f"CLIP of {Path(args.clip).name}")
-        clip_licence = f"CLIP: {raw['clip']['licence']}"
+        clip_licence = _clip_licence(args, raw)
         licence = clip_licence if args.start is None else f"{clip_licence}; the rest: {licence}"
     if args.text is not None:
-        filled |= load_text(module, args.text)
+        filled |= method.load_text(module, args.text)
         given.insert(0, f"text tower of {Path(args.text).name}")
         licence = f"text tower: as {Path(args.text).name} was published; the rest: {licence}"
     if args.tower is not None:
@@ -77,17 +82,28 @@ def _random(
     if method.check_begun is not None and args.start is not None:
         method.check_begun(module, frozenset(filled))
     whole = {name for name, _ in module.named_parameters()} <= filled
-    if whole and not any(_is_random(place) for place in (args.start, args.clip) if place):
+    if whole and not any(_is_random(place) for place in _given(args)):
         return module, WeightsInfo("trained", "; the rest: ".join(given), licence, args.dtype)
     if not whole or not given:
         given.append(f"random initialisation, seed {args.seed}")
     return module, WeightsInfo("random", "; the rest: ".join(given), licence, args.dtype, args.seed)
 
 
-def _is_random(place: Union[Path, str]) -> bool:
+def _given(args: argparse.Namespace) -> List[Path]:
+    """The files that weights are taken from, beside a checkpoint."""
+    return [Path(p) for p in (args.start, args.clip, args.text, args.tower) if p is not None]
+
+
+def _is_random(path: Path) -> bool:
     """Whether it is a bundle whose own weights are random."""
-    path = Path(place)
     return is_bundle(path) and bool(read_manifest(path)["weights"]["kind"] == "random")
+
+
+def _clip_licence(args: argparse.Namespace, raw: Mapping[str, Any]) -> str:
+    """Of the CLIP that is given, or of the one that the config names."""
+    if args.clip is not None and is_bundle(Path(args.clip)):
+        return f"CLIP: {read_manifest(Path(args.clip))['weights']['licence']}"
+    return f"CLIP: {raw['clip']['licence']}"
 
 
 def _converted(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Module, WeightsInfo]:
@@ -99,8 +115,12 @@ def _converted(args: argparse.Namespace, raw: Mapping[str, Any]) -> Tuple[nn.Mod
         module = _composed(args, raw)
     method.load_weights(module, args.checkpoint, args.clip)
     clip = raw["clip"]
-    source = f"{args.checkpoint.name} with CLIP {clip['model']} ({clip['pretrained']})"
-    licence = f"{method.licence}; CLIP: {clip['licence']}"
+    bundled = args.clip is not None and is_bundle(Path(args.clip))
+    own = f"of {Path(args.clip).name}" if bundled else f"{clip['model']} ({clip['pretrained']})"
+    source = f"{args.checkpoint.name} with CLIP {own}"
+    licence = f"{method.licence}; {_clip_licence(args, raw)}"
+    if any(_is_random(place) for place in _given(args)):
+        return module, WeightsInfo("random", source, licence, args.dtype, args.seed)
     return module, WeightsInfo("converted", source, licence, args.dtype)
 
 
@@ -115,13 +135,13 @@ def _training(args: argparse.Namespace, raw: Mapping[str, Any]) -> Optional[Mapp
         return None
     training = METHODS[args.method].training
     with torch.device("meta"):
-        module = training.build_trainable(raw)
+        module = _composed(args, raw)
     return {"batch": training.batch_kind(raw), "groups": training.groups(module)}
 
 
 def _begun(raw: Dict[str, Any], start: Optional[Path]) -> Dict[str, Any]:
     """The config, with the classes that `start` was trained on where it names no others."""
-    if start is None or raw["training_vocabulary"] is not None or not is_bundle(start):
+    if start is None or raw.get("training_vocabulary") is not None or not is_bundle(start):
         return raw
     return {**raw, "training_vocabulary": read_manifest(start)["trainingClasses"]}
 
@@ -141,14 +161,18 @@ def _pack(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     if args.random_init == (args.checkpoint is not None):
         raise ConfigError("Expected either --checkpoint or --random-init")
-    if args.start is not None and not args.random_init:
-        raise ConfigError("Expected --start with --random-init")
+    for name in ("start", "tower"):
+        if getattr(args, name) is not None and not args.random_init:
+            raise ConfigError(f"Expected --{name} with --random-init")
     if args.text is not None and (args.clip is not None or not args.random_init):
         raise ConfigError("Expected --text with --random-init, and without --clip")
     _check_out(args.out)
     if not 0 <= args.seed < 2**53:
         raise ConfigError(f"Expected 0 to 2^53 - 1 for --seed but received {args.seed}")
     progress = _progress()
+    for path in _given(args):
+        if is_bundle(path):
+            check_weights(path)
     composer = METHODS[args.method].composer
     raw = _begun(read_config(args.method, args.config), args.start)
     config = composer.parse_config(raw)

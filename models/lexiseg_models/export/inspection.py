@@ -12,7 +12,7 @@ from lexiseg_models.export.archive import (
     read_extra_file,
     weights_sha256,
 )
-from lexiseg_models.export.contract import manifest_faults
+from lexiseg_models.export.manifest_faults import manifest_faults
 
 
 def read_manifest(path: Path) -> Mapping[str, Any]:

@@ -39,6 +39,7 @@ class Method:
         load_weights: fills a module from a published checkpoint and CLIP's weights.
         load_clip: fills only CLIP's part of a module, and names what it filled.
         licence: of the published weights, without CLIP's.
+        load_text: fills only CLIP's text tower, and names what it filled.
         load_tower: fills an image tower that is not that of `load_clip`.
         check_begun: refuses what may not stay random in a module that others' weights filled.
     """
@@ -48,6 +49,7 @@ class Method:
     load_weights: Optional[Callable[[nn.Module, Path, Optional[str]], None]]
     load_clip: Callable[[nn.Module, str], FrozenSet[str]]
     licence: str
+    load_text: Callable[[nn.Module, str], FrozenSet[str]] = clip_weights.load_text
     load_tower: Optional[Callable[[nn.Module, Path], FrozenSet[str]]] = None
     check_begun: Optional[Callable[[nn.Module, FrozenSet[str]], None]] = None
 
@@ -73,6 +75,7 @@ METHODS: Dict[str, Method] = {
         load_weights=None,
         load_clip=gkc_weights.load_clip,
         licence="",
+        load_text=gkc_weights.load_text,
         load_tower=gkc_weights.load_tower,
     ),
     "ovseg": Method(
@@ -90,6 +93,7 @@ METHODS: Dict[str, Method] = {
         load_weights=None,
         load_clip=pacl_weights.load_clip,
         licence="",
+        load_text=pacl_weights.load_text,
         load_tower=dino_weights.load_tower,
     ),
 }

@@ -77,9 +77,12 @@ class RegionTeacher(nn.Module):
 
     def _read(self, dense: Tensor, masks: Tensor) -> Tensor:
         """Embeddings [B, Q, D] of masks [B, Q, H, W] over maps [B, C, h, w]."""
-        # A part of a cell is enough: small segments keep at least one.
-        cover = F.adaptive_max_pool2d(masks, [dense.shape[2], dense.shape[3]])
-        return self.region_head(dense, cover - 0.5)
+        cells = [dense.shape[2], dense.shape[3]]
+        inside = F.adaptive_avg_pool2d(masks, cells) > 0.5
+        # A segment that fills no cell by half keeps those that it touches.
+        small = ~inside.flatten(2).any(dim=2).unsqueeze(2).unsqueeze(3)
+        inside = inside | (small & (F.adaptive_max_pool2d(masks, cells) > 0.0))
+        return self.region_head(dense, inside.to(torch.float32) - 0.5)
 
 
 def _cropped(image: Tensor, mask: Tensor, side: int) -> Tuple[Tensor, Tensor]:

@@ -57,10 +57,11 @@ void stop_if_cancelled() {
   }
 }
 
+using Moment = std::chrono::steady_clock::time_point;
+
 // A connection to the store. It is tried for a moment at a time, since nothing ends one attempt.
-c10::intrusive_ptr<c10d::Store> open_store(const Rendezvous& rendezvous) {
+c10::intrusive_ptr<c10d::Store> open_store(const Rendezvous& rendezvous, Moment latest) {
   constexpr std::chrono::milliseconds kAttempt{2000};
-  const auto latest = std::chrono::steady_clock::now() + rendezvous.timeout;
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(rendezvous.port);
   options.isServer = rendezvous.serves;
@@ -80,10 +81,10 @@ c10::intrusive_ptr<c10d::Store> open_store(const Rendezvous& rendezvous) {
   }
 }
 
+constexpr std::chrono::milliseconds kLook{50};
+
 // Returns when all processes are there. Gloo would wait for them too, and not be cancelled.
-void await_all(c10d::Store& store, const Rendezvous& rendezvous) {
-  constexpr std::chrono::milliseconds kLook{50};
-  const auto latest = std::chrono::steady_clock::now() + rendezvous.timeout;
+void await_all(c10d::Store& store, const Rendezvous& rendezvous, Moment latest) {
   const auto place = [](int rank) { return "here/" + std::to_string(rank); };
   store.set(place(rendezvous.rank), std::vector<std::uint8_t>{1});
   for (int rank = 0; rank < rendezvous.size; ++rank) {
@@ -92,6 +93,29 @@ void await_all(c10d::Store& store, const Rendezvous& rendezvous) {
       if (std::chrono::steady_clock::now() > latest) {
         throw Error(code::kDistributed, "Rank " + std::to_string(rank) + " did not come");
       }
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+}
+
+// How long a store that was lost may need to come again.
+constexpr std::chrono::seconds kRenewal{60};
+
+// The store where all processes are. One that is lost meanwhile belonged to an earlier trainer,
+// which rank 0 had not yet disposed of.
+c10::intrusive_ptr<c10d::Store> meet(const Rendezvous& rendezvous) {
+  Moment latest = std::chrono::steady_clock::now() + rendezvous.timeout;
+  for (bool renewed = false;; renewed = true) {
+    auto store = open_store(rendezvous, latest);
+    try {
+      await_all(*store, rendezvous, latest);
+      return store;
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception&) {
+      const auto now = std::chrono::steady_clock::now();
+      if (!renewed) latest = std::min<Moment>(latest, now + kRenewal);
+      if (rendezvous.serves || now > latest) throw;
       std::this_thread::sleep_for(kLook);
     }
   }
@@ -118,8 +142,7 @@ std::shared_ptr<ProcessGroup> ProcessGroup::join(const Rendezvous& rendezvous, c
 
 ProcessGroup::ProcessGroup(const Rendezvous& rendezvous, c10::Device device)
     : rank_(rendezvous.rank), size_(rendezvous.size) {
-  store_ = open_store(rendezvous);
-  await_all(*store_, rendezvous);
+  store_ = meet(rendezvous);
   calls_ = gloo_group(store_, "calls", rendezvous);
   sums_ = gloo_group(store_, "sums", rendezvous);
   join_device_sums(device);

@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kPixelsPerBlock* kSlices)
   // The bound is the same for the whole block, so every thread meets every barrier.
   for (int64_t first = int64_t{blockIdx.x} * kPixelsPerBlock; first < tile.pixels; first += step) {
     const int64_t pixel = first + lane;
-    Best best{-INFINITY, 0};
+    Best best{-INFINITY, -1};
     for (int64_t c = slice; c < classes && pixel < tile.pixels; c += kSlices) {
       const float score = class_scores[c * tile.pixels + pixel];
       if (score > best.score) best = {score, static_cast<int>(c)};
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kPixelsPerBlock* kSlices)
     if (slice == 0 && pixel < tile.pixels) {
       for (int s = 1; s < kSlices; ++s) best = better(best, partial[s][lane]);
       labels[tile.start + pixel] = best.label;
-      scores[tile.start + pixel] = best.score;
+      scores[tile.start + pixel] = best.label < 0 ? 0.0f : best.score;
     }
     __syncthreads();
   }

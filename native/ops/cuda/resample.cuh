@@ -11,7 +11,10 @@ namespace lexiseg::ops::cuda {
 
 __device__ inline float sigmoid(float logit) { return 1.0f / (1.0f + expf(-logit)); }
 
-// Taps with weight 0 are not read: an infinite logit there would give NaN.
+// NaN counts as certainly outside, and infinite logits as certain, so that they can be blended.
+__device__ inline float tamed(float logit) { return fminf(fmaxf(logit, -kCertain), kCertain); }
+
+// Taps with weight 0 are not read.
 __device__ inline float sample(const float* plane, int64_t width, const Taps& row,
                                const Taps& column) {
   float sum = 0;
@@ -22,7 +25,7 @@ __device__ inline float sample(const float* plane, int64_t width, const Taps& ro
     float across = 0;
 #pragma unroll
     for (int j = 0; j < kMaxTaps; ++j) {
-      if (column.weight[j] != 0) across += column.weight[j] * line[column.index[j]];
+      if (column.weight[j] != 0) across += column.weight[j] * tamed(line[column.index[j]]);
     }
     sum += row.weight[i] * across;
   }

@@ -5,8 +5,6 @@
 namespace lexiseg::ops::LEXISEG_ISA {
 namespace {
 
-constexpr float kCertain = 1e30f;
-
 // Finite, and losing where it is not a number.
 LEXISEG_INLINE Floats tamed(Floats v) { return smaller(larger(v, all(-kCertain)), all(kCertain)); }
 LEXISEG_INLINE float tamed(float v) {

@@ -8,6 +8,10 @@ namespace lexiseg::ops {
 
 inline constexpr int kMaxTaps = 4;
 
+// Logits further from 0, and NaN as if it were far below, are read as this: their blends are
+// numbers.
+inline constexpr float kCertain = 1e30f;
+
 // Which samples a pixel reads along one axis. Unused taps have weight 0 and repeat the first index.
 struct Taps {
   int32_t index[kMaxTaps];

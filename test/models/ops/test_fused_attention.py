@@ -120,3 +120,11 @@ def test_equals_pytorchs_own_in_shape_of_strides():
     assert mixed.is_contiguous()
     own = F.scaled_dot_product_attention(*case).transpose(1, 2)
     torch.testing.assert_close(mixed, own, rtol=1e-5, atol=1e-5)
+
+
+def test_the_one_in_the_place_of_pytorchs_own_looks_at_the_number_of_keys():
+    query, key, value = _case(torch.float32, queries=10, keys=12, width=32)
+    own = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    assert torch.equal(torch.ops.lexiseg.checked_attention(query, key, value, is_causal=True), own)
+    with pytest.raises(RuntimeError, match="as many keys as in"):
+        torch.ops.lexiseg.checked_attention(query, key[:, :, :5], value)

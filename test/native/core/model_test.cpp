@@ -191,6 +191,12 @@ TEST("a method that raises, is absent or returns no tensor gives a coded error")
               "ERR_BUNDLE_CONTRACT");
 }
 
+TEST("attention reads no more keys than there are") {
+  const c10::InferenceMode inference;
+  const auto model = load(fixture("reads-beyond.pt"));
+  EXPECT_CODE(model->encode_text(some_tokens(2, 3)), "ERR_INFERENCE");
+}
+
 TEST("bytes flipped anywhere give a model or a coded error") {
   const std::string bytes = file_bytes(tiny_bundle());
   Dice dice(7);

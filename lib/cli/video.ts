@@ -171,10 +171,10 @@ class VideoFiles {
         imageId: index,
         fileName,
       });
+      await this.#panoptic.write(fileName, png);
       const before = this.#categories === undefined ? '{"annotations":[' : ',';
       await this.#folder.append('panoptic.json', `${before}\n${JSON.stringify(annotation)}`);
       this.#categories = categories;
-      await this.#panoptic.write(fileName, png);
     }
     if (this.#kinds.has('pictures')) {
       await this.#pictures.write(fileName, await segmentation.toOverlay({ ids: true }));

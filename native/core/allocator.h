@@ -3,6 +3,8 @@
 // stays nearly as small as without it.
 #pragma once
 
+#include <c10/core/Allocator.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +20,11 @@ void install_allocator();
 // Gives kept blocks back to the system.
 void trim_allocator();
 
-// Bytes that may be read from where an allocation begins, of this allocator or of malloc.
+// Whether this allocator made the memory of a storage: of two copies of this library in a process
+// one serves both.
+bool allocator_made(const c10::DataPtr& memory);
+
+// Bytes that may be read from where an allocation of this allocator begins.
 size_t allocator_capacity(const void* memory);
 
 // Whether the allocator keeps freed blocks that could be given back.

@@ -65,7 +65,11 @@ bool is_foreign(c10::Symbol kind) {
 // size that its storage claims, never against the record that fills the storage.
 class TensorCheck {
  public:
-  explicit TensorCheck(const std::string& path) : path_(path) {}
+  explicit TensorCheck(const Archive& archive) : path_(archive.path()) {
+    for (const Record& record : archive.records()) {
+      largest_record_ = std::max<uint64_t>(largest_record_, record.size);
+    }
+  }
 
   void check(const jit::Module& module) {
     check(c10::IValue(module._ivalue()));
@@ -82,10 +86,16 @@ class TensorCheck {
     const char* fault = nullptr;
     if (!plain) {
       fault = " holds a tensor that is not plain";
-    } else if (tensor.storage().nbytes() > allocator_capacity(tensor.storage().data())) {
+    } else if (tensor.storage().nbytes() > readable_bytes(tensor.storage().data_ptr())) {
       fault = " holds a tensor that is larger than its record";
     }
     if (fault != nullptr) throw Error(code::kBundleRead, path_ + fault);
+  }
+
+  // What a record has filled; the most that one can have where another allocator served.
+  uint64_t readable_bytes(const c10::DataPtr& memory) const {
+    if (memory.get() == nullptr) return 0;
+    return allocator_made(memory) ? allocator_capacity(memory.get()) : largest_record_;
   }
 
   void check(const c10::IValue& value) {
@@ -105,6 +115,7 @@ class TensorCheck {
   }
 
   const std::string& path_;
+  uint64_t largest_record_ = 0;
   std::unordered_set<const void*> met_;  // values that need no second look
 };
 
@@ -176,7 +187,7 @@ void make_safe(jit::Graph& graph, const std::string& method) {
 
 jit::Module load_script_module(const std::shared_ptr<const Archive>& archive) {
   jit::Module module = read_module(archive);
-  TensorCheck(archive->path()).check(module);
+  TensorCheck(*archive).check(module);
   return module;
 }
 

@@ -30,7 +30,7 @@ describe('words for a data set', () => {
     });
     expect(await wordsFor(dataset, undefined, 'plain')).toEqual({
       name: 'names of street (plain names)',
-      classes: [{ name: 'dog', thing: true }],
+      classes: [{ name: 'dog', knownAs: ['puppy'], thing: true }],
     });
   });
 

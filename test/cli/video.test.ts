@@ -43,13 +43,15 @@ describe('lexiseg video', () => {
 
   it('ends when one of its files cannot be written, and keeps the video', async () => {
     const out = join(folder, 'in-the-way');
-    mkdirSync(join(out, 'panoptic.json'), { recursive: true });
+    mkdirSync(join(out, 'panoptic', '000001.png'), { recursive: true });
     const words = ['-c', 'cat', '-b', TINY_BUNDLE, '--no-cache', '--write', 'panoptic,overlay'];
     const run = ['video', join(folder, 'in.mp4'), ...words, '-o', out];
     const { status, stderr } = await lexiseg(run);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/panoptic\.json was not written.*ERR_OUTPUT/);
+    expect(stderr).toMatch(/000001\.png was not written.*ERR_OUTPUT/);
     expect(readFileSync(join(out, 'overlay.mp4')).length).toBeGreaterThan(500);
+    const { annotations } = JSON.parse(readFileSync(join(out, 'panoptic.json'), 'utf8'));
+    expect(annotations).toHaveLength(1);
   }, 60_000);
 
   it('writes over no frame that is still to be read', async () => {

@@ -17,7 +17,7 @@ RANDOM = ["--random-init", "--seed", "7"]
         ({"transformer_decoder": {"heads": 7}}, "multiple of 7"),
         ({"pixel_decoder": {"groups": 7}}, "No network fits the config"),
         ({"clip": {"text_encoder": {"heads": 7}}}, "No network fits the config"),
-        ({"clip": {"text_encoder": {"vocabulary_size": 1000}}}, "for tokenizer.vocabSize"),
+        ({"clip": {"text_encoder": {"vocabulary_size": 1000}}}, "tokenizer.vocabSize above 49407"),
     ],
 )
 def test_a_config_that_no_network_fits_is_wrong_use(tmp_path, capsys, change, message):

@@ -81,6 +81,9 @@ def manifest_faults(manifest: Any) -> List[str]:
     if faults:
         return faults
     faults += _out_of_bounds(manifest)
+    tokenizer = manifest["tokenizer"]
+    if not tokenizer.get("endId", 0) < tokenizer.get("vocabSize", 0):
+        faults.append(f"Expected tokenizer.vocabSize above {tokenizer.get('endId')}")
     if manifest["formatVersion"] != FORMAT_VERSION:
         faults.append(f"Expected formatVersion {FORMAT_VERSION}")
     for template in manifest["promptTemplates"]:

@@ -1,5 +1,11 @@
 /** Opens LibTorch, the ops library and the addon, and explains every way in which that can fail. */
-import { findBinaries, type LibraryLoader, reasonOf, requireBinary } from './binaries.js';
+import {
+  type Binaries,
+  findBinaries,
+  type LibraryLoader,
+  reasonOf,
+  requireBinary,
+} from './binaries.js';
 import { LexisegError } from './errors.js';
 import { checkPlatform, type LibTorch } from './libtorch/check.js';
 import { recordLoaded } from './libtorch/configure.js';
@@ -18,10 +24,7 @@ export function loadBinding<Binding>(): Binding {
 }
 
 function load(): unknown {
-  // Before anything is looked for: no binary is meant for a C library that LibTorch does not run on.
-  checkPlatform();
-  const binaries = findBinaries();
-  const loader = requireBinary<LibraryLoader>(binaries.loader);
+  const { binaries, loader } = openLoader();
   const libtorch = findLibTorch(loader.torchVersion);
   const own =
     libtorch.cuda !== null && binaries.opsCuda !== null
@@ -31,6 +34,17 @@ function load(): unknown {
   const binding = requireBinary<unknown>(binaries.addon);
   recordLoaded(libtorch.root);
   return binding;
+}
+
+function openLoader(): { binaries: Binaries; loader: LibraryLoader } {
+  try {
+    const binaries = findBinaries();
+    return { binaries, loader: requireBinary<LibraryLoader>(binaries.loader) };
+  } catch (error) {
+    // No binary is meant for a C library that LibTorch does not run on: that is then the reason.
+    checkPlatform();
+    throw error;
+  }
 }
 
 function openLibraries(loader: LibraryLoader, libtorch: LibTorch, own: string[]): void {

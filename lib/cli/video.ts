@@ -144,8 +144,9 @@ class VideoFiles {
   readonly #kinds: ReadonlySet<Kind>;
   readonly #rate: number;
   readonly #things = new Set<number>();
-  /** None before the first frame. */
-  #categories: PanopticJson['categories'] | undefined;
+  #categories: PanopticJson['categories'] = [];
+  /** What stands before the next frame of panoptic.json. */
+  #before = '{"annotations":[';
   #movie: VideoWriter | undefined;
 
   constructor(path: string, inputs: InputFiles, kinds: ReadonlySet<Kind>, rate: number) {
@@ -172,8 +173,9 @@ class VideoFiles {
         fileName,
       });
       await this.#panoptic.write(fileName, png);
-      const before = this.#categories === undefined ? '{"annotations":[' : ',';
-      await this.#folder.append('panoptic.json', `${before}\n${JSON.stringify(annotation)}`);
+      const line = `${this.#before}\n${JSON.stringify(annotation)}`;
+      await this.#folder.append('panoptic.json', line);
+      this.#before = ',';
       this.#categories = categories;
     }
     if (this.#kinds.has('pictures')) {
@@ -188,8 +190,8 @@ class VideoFiles {
     try {
       if (this.#kinds.has('json')) files.push(await this.#record(''));
       if (this.#kinds.has('panoptic')) {
-        const begun = this.#categories === undefined ? '{"annotations":[' : '';
-        const end = `${begun}\n],"categories":${JSON.stringify(this.#categories ?? [])}}\n`;
+        const begin = this.#before === ',' ? '' : this.#before;
+        const end = `${begin}\n],"categories":${JSON.stringify(this.#categories)}}\n`;
         files.push(await this.#folder.append('panoptic.json', end));
         files.push(this.#panoptic.path);
       }

@@ -204,7 +204,6 @@ void trim_allocator() { pool().trim(); }
 bool allocator_made(const c10::DataPtr& memory) { return memory.get_deleter() == &release; }
 
 size_t allocator_capacity(const void* memory) {
-  if (memory == nullptr) return 0;
   const size_t block = pool().size_of(memory);
   return block > 0 ? block : ::malloc_usable_size(const_cast<void*>(memory));
 }

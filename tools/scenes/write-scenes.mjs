@@ -27,7 +27,7 @@ export async function writeScenes(folder, world, count, options = {}) {
   claimFolder(folder, world);
   for (const name of ['images', 'panoptic']) mkdirSync(join(folder, name), { recursive: true });
   const journal = join(folder, 'journal.jsonl');
-  const done = readJournal(journal, world);
+  const done = readJournal(journal);
   const missing = Array.from({ length: count }, (_, index) => index).filter((i) => !done.has(i));
   for await (const scene of draw(world, missing, options)) {
     const { index, jpeg, png, ...facts } = scene;
@@ -42,20 +42,13 @@ export async function writeScenes(folder, world, count, options = {}) {
     .sort((a, b) => a.index - b.index);
   writeWhole(join(folder, 'panoptic.json'), JSON.stringify(panopticFile(scenes, world)));
   writeWhole(join(folder, 'captions.jsonl'), scenes.map(captionLine).join(''));
-  rmSync(journal);
+  rmSync(journal, { force: true });
 }
 
-/** What an earlier run drew: its first line says of which world. */
-function readJournal(journal, world) {
-  const head = JSON.stringify(world);
-  if (!existsSync(journal)) {
-    writeFileSync(journal, `${head}\n`);
-    return new Map();
-  }
-  const [first, ...lines] = readFileSync(journal, 'utf8').split('\n').slice(0, -1);
-  if (first !== head) {
-    throw new Error(`${journal} is of another seed, icon set or choice: choose another folder`);
-  }
+/** What an earlier run drew. */
+function readJournal(journal) {
+  if (!existsSync(journal)) return new Map();
+  const lines = readFileSync(journal, 'utf8').split('\n').slice(0, -1);
   return new Map(lines.map((line) => JSON.parse(line)).map((scene) => [scene.index, scene]));
 }
 

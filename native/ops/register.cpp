@@ -12,6 +12,7 @@
 #include "ops/attention.h"
 #include "ops/collective.h"
 #include "ops/dense_label_map.h"
+#include "ops/depthwise_conv.h"
 #include "ops/label_map.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
@@ -40,6 +41,7 @@ constexpr const char* kSchemas[] = {
     "float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) "
     "-> Tensor",
     "linear(Tensor x, Tensor weight, Tensor? bias, str activation=\"none\") -> Tensor",
+    "depthwise_conv(Tensor x, Tensor weight, Tensor? bias) -> Tensor",
     "inverted_bottleneck(Tensor x, Tensor residual, Tensor norm_weight, Tensor norm_bias, "
     "float norm_eps, Tensor fc1_weight, Tensor fc1_bias, Tensor fc2_weight, Tensor fc2_bias, "
     "Tensor gamma) -> Tensor",
@@ -83,6 +85,7 @@ void implement(torch::Library& library) {
   on(kEvery, "attention", attention);
   on(kEvery, "checked_attention", checked_attention);
   on(kEvery, "linear", linear_op);
+  on(kEvery, "depthwise_conv", depthwise_conv);
   on(kEvery, "inverted_bottleneck", inverted_bottleneck);
   on(kEvery, "linear_sum_assignment", linear_sum_assignment);
   on(kEvery, "uniform_points", uniform_points);

@@ -44,7 +44,9 @@ class ConvNextBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, h, w, C] to the same shape."""
-        y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        y = torch.ops.lexiseg.depthwise_conv(
+            x.permute(0, 3, 1, 2), self.depthwise.weight, self.depthwise.bias
+        ).permute(0, 2, 3, 1)
         return torch.ops.lexiseg.inverted_bottleneck(
             y,
             x,

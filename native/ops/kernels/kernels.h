@@ -8,6 +8,7 @@
 #include "ops/kernels/attention.h"
 #include "ops/kernels/class_scores.h"
 #include "ops/kernels/deformable.h"
+#include "ops/kernels/depthwise.h"
 #include "ops/kernels/layer_norm.h"
 #include "ops/kernels/mask_pooling.h"
 #include "ops/kernels/tile.h"
@@ -25,6 +26,7 @@ struct Kernels {
   ActivationKernels activation;
   LayerNormKernels layer_norm;
   AttentionKernels attention;
+  DepthwiseKernels depthwise;
 };
 
 // The best table for this processor. ATEN_CPU_CAPABILITY=avx512|avx2|default asks for a lesser one,

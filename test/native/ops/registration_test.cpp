@@ -9,8 +9,8 @@ TEST("the operators are registered by loading the library") {
   EXPECT(std::string(lexiseg_ops_version()) == lexiseg::ops::version());
   for (const char* name : {"label_map", "panoptic_merge", "select_instances", "ms_deform_attn",
                            "ms_deform_attn_backward", "linear_sum_assignment", "mask_pooling",
-                           "rle_encode", "rle_decode", "linear", "inverted_bottleneck",
-                           "layer_norm", "attention", "checked_attention"}) {
+                           "rle_encode", "rle_decode", "linear", "depthwise_conv",
+                           "inverted_bottleneck", "layer_norm", "attention", "checked_attention"}) {
     EXPECT(c10::Dispatcher::singleton().findSchema({std::string("lexiseg::") + name, ""}));
   }
 }

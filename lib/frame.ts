@@ -9,6 +9,14 @@ export interface Frame {
   readonly validSize: Size;
 }
 
+/** What a grid of places fills of the network input, pixels; it may begin inside, or reach beyond. */
+export interface GridArea {
+  readonly top: number;
+  readonly left: number;
+  readonly height: number;
+  readonly width: number;
+}
+
 /** The geometry of a result of size `output`. */
 export function geometryTo({ networkSize, validSize }: Frame, output: Size): Geometry {
   return [

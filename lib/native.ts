@@ -186,14 +186,21 @@ export interface NativeBinding {
     oneMaskAt?: number | undefined,
   ): Promise<{ labels: NativeTensor; scores: NativeTensor }>;
   /**
-   * Class logits of image `index` of a batch, float32 [B, K, h, w] → int32 [H, W] labels, -1 where
-   * the softmax has more entropy than `mostEntropy` nats, and float32 [H, W] probabilities.
+   * Class logits of image `index` of a batch, float32 [B, K, h, w], whose grid fills `area` of the
+   * network input, pixels → int32 [H, W] labels, -1 where the softmax has more entropy than
+   * `mostEntropy` nats, and float32 [H, W] probabilities.
    */
   denseLabelMap(
     job: NativeJob,
     classLogits: NativeTensor,
     index: number,
-    geometry: Geometry,
+    area: readonly [top: number, left: number, height: number, width: number],
+    geometry: readonly [
+      validHeight: number,
+      validWidth: number,
+      outputHeight: number,
+      outputWidth: number,
+    ],
     mostEntropy: number | undefined,
   ): Promise<{ labels: NativeTensor; scores: NativeTensor }>;
   panopticMerge(

@@ -2,7 +2,7 @@
 import type { BundleLabel } from '../bundle.js';
 import { checkGiven, type Shape } from '../bundle-contract.js';
 import { LexisegError } from '../errors.js';
-import { type Frame, geometryTo } from '../frame.js';
+import type { Frame, GridArea } from '../frame.js';
 import type { DecodedImage } from '../image.js';
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
@@ -14,12 +14,15 @@ import { type SemanticSegmentation, semanticSegmentation } from '../results/sema
 import { Vocabulary } from '../vocabulary.js';
 import { float32OnHost } from './host-numbers.js';
 import { stackImages } from './image-batch.js';
-import { readSize } from './network-size.js';
+import { readArea, readSize } from './network-size.js';
 import type { SegmentPlan } from './segment-options.js';
 
-/** Values of places on a grid over the network input, [B, N, h, w]. */
-export interface PlaceScores extends Frame {
+/** Values of places on a grid, [B, N, h, w]. */
+export interface PlaceScores {
   readonly scores: NativeTensor;
+  readonly area: GridArea;
+  /** The resized image inside the network input, top-left, pixels. */
+  readonly validSize: Size;
 }
 
 /**
@@ -35,6 +38,13 @@ export interface PatchEmbeddings extends Frame {
   readonly tokens: Float32Array;
   /** float32 [rows × columns × D], unit norm, in the space of texts. */
   readonly embeddings: Float32Array;
+}
+
+/** A method, what it gives first, and how to read what follows. */
+interface Asked<Where> {
+  readonly method: string;
+  readonly shapes: readonly Shape[];
+  readonly readWhere: (tensor: NativeTensor) => Promise<Where>;
 }
 
 /** The dense stages of one loaded bundle. */
@@ -56,7 +66,7 @@ export class DenseStages {
     plan: SegmentPlan,
   ): Promise<SemanticSegmentation[]> {
     const { classEmbeddings, synonymCounts } = Vocabulary.tensorsOf(vocabulary);
-    const { scores, ...frame } = await this.#places(
+    const { scores, area, validSize } = await this.#places(
       'segment_dense',
       vocabulary.length,
       images,
@@ -68,7 +78,14 @@ export class DenseStages {
       for (const [row, image] of images.entries()) {
         const size = plan.outputSize ?? { width: image.width, height: image.height };
         const maps = await runJob(plan.signal, (job) =>
-          native().denseLabelMap(job, scores, row, geometryTo(frame, size), plan.mostEntropy),
+          native().denseLabelMap(
+            job,
+            scores,
+            row,
+            [area.top, area.left, area.height, area.width],
+            [validSize.height, validSize.width, size.height, size.width],
+            plan.mostEntropy,
+          ),
         );
         const parts = { ...size, classes: vocabulary.classes, bundle: this.#label, image };
         results.push(await semanticSegmentation(parts, maps, plan.signal));
@@ -148,12 +165,15 @@ export class DenseStages {
     image: DecodedImage,
     signal: AbortSignal | undefined,
   ): Promise<PatchEmbeddings> {
-    const { values, ...frame } = await this.#run(
-      'encode_patches',
-      [
-        [1, 'h', 'w', 'W'],
-        [1, 'h', 'w', this.#manifest.embeddingDim],
-      ],
+    const { values, where, validSize } = await this.#run(
+      {
+        method: 'encode_patches',
+        shapes: [
+          [1, 'h', 'w', 'W'],
+          [1, 'h', 'w', this.#manifest.embeddingDim],
+        ],
+        readWhere: (tensor) => readSize(tensor, 'network_size', signal),
+      },
       [image],
       signal,
       (job, input) => this.#model.encodePatches(job, input),
@@ -167,7 +187,8 @@ export class DenseStages {
         tokens: await float32OnHost(tokens, signal),
         embeddings: await float32OnHost(embeddings, signal),
         imageSize: { width: image.width, height: image.height },
-        ...frame,
+        networkSize: where,
+        validSize,
       };
     } finally {
       for (const tensor of values) tensor.dispose();
@@ -182,19 +203,20 @@ export class DenseStages {
     signal: AbortSignal | undefined,
     run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]>,
   ): Promise<PlaceScores> {
-    const shape = [images.length, rows, 'h', 'w'];
-    const { values, ...frame } = await this.#run(method, [shape], images, signal, run);
-    return { scores: values[0] as NativeTensor, ...frame };
+    const shapes = [[images.length, rows, 'h', 'w']];
+    const readWhere = (tensor: NativeTensor) => readArea(tensor, signal);
+    const asked = { method, shapes, readWhere };
+    const { values, where, validSize } = await this.#run(asked, images, signal, run);
+    return { scores: values[0] as NativeTensor, area: where, validSize };
   }
 
-  /** Tensors of these shapes from a method that also gives the sizes of its input. */
-  async #run(
-    method: string,
-    shapes: readonly Shape[],
+  /** Tensors of these shapes from a method that also says where they lie in its input. */
+  async #run<Where>(
+    { method, shapes, readWhere }: Asked<Where>,
     images: readonly DecodedImage[],
     signal: AbortSignal | undefined,
     run: (job: NativeJob, input: NativeTensor) => Promise<NativeTensor[]>,
-  ): Promise<Frame & { readonly values: readonly NativeTensor[] }> {
+  ): Promise<{ values: readonly NativeTensor[]; where: Where; validSize: Size }> {
     this.#need(method);
     const input = stackImages(images);
     let tensors: NativeTensor[] = [];
@@ -206,12 +228,12 @@ export class DenseStages {
         throw new LexisegError('ERR_BUNDLE_CONTRACT', said);
       }
       checkGiven(method, tensors.slice(0, count), shapes);
-      const [network, valid] = tensors.slice(count) as [NativeTensor, NativeTensor];
-      const networkSize = await readSize(network, 'network_size', signal);
+      const [place, valid] = tensors.slice(count) as [NativeTensor, NativeTensor];
+      const where = await readWhere(place);
       const validSize = await readSize(valid, 'valid_size', signal);
-      network.dispose();
+      place.dispose();
       valid.dispose();
-      return { values: tensors.slice(0, count), networkSize, validSize };
+      return { values: tensors.slice(0, count), where, validSize };
     } catch (error) {
       for (const tensor of tensors) tensor.dispose();
       throw error;

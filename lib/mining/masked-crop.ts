@@ -1,28 +1,21 @@
 /** One region of an image as training on masked crops takes it: its box, the rest one colour. */
 import sharp from 'sharp';
-import type { Frame } from '../frame.js';
 import type { DecodedImage } from '../image.js';
-import { spread } from '../results/heat-map.js';
+import { type PlaceGrid, spread } from '../results/heat-map.js';
 
 /** What stands for "not this region"; training tells blank pixels by it (arXiv 2210.04150, sec. 3.3). */
 const BLANK: readonly [number, number, number] = [124, 116, 103];
-
-/** Logits of one mask over the network input. */
-export interface MaskGrid extends Frame {
-  readonly values: Float32Array;
-  readonly width: number;
-  readonly height: number;
-}
 
 /**
  * PNG of the region's box: lossless, or blank pixels would be blank no more. Undefined when no pixel
  * is inside.
  *
+ * @param mask logits of one mask
  * @param threshold probability above which a pixel is inside, (0, 1)
  */
 export async function maskedCrop(
   image: DecodedImage,
-  mask: MaskGrid,
+  mask: PlaceGrid,
   threshold: number,
 ): Promise<Buffer | undefined> {
   const logits = await spread(mask, image);

@@ -9,10 +9,11 @@ import { product } from '../inference/unit-vectors.js';
 import { throwIfAborted } from '../job.js';
 import { checkCallback, checkOptions, numberIn, type Progress } from '../options.js';
 import type { Proposals } from '../proposals.js';
+import type { PlaceGrid } from '../results/heat-map.js';
 import type { Segmenter } from '../segmenter.js';
 import { Tensor } from '../tensor.js';
 import { type NounFinder, openNounFinder } from '../text/nouns.js';
-import { type MaskGrid, maskedCrop } from './masked-crop.js';
+import { maskedCrop } from './masked-crop.js';
 import { PairFolder } from './pair-folder.js';
 
 export interface MiningOptions {
@@ -153,7 +154,7 @@ interface Regions {
   readonly embeddings: Float32Array;
   /** Not 0 where the mask has a pixel. */
   readonly valid: Float32Array;
-  maskOf(query: number): MaskGrid;
+  maskOf(query: number): PlaceGrid;
 }
 
 async function regionsOf(proposals: Proposals, signal: AbortSignal | undefined): Promise<Regions> {
@@ -162,6 +163,7 @@ async function regionsOf(proposals: Proposals, signal: AbortSignal | undefined):
   const [, count = 0, dimension = 0] = regions.shape;
   const [, , height = 0, width = 0] = maskLogits.shape;
   const logits = await numbersOf(maskLogits, signal);
+  const area = { top: 0, left: 0, ...networkSize };
   return {
     count,
     width: dimension,
@@ -169,7 +171,7 @@ async function regionsOf(proposals: Proposals, signal: AbortSignal | undefined):
     valid: await numbersOf(proposals.tensor('mask_valid'), signal),
     maskOf: (query) => {
       const values = logits.subarray(query * width * height, (query + 1) * width * height);
-      return { networkSize, validSize, values, width, height };
+      return { area, validSize, values, width, height };
     },
   };
 }

@@ -1,6 +1,6 @@
 /** How well each place of an image fits a text, and a picture of it. */
 import sharp from 'sharp';
-import type { Frame } from '../frame.js';
+import type { Frame, GridArea } from '../frame.js';
 import type { DecodedImage } from '../image.js';
 import { breathe, throwIfAborted } from '../job.js';
 import { booleanValue, type CallOptions, checkOptions, numberIn, rangeIn } from '../options.js';
@@ -16,11 +16,14 @@ export interface HeatMapOptions extends CallOptions {
   readonly legend?: boolean | undefined;
 }
 
-/** Values on a grid over the network input. */
-export interface PlaceGrid extends Frame {
+/** Values of places on a grid. */
+export interface PlaceGrid {
   readonly values: Float32Array;
   readonly width: number;
   readonly height: number;
+  readonly area: GridArea;
+  /** The resized image inside the network input, top-left, pixels. */
+  readonly validSize: Frame['validSize'];
 }
 
 const ROWS_PER_BREATH = 64;
@@ -124,9 +127,9 @@ export async function spread(
   size: { readonly width: number; readonly height: number },
   signal?: AbortSignal,
 ): Promise<Float32Array> {
-  const { width, height, values } = grid;
-  const columns = tapsOf(size.width, grid.validSize.width, grid.networkSize.width, width);
-  const rows = tapsOf(size.height, grid.validSize.height, grid.networkSize.height, height);
+  const { width, height, values, area, validSize } = grid;
+  const columns = tapsOf(size.width, validSize.width, width, [area.left, area.width]);
+  const rows = tapsOf(size.height, validSize.height, height, [area.top, area.height]);
   const out = new Float32Array(size.width * size.height);
   for (let y = 0; y < size.height; y++) {
     if (y % ROWS_PER_BREATH === ROWS_PER_BREATH - 1) await breathe(signal);
@@ -148,11 +151,16 @@ function mix(values: Float32Array, first: number, second: number, weight: number
   return a + weight * ((values[second] as number) - a);
 }
 
-/** What each pixel of an output reads along one axis of the grid. */
-function tapsOf(output: number, valid: number, network: number, cells: number): Tap[] {
+/** What each pixel of an output reads along one axis of the grid, whose cells fill some pixels. */
+function tapsOf(
+  output: number,
+  valid: number,
+  cells: number,
+  [begin, length]: readonly [number, number],
+): Tap[] {
   return Array.from({ length: output }, (_, i) => {
-    const inNetwork = ((i + 0.5) * valid) / output;
-    const place = Math.min(cells - 1, Math.max(0, (inNetwork * cells) / network - 0.5));
+    const inNetwork = ((i + 0.5) * valid) / output - begin;
+    const place = Math.min(cells - 1, Math.max(0, (inNetwork * cells) / length - 0.5));
     const first = Math.floor(place);
     return [first, Math.min(cells - 1, first + 1), place - first];
   });

@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
+#include <string>
 
 #include "addon/arguments.h"
 #include "addon/failure.h"
@@ -22,11 +24,14 @@ constexpr int64_t kMaxSide = 1 << 15;
 // The work grows with the cube, on the thread of JavaScript.
 constexpr int64_t kMostAssigned = 1024;
 
-Geometry geometry_at(const Arguments& arguments, size_t position) {
+// (height, width) of one size after another.
+template <typename Sizes>
+Sizes geometry_at(const Arguments& arguments, size_t position) {
   const auto sizes = arguments.integers(position, "geometry", int64_t{1} << 40);
-  Geometry geometry{};
+  Sizes geometry{};
   if (sizes.size() != geometry.size()) {
-    throw_expected("an array of 6 integers", "geometry", arguments.value(position));
+    throw_expected("an array of " + std::to_string(geometry.size()) + " integers", "geometry",
+                   arguments.value(position));
   }
   std::copy(sizes.begin(), sizes.end(), geometry.begin());
   return geometry;
@@ -45,7 +50,7 @@ ImageProposals image_proposals(const Arguments& arguments, std::vector<Pin>& pin
   proposals.mask_logits = arguments.tensor(1, "maskLogits", pins);
   proposals.index = arguments.integer(2, "index", 0, kMaxBatch);
   proposals.class_log_probs = arguments.tensor(3, "classLogProbs", pins);
-  proposals.geometry = geometry_at(arguments, 4);
+  proposals.geometry = geometry_at<Geometry>(arguments, 4);
   return proposals;
 }
 
@@ -105,9 +110,10 @@ Napi::Value dense_label_map_call(const Napi::CallbackInfo& info) {
     ImageLogits logits;
     logits.class_logits = arguments.tensor(1, "classLogits", pins);
     logits.index = arguments.integer(2, "index", 0, kMaxBatch);
-    logits.geometry = geometry_at(arguments, 3);
+    logits.area = arguments.numbers(3, "area", 4);
+    logits.geometry = geometry_at<std::array<int64_t, 4>>(arguments, 4);
     std::optional<double> most_entropy;
-    if (!arguments.value(4).IsUndefined()) most_entropy = arguments.number(4, "mostEntropy");
+    if (!arguments.value(5).IsUndefined()) most_entropy = arguments.number(5, "mostEntropy");
     Executor& executor = Environment::of(env).executor(logits.class_logits.device());
     return start_call(
         env, {job, executor, 0, std::move(pins)},

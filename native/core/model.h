@@ -72,8 +72,9 @@ class Model {
                             const at::Tensor& class_embeddings, const at::Tensor& synonym_counts,
                             const at::Tensor& seen);
 
-  // uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K, h, w] over the
-  // network input, and the size of that and of the resized image inside it, int64 [2] each.
+  // uint8 [B, H, W, 3], float32 [S, D], int64 [K] → class logits float32 [B, K, h, w], what their
+  // grid fills of the network input, (top, left, height, width) in pixels, float32 [4], and the
+  // size of the resized image inside that, int64 [2].
   std::vector<at::Tensor> segment_dense(const at::Tensor& images,
                                         const at::Tensor& class_embeddings,
                                         const at::Tensor& synonym_counts);
@@ -82,12 +83,13 @@ class Model {
   at::Tensor classify_images(const at::Tensor& images, const at::Tensor& class_embeddings,
                              const at::Tensor& synonym_counts);
 
-  // uint8 [B, H, W, 3], float32 [N, D] → cosines float32 [B, N, h, w], and sizes as segment_dense.
+  // uint8 [B, H, W, 3], float32 [N, D] → cosines float32 [B, N, h, w], and the rest as
+  // segment_dense.
   std::vector<at::Tensor> patch_similarity(const at::Tensor& images,
                                            const at::Tensor& text_embeddings);
 
-  // uint8 [B, H, W, 3] → tokens float32 [B, h, w, W], embeddings float32 [B, h, w, D], and sizes as
-  // segment_dense.
+  // uint8 [B, H, W, 3] → tokens float32 [B, h, w, W], embeddings float32 [B, h, w, D], and the size
+  // of their grid and of the resized image, pixels, int64 [2] each.
   std::vector<at::Tensor> encode_patches(const at::Tensor& images);
 
   // Runs the named stage methods one after the other, each on what the one before gave.

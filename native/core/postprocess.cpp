@@ -131,13 +131,14 @@ LabelMap dense_label_map(const ImageLogits& logits, std::optional<double> most_e
     throw Error(code::kTensor, "Expected an image of the batch for index but received " +
                                    std::to_string(logits.index));
   }
-  check_geometry(logits.geometry);
-  using Signature =
-      std::tuple<Tensor, Tensor>(const Tensor&, c10::IntArrayRef, std::optional<double>);
+  const auto& [height, width, out_height, out_width] = logits.geometry;
+  check_geometry({height, width, height, width, out_height, out_width});
+  using Signature = std::tuple<Tensor, Tensor>(const Tensor&, c10::ArrayRef<double>,
+                                               c10::IntArrayRef, std::optional<double>);
   // The kernel is the processor's; the logits of one image are small.
   const Tensor own = on_cpu(all[logits.index], at::kFloat);
-  const auto [labels, scores] =
-      op<Signature>("lexiseg::dense_label_map").call(own, logits.geometry, most_entropy);
+  const auto [labels, scores] = op<Signature>("lexiseg::dense_label_map")
+                                    .call(own, logits.area, logits.geometry, most_entropy);
   return {on_cpu(labels), on_cpu(scores)};
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 namespace lexiseg {
 
@@ -23,9 +24,10 @@ struct ImageProposals {
 
 // The image of a batch that is wanted, with its class logits.
 struct ImageLogits {
-  at::Tensor class_logits;  // float [B, K, h, w]
-  int64_t index;            // which of the B images
-  Geometry geometry;
+  at::Tensor class_logits;          // float [B, K, h, w]
+  int64_t index;                    // which of the B images
+  std::vector<double> area;         // (top, left, height, width) of their grid in the network input
+  std::array<int64_t, 4> geometry;  // (height, width) of the resized image, of the result
 };
 
 struct LabelMap {

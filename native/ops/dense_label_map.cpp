@@ -96,10 +96,14 @@ class TileLabeller {
 
 }  // namespace
 
-std::tuple<Tensor, Tensor> dense_label_map(const Tensor& class_logits, at::IntArrayRef geometry,
+std::tuple<Tensor, Tensor> dense_label_map(const Tensor& class_logits, at::ArrayRef<double> area,
+                                           at::IntArrayRef geometry,
                                            std::optional<double> most_entropy) {
   const Tensor logits = checked_grid(class_logits, "class_logits");
-  const Geometry g = checked_geometry(geometry);
+  const GridArea filled = checked_area(area);
+  LEXISEG_EXPECT(geometry.size() == 4, "4 sizes", "geometry", geometry);
+  const Geometry g = checked_geometry(
+      {geometry[0], geometry[1], geometry[0], geometry[1], geometry[2], geometry[3]});
   LEXISEG_EXPECT(logits.size(0) <= std::numeric_limits<int32_t>::max(), "at most 2^31 - 1 classes",
                  "class_logits", describe(class_logits));
   const double most = most_entropy.value_or(std::numeric_limits<double>::infinity());
@@ -108,7 +112,7 @@ std::tuple<Tensor, Tensor> dense_label_map(const Tensor& class_logits, at::IntAr
     return {at::full({g.height, g.width}, -1, at::kInt),
             at::zeros({g.height, g.width}, at::kFloat)};
   }
-  const TilePlan plan = TilePlan::to_output(logits.size(1), logits.size(2), g);
+  const TilePlan plan = TilePlan::to_output(logits.size(1), logits.size(2), filled, g);
   auto labels = at::empty({g.height, g.width}, at::kInt);
   auto scores = at::empty({g.height, g.width}, at::kFloat);
   const Planes planes{logits.const_data_ptr<float>(), logits.size(0),

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cmath>
 #include <cstdint>
 
 #include "ops/check.h"
@@ -28,6 +29,23 @@ inline Geometry checked_geometry(at::IntArrayRef g) {
                  g);
   LEXISEG_EXPECT(g[4] * g[5] <= kMaxPixels, "an output of at most 2^30 pixels", "geometry", g);
   return {g[0], g[1], g[2], g[3], g[4], g[5]};
+}
+
+// What the cells of a grid fill, in pixels of the network input. They may begin inside it, where
+// the outermost of them repeat, and reach beyond it.
+struct GridArea {
+  float top, left, height, width;
+};
+
+// (top, left, height, width) from an op's argument.
+inline GridArea checked_area(at::ArrayRef<double> a) {
+  constexpr double kMost = 1 << 20;
+  LEXISEG_EXPECT(a.size() == 4, "4 numbers", "area", a);
+  const bool fits = std::abs(a[0]) <= kMost && std::abs(a[1]) <= kMost && a[2] > 0 && a[3] > 0 &&
+                    a[2] <= kMost && a[3] <= kMost;
+  LEXISEG_EXPECT(fits, "places of -2^20 to 2^20 and sizes over 0, to 2^20,", "area", a);
+  return {static_cast<float>(a[0]), static_cast<float>(a[1]), static_cast<float>(a[2]),
+          static_cast<float>(a[3])};
 }
 
 // Planes on a grid as every op takes them: float32 [N, h, w], h and w from 1 to 2^20; which device

@@ -47,7 +47,8 @@ constexpr const char* kSchemas[] = {
     "Tensor gamma) -> Tensor",
     "label_map(Tensor mask_logits, Tensor class_probs, int[] geometry, bool resize_scores) "
     "-> (Tensor, Tensor)",
-    "dense_label_map(Tensor class_logits, int[] geometry, float? most_entropy=None) "
+    "dense_label_map(Tensor class_logits, float[] area, int[] geometry, "
+    "float? most_entropy=None) "
     "-> (Tensor, Tensor)",
     "panoptic_merge(Tensor mask_logits, Tensor scores, Tensor labels, Tensor thing, "
     "int[] geometry, float object_mask_threshold, float overlap_threshold) "

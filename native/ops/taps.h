@@ -9,12 +9,14 @@
 
 namespace lexiseg::ops {
 
-// Bilinear, align_corners=False, without antialias: `out` pixels from `in` samples.
-inline std::vector<Taps> bilinear_taps(int64_t in, int64_t out) {
+// Bilinear, without antialias: `out` pixels from `in` samples, which fill `length` pixels from
+// `begin` on and repeat at their border.
+inline std::vector<Taps> placed_taps(int64_t in, int64_t out, float begin, float length) {
   std::vector<Taps> taps(out);
-  const float scale = static_cast<float>(in) / static_cast<float>(out);
+  const float scale = static_cast<float>(in) / length;
   for (int64_t i = 0; i < out; ++i) {
-    const float position = std::max(0.0f, scale * (static_cast<float>(i) + 0.5f) - 0.5f);
+    const float centre = static_cast<float>(i) + 0.5f - begin;
+    const float position = std::clamp(scale * centre - 0.5f, 0.0f, static_cast<float>(in - 1));
     const auto low = std::min<int64_t>(static_cast<int64_t>(position), in - 1);
     const auto high = std::min<int64_t>(low + 1, in - 1);
     const float share = std::clamp(position - static_cast<float>(low), 0.0f, 1.0f);
@@ -24,7 +26,12 @@ inline std::vector<Taps> bilinear_taps(int64_t in, int64_t out) {
   return taps;
 }
 
-// `outer` reads the first samples of what `inner` makes; both from bilinear_taps.
+// The same of samples that fill the output: align_corners=False.
+inline std::vector<Taps> bilinear_taps(int64_t in, int64_t out) {
+  return placed_taps(in, out, 0.0f, static_cast<float>(out));
+}
+
+// `outer` reads the first samples of what `inner` makes; both bilinear.
 inline std::vector<Taps> compose(const std::vector<Taps>& outer, const std::vector<Taps>& inner) {
   std::vector<Taps> taps(outer.size());
   for (size_t i = 0; i < outer.size(); ++i) {

@@ -86,6 +86,15 @@ TilePlan TilePlan::to_output(int64_t grid_height, int64_t grid_width, const Geom
           ColumnBlocks(columns, ColumnBlocks::split(g.width)), grid_width};
 }
 
+TilePlan TilePlan::to_output(int64_t grid_height, int64_t grid_width, const GridArea& area,
+                             const Geometry& g) {
+  const auto rows = placed_taps(grid_height, g.valid_height, area.top, area.height);
+  const auto columns = placed_taps(grid_width, g.valid_width, area.left, area.width);
+  const auto composed = compose(bilinear_taps(g.valid_width, g.width), columns);
+  return {compose(bilinear_taps(g.valid_height, g.height), rows),
+          ColumnBlocks(composed, ColumnBlocks::split(g.width)), grid_width};
+}
+
 TilePlan TilePlan::to_output_transposed(int64_t grid_height, int64_t grid_width,
                                         const Geometry& g) {
   return to_output(

@@ -57,7 +57,10 @@ class TilePlan {
 
   // Grid to network input, its valid part, the output: one step for both resizes.
   static TilePlan to_output(int64_t grid_height, int64_t grid_width, const Geometry& geometry);
-  // The same for transposed planes: tiles of the transposed output.
+  // The same from a grid that fills an area of the network input.
+  static TilePlan to_output(int64_t grid_height, int64_t grid_width, const GridArea& area,
+                            const Geometry& geometry);
+  // The first for transposed planes: tiles of the transposed output.
   static TilePlan to_output_transposed(int64_t grid_height, int64_t grid_width,
                                        const Geometry& geometry);
 

@@ -95,6 +95,13 @@ const cases: readonly Case[] = [
     call: async (segmenter, words) => segmenter.segment(picture, await words(), semantic),
   },
   {
+    says: 'grid_area is no (top, left, height, width) in pixels: export the bundle anew',
+    bundle: TINY_DENSE_BUNDLE,
+    method: 'segment_dense',
+    change: inTuple(3, 1, (tensor) => `torch.slice(${tensor}, 0, 0, 2)`),
+    call: async (segmenter, words) => segmenter.segment(picture, await words(), semantic),
+  },
+  {
     says: 'for patch_similarity, not float32 [1, 4, h, w]',
     bundle: TINY_DENSE_BUNDLE,
     method: 'patch_similarity',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 
 import pytest
 import torch
@@ -76,40 +75,28 @@ def test_unsound_configs_are_refused(changes, what):
         pacl.parse_config(config(**changes))
 
 
-SIDES = [(16, 4, 64), (16, 4, 67), (16, 8, 48), (14, 4, 27), (8, 8, 32), (8, 8, 39)]
+@pytest.mark.parametrize("patch, stride", [(16, 4), (16, 8), (14, 4), (14, 7), (8, 8)])
+def test_the_centres_of_cells_are_those_of_patches(patch, stride):
+    maps = torch.zeros(1, 3, 5, 7)
+    side = patch + 4 * stride
+    top, left, height, width = PatchGrid(patch=patch, stride=stride, exact=True)(maps, side, 99)
+    for begin, length, patches in ((top, height, 5), (left, width, 7)):
+        cells = begin + (torch.arange(patches) + 0.5) * length / patches
+        torch.testing.assert_close(cells, patch / 2 + stride * torch.arange(patches))
 
 
-@pytest.mark.parametrize("patch, stride, side", SIDES)
-def test_maps_are_read_at_the_centres_of_patches(patch, stride, side):
-    """A map of each patch's own centre becomes a map of each cell's centre, but at the border."""
-    patches = 1 + (side - patch) // stride
-    centres = patch / 2 + stride * torch.arange(patches, dtype=torch.float32)
-    maps = torch.stack(torch.meshgrid(centres, centres, indexing="ij")).unsqueeze(0)
-    grid = PatchGrid(patch=patch, stride=stride, exact=True)
-    found = grid(maps, side, side)
-    count = math.ceil(side / stride)
-    assert grid.covered(side) == count * stride
-    cells = (torch.arange(count) + 0.5) * stride
-    expected = cells.clamp(float(centres[0]), float(centres[-1]))
-    torch.testing.assert_close(found[0, 0, :, 0], expected)
-    torch.testing.assert_close(found[0, 1, 0], expected)
-
-
-def test_a_plain_grid_is_left_as_it_is():
-    maps = torch.randn(1, 3, 13, 13)
-    assert PatchGrid(patch=16, stride=4, exact=False)(maps, 64, 64) is maps
-    assert PatchGrid(patch=16, stride=16, exact=True)(maps, 208, 208) is maps
+def test_a_plain_grid_fills_the_network_input():
+    area = PatchGrid(patch=16, stride=4, exact=False)(torch.zeros(1, 3, 13, 20), 64, 95)
+    assert area.tolist() == [0, 0, 64, 95]
 
 
 def test_logits_are_scaled_cosines_of_the_best_synonym(network, image):
     text = embeddings(4)
     with torch.no_grad():
-        logits, network_size, valid_size = network.segment_dense(
-            image, text, torch.tensor([1, 2, 1])
-        )
+        logits, area, valid_size = network.segment_dense(image, text, torch.tensor([1, 2, 1]))
         cosines, _, _ = network.patch_similarity(image, text)
-    assert network_size.tolist() == [64, 84] and valid_size.tolist() == [64, 82]
-    assert logits.shape == (2, 3, 16, 21) and cosines.shape == (2, 4, 16, 21)
+    assert area.tolist() == [2, 2, 60, 76] and valid_size.tolist() == [64, 82]
+    assert logits.shape == (2, 3, 15, 19) and cosines.shape == (2, 4, 15, 19)
     assert float(cosines.abs().max()) <= 1.0 + 1e-5
     best = torch.stack((cosines[:, 0], cosines[:, 1:3].amax(1), cosines[:, 3]), dim=1)
     torch.testing.assert_close(logits, network.classifier.scale().detach() * best)
@@ -149,8 +136,7 @@ def test_without_an_embedder_patches_go_through_clips_own_projection(image):
         embedded = tokens.permute(0, 2, 3, 1) @ baseline.image_tower.projection
         expected = F.normalize(embedded, dim=3) @ text.t()
         found = baseline.similarities(prepared, text)
-        moved = baseline.patch_grid(expected.permute(0, 3, 1, 2), 64, 82)
-    torch.testing.assert_close(found, moved)
+    torch.testing.assert_close(found, expected.permute(0, 3, 1, 2))
 
 
 @pytest.mark.parametrize("kind", ["vision-transformer", "pooled-transformer", "dino-transformer"])
@@ -255,5 +241,5 @@ def test_a_tower_that_a_query_reads_serves_as_clips(image):
         read, _ = module.image_tower(module.preprocess(image)[0], 8)
         expected = F.normalize(read @ module.image_tower.projection, dim=1)
         torch.testing.assert_close(whole, expected)
-        logits, network_size, _ = module.segment_dense(image, text, torch.tensor([1, 1, 1]))
-    assert logits.shape == (2, 3, 16, 21) and network_size.tolist() == [64, 84]
+        logits, area, _ = module.segment_dense(image, text, torch.tensor([1, 1, 1]))
+    assert logits.shape == (2, 3, 15, 19) and area.tolist() == [2, 2, 60, 76]

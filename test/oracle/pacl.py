@@ -150,20 +150,24 @@ def network_input(picture: NDArray[np.uint8], edge: int) -> Tensor:
     return (image - torch.tensor(PIXEL_MEAN).view(3, 1, 1)) / torch.tensor(PIXEL_STD).view(3, 1, 1)
 
 
-def at_cells(maps: Tensor, sizes: PaclSizes, height: int, width: int) -> Tensor:
-    """maps: [K, h, w] at patch centres → [K, H/s, W/s] rounded up, read at the cells' centres."""
+def at_pixels(maps: Tensor, sizes: PaclSizes, valid: list[int], output: list[int]) -> Tensor:
+    """Read where the pixels of an output have their centres.
 
-    def places(cells: int, patches: int) -> list[tuple[int, int, float]]:
+    maps: [K, h, w] at patch centres; valid: height and width of the image that the network saw →
+    [K, H, W].
+    """
+
+    def places(side: int, pixels: int, patches: int) -> list[tuple[int, int, float]]:
         found = []
-        for i in range(cells):
-            u = ((i + 0.5) * sizes.stride - sizes.patch / 2) / sizes.stride
+        for i in range(pixels):
+            u = ((i + 0.5) * side / pixels - sizes.patch / 2) / sizes.stride
             u = min(max(u, 0.0), patches - 1.0)
             low = int(u)
             found.append((low, min(low + 1, patches - 1), u - low))
         return found
 
-    rows = places(-(-height // sizes.stride), maps.shape[1])
-    columns = places(-(-width // sizes.stride), maps.shape[2])
+    rows = places(valid[0], output[0], maps.shape[1])
+    columns = places(valid[1], output[1], maps.shape[2])
     out = torch.zeros(maps.shape[0], len(rows), len(columns))
     for i, (top, bottom, v) in enumerate(rows):
         for j, (left, right, u) in enumerate(columns):

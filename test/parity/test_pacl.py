@@ -15,7 +15,7 @@ from oracle.pacl import (
     Embedder,
     PaclClip,
     PaclSizes,
-    at_cells,
+    at_pixels,
     compatibility,
     network_input,
 )
@@ -98,18 +98,18 @@ def test_node_agrees_with_the_oracle(
         output = list(picture.shape[:2])
         tokens = embedder(oracle.tokens(image, SIZES.stride))
         cosines = functional.normalize(tokens, dim=2) @ texts.T
-        maps = at_cells(cosines.permute(2, 0, 1), SIZES, *valid)
-        covered = [SIZES.stride * side for side in maps.shape[1:]]
-        full = resize(maps, covered)[:, : valid[0], : valid[1]]
+        maps = cosines.permute(2, 0, 1)
+        full = at_pixels(maps, SIZES, valid, valid)
         probability = (scale * resize(full, output)).softmax(0)
         labels = read(tmp_path / f"{i}.labels.bin", output, "<i4")
         assert float((labels == probability.argmax(0)).float().mean()) >= 0.999
         scores = read(tmp_path / f"{i}.scores.bin", output)
         torch.testing.assert_close(scores, probability.amax(0), rtol=1e-3, atol=1e-4)
         assert len(labels.unique()) > 1
-        # A heat map skips the network's own pixels: the same but for that smoothing.
+        # A heat map skips the network's own pixels.
         heat = read(tmp_path / f"{i}.maps.bin", [len(WORDS), *output])
-        assert float((heat - resize(full, output)).abs().max()) < 0.05 * float(maps.abs().max())
+        expected = at_pixels(maps, SIZES, valid, output)
+        assert float((heat - expected).abs().max()) < 1e-3 * float(expected.abs().max())
 
         plain = embedder(oracle.tokens(image, SIZES.patch)).flatten(0, 1)
         whole = [compatibility(plain, text, SIZES.sharpness) for text in texts]

@@ -74,22 +74,19 @@ class Pacl(nn.Module):
         return self.patch_embedder(tokens.to(torch.float32)).to(torch.float32)
 
     def similarities(self, network_input: Tensor, text: Tensor) -> Tensor:
-        """Cosines of patches and texts, float32 [B, N, h, w], on cells over the whole input."""
+        """Cosines of patches and texts, float32 [B, N, h, w]."""
         patches = F.normalize(self.embed_patches(network_input, self.patch_grid.stride), dim=3)
-        cosines = (patches @ text.to(torch.float32).t()).permute(0, 3, 1, 2)
-        return self.patch_grid(cosines, network_input.shape[2], network_input.shape[3])
+        return (patches @ text.to(torch.float32).t()).permute(0, 3, 1, 2)
 
-    def cells_size(self, network_input: Tensor) -> Tensor:
-        """What the grid of `similarities` covers, pixels: int64 [2] (height, width)."""
-        height = self.patch_grid.covered(network_input.shape[2])
-        width = self.patch_grid.covered(network_input.shape[3])
-        return torch.tensor([height, width], dtype=torch.int64)
+    def area(self, maps: Tensor, network_input: Tensor) -> Tensor:
+        """What the grid of maps [B, C, h, w] on patches fills: float32 [4], see `PatchGrid`."""
+        return self.patch_grid(maps, network_input.shape[2], network_input.shape[3])
 
     @torch.jit.export
     def segment_dense(
         self, image: Tensor, class_embeddings: Tensor, synonym_counts: Tensor
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Class logits over the network input.
+        """Class logits of patches.
 
         Args:
             image: uint8 [B, H, W, 3], RGB.
@@ -97,27 +94,29 @@ class Pacl(nn.Module):
             synonym_counts: int64 [K], summing to S.
 
         Returns:
-            float32 [B, K, h, w], scaled cosines; the size that they cover and that of the resized
-            image inside it, pixels, int64 [2] each (height, width).
+            float32 [B, K, h, w], scaled cosines; what their grid fills of the network input,
+            float32 [4] (top, left, height, width), pixels; the size of the resized image inside
+            that input, pixels, int64 [2] (height, width).
         """
         network_input, valid_size = self.preprocess(image)
         cosines = self.similarities(network_input, class_embeddings)
         best = synonym_maximum(cosines.permute(0, 2, 3, 1), synonym_counts).permute(0, 3, 1, 2)
-        return self.classifier.scale() * best, self.cells_size(network_input), valid_size
+        return self.classifier.scale() * best, self.area(cosines, network_input), valid_size
 
     @torch.jit.export
     def patch_similarity(self, image: Tensor, text: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Cosines of every place and every text, for heat maps.
+        """Cosines of every patch and every text, for heat maps.
 
         Args:
             image: uint8 [B, H, W, 3], RGB.
             text: float32 [N, D], unit norm.
 
         Returns:
-            float32 [B, N, h, w], -1..1; sizes as `segment_dense` gives them.
+            float32 [B, N, h, w], -1..1; the rest as `segment_dense` gives it.
         """
         network_input, valid_size = self.preprocess(image)
-        return self.similarities(network_input, text), self.cells_size(network_input), valid_size
+        cosines = self.similarities(network_input, text)
+        return cosines, self.area(cosines, network_input), valid_size
 
     @torch.jit.export
     def encode_patches(self, image: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -131,16 +131,15 @@ def composed_attention(
     return total.flatten(2).to(value.dtype)
 
 
-def with_gradients(attend: Callable[..., Tensor]) -> Callable[[], None]:
-    """Forward and backward of one call in float32."""
-    value, shapes, reference, offsets, logits = attention_inputs(torch.float32)
-    leaves = [t.requires_grad_() for t in (value, offsets, logits)]
+def learning(run: Callable[..., Tensor], *learned: Tensor) -> Callable[[], None]:
+    """Forward and backward of one call."""
+    leaves = [t.detach().requires_grad_() for t in learned]
 
-    def run() -> None:
+    def both_ways() -> None:
         with torch.inference_mode(False), torch.enable_grad():
-            attend(leaves[0], shapes, reference, *leaves[1:]).sum().backward()
+            run(*leaves).sum().backward()
 
-    return run
+    return both_ways
 
 
 def dense_attention_rows() -> Iterator[Row]:
@@ -165,11 +164,26 @@ def attention_rows() -> Iterator[Row]:
             lambda i=inputs: ours(*i),
             lambda i=inputs: composed_attention(*i),
         )
+    value, shapes, reference, *sampled = inputs
     yield Row(
         "ms_deform_attn float32, backward too",
-        with_gradients(ours),
-        with_gradients(composed_attention),
+        learning(lambda v, *s: ours(v, shapes, reference, *s), value, *sampled),
+        learning(lambda v, *s: composed_attention(v, shapes, reference, *s), value, *sampled),
     )
+
+
+def depthwise_rows() -> Iterator[Row]:
+    """Backward too: the first and the third stage of ConvNeXt-B, 9 images of 384 pixels."""
+    for dtype in (torch.bfloat16, torch.float32):
+        for width, side in ((128, 96), (512, 24)):
+            x = torch.randn(9, width, side, side).to(dtype)
+            x = x.contiguous(memory_format=torch.channels_last)
+            parts = (x, torch.randn(width, 1, 7, 7).to(dtype), torch.randn(width).to(dtype))
+            yield Row(
+                f"depthwise_conv {str(dtype)[6:]}, {width} x {side} x {side}",
+                learning(torch.ops.lexiseg.depthwise_conv, *parts),
+                learning(lambda *p: F.conv2d(*p, padding=3, groups=p[1].shape[0]), *parts),
+            )
 
 
 def mask_rows() -> Iterator[Row]:
@@ -268,7 +282,8 @@ def main() -> None:
     torch.manual_seed(0)
     print(f"{QUERIES} queries, {SIZE} x {SIZE} pixels, {arguments.threads} threads, milliseconds")
     print(f"{'operator':40} {'ours':>9} {'composed':>9} {'ratio':>7}")
-    kinds = (dense_attention_rows, attention_rows, norm_rows, mask_rows, pooling_rows, other_rows)
+    attention = (dense_attention_rows, attention_rows)
+    kinds = (*attention, depthwise_rows, norm_rows, mask_rows, pooling_rows, other_rows)
     for rows in kinds:
         for row in rows():
             if arguments.only not in row.name:

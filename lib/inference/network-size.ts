@@ -37,7 +37,7 @@ export async function readArea(
   const [top = NaN, left = NaN, height = 0, width = 0, ...rest] = await numbersOf(tensor, signal);
   const most = 4 * LIMITS.imageSide;
   const placed = [top, left].every((place) => Math.abs(place) <= most);
-  const sized = [height, width].every((side) => side > 0 && side <= most);
+  const sized = [height, width].every((side) => side >= 1 && side <= most);
   if (!placed || !sized || rest.length > 0) {
     throw new LexisegError(
       'ERR_BUNDLE_CONTRACT',

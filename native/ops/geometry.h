@@ -41,9 +41,10 @@ struct GridArea {
 inline GridArea checked_area(at::ArrayRef<double> a) {
   constexpr double kMost = 1 << 20;
   LEXISEG_EXPECT(a.size() == 4, "4 numbers", "area", a);
-  const bool fits = std::abs(a[0]) <= kMost && std::abs(a[1]) <= kMost && a[2] > 0 && a[3] > 0 &&
+  // A size near 0 would give scales that are no numbers, and places to read far outside.
+  const bool fits = std::abs(a[0]) <= kMost && std::abs(a[1]) <= kMost && a[2] >= 1 && a[3] >= 1 &&
                     a[2] <= kMost && a[3] <= kMost;
-  LEXISEG_EXPECT(fits, "places of -2^20 to 2^20 and sizes over 0, to 2^20,", "area", a);
+  LEXISEG_EXPECT(fits, "places of -2^20 to 2^20 and sizes of 1 to 2^20", "area", a);
   return {static_cast<float>(a[0]), static_cast<float>(a[1]), static_cast<float>(a[2]),
           static_cast<float>(a[3])};
 }

@@ -17,6 +17,11 @@ export interface GridArea {
   readonly width: number;
 }
 
+/** How a grid of places and the image lie in the network input. */
+export interface GridFrame extends Pick<Frame, 'validSize'> {
+  readonly area: GridArea;
+}
+
 /** The geometry of a result of size `output`. */
 export function geometryTo({ networkSize, validSize }: Frame, output: Size): Geometry {
   return [

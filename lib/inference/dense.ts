@@ -2,7 +2,7 @@
 import type { BundleLabel } from '../bundle.js';
 import { checkGiven, type Shape } from '../bundle-contract.js';
 import { LexisegError } from '../errors.js';
-import type { Frame, GridArea } from '../frame.js';
+import type { Frame, GridFrame } from '../frame.js';
 import type { DecodedImage } from '../image.js';
 import { runJob } from '../job.js';
 import type { Manifest } from '../manifest.js';
@@ -18,11 +18,8 @@ import { readArea, readSize } from './network-size.js';
 import type { SegmentPlan } from './segment-options.js';
 
 /** Values of places on a grid, [B, N, h, w]. */
-export interface PlaceScores {
+export interface PlaceScores extends GridFrame {
   readonly scores: NativeTensor;
-  readonly area: GridArea;
-  /** The resized image inside the network input, top-left, pixels. */
-  readonly validSize: Size;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { GridArea } from '../frame.js';
 import { runJob } from '../job.js';
 import type { NativeTensor } from '../native.js';
 import { LIMITS, type Size } from '../options.js';
+import { float32OnHost } from './host-numbers.js';
 
 /**
  * int64 [2] (height, width) of the graph as a size in pixels.
@@ -15,7 +16,12 @@ export async function readSize(
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<Size> {
-  const [height = 0, width = 0, ...rest] = await numbersOf(tensor, signal);
+  const onHost =
+    tensor.device === 'cpu'
+      ? tensor
+      : await runJob(signal, (job) => tensor.to(job, 'cpu', tensor.dtype));
+  const [height = 0, width = 0, ...rest] = Array.from(onHost.data(), Number);
+  if (onHost !== tensor) onHost.dispose();
   const valid = [height, width].every(
     (side) => Number.isInteger(side) && side >= 1 && side <= 4 * LIMITS.imageSide,
   );
@@ -34,7 +40,10 @@ export async function readArea(
   tensor: NativeTensor,
   signal: AbortSignal | undefined,
 ): Promise<GridArea> {
-  const [top = NaN, left = NaN, height = 0, width = 0, ...rest] = await numbersOf(tensor, signal);
+  const [top = NaN, left = NaN, height = 0, width = 0, ...rest] = await float32OnHost(
+    tensor,
+    signal,
+  );
   const most = 4 * LIMITS.imageSide;
   const placed = [top, left].every((place) => Math.abs(place) <= most);
   const sized = [height, width].every((side) => side >= 1 && side <= most);
@@ -45,14 +54,4 @@ export async function readArea(
     );
   }
   return Object.freeze({ top, left, height, width });
-}
-
-async function numbersOf(tensor: NativeTensor, signal: AbortSignal | undefined): Promise<number[]> {
-  const onHost =
-    tensor.device === 'cpu'
-      ? tensor
-      : await runJob(signal, (job) => tensor.to(job, 'cpu', tensor.dtype));
-  const numbers = Array.from(onHost.data(), Number);
-  if (onHost !== tensor) onHost.dispose();
-  return numbers;
 }

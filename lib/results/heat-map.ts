@@ -1,6 +1,6 @@
 /** How well each place of an image fits a text, and a picture of it. */
 import sharp from 'sharp';
-import type { Frame, GridArea } from '../frame.js';
+import type { GridFrame } from '../frame.js';
 import type { DecodedImage } from '../image.js';
 import { breathe, throwIfAborted } from '../job.js';
 import { booleanValue, type CallOptions, checkOptions, numberIn, rangeIn } from '../options.js';
@@ -17,13 +17,10 @@ export interface HeatMapOptions extends CallOptions {
 }
 
 /** Values of places on a grid. */
-export interface PlaceGrid {
+export interface PlaceGrid extends GridFrame {
   readonly values: Float32Array;
   readonly width: number;
   readonly height: number;
-  readonly area: GridArea;
-  /** The resized image inside the network input, top-left, pixels. */
-  readonly validSize: Frame['validSize'];
 }
 
 const ROWS_PER_BREATH = 64;

@@ -1,6 +1,7 @@
 #include "ops/depthwise_conv.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/zeros.h>
@@ -9,7 +10,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/autocast.h"
 #include "ops/check.h"
 #include "ops/kernels/kernels.h"
 
@@ -93,7 +93,16 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const std::optional
                  "[C, 1, k, k], k odd,", "weight", describe(weight));
   check_sizes(x, "x", {x.size(0), weight.size(0), x.size(2), x.size(3)});
   if (bias) check_sizes(*bias, "bias", {weight.size(0)});
-  const auto [input, kernel, shift] = in_autocast(x, weight, bias);
+  // As ATen's own convolution does it: gradients flow through, and a weight is cast once.
+  const auto device = x.device().type();
+  const auto dtype = at::autocast::is_autocast_enabled(device)
+                         ? std::optional(at::autocast::get_autocast_dtype(device))
+                         : std::nullopt;
+  const auto cast = [&](const Tensor& t) {
+    return dtype ? at::autocast::cached_cast(*dtype, t, device) : t;
+  };
+  const Tensor input = cast(x), kernel = cast(weight);
+  const auto shift = bias ? std::optional(cast(*bias)) : std::nullopt;
   if (!has_own_gradient(input, kernel, shift)) return convolve(input, kernel, shift);
   return DepthwiseConv::apply(input, kernel, shift);
 }

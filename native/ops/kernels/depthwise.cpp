@@ -13,12 +13,12 @@ constexpr int64_t kVectors = kChannels / kLanes;
 // One row of pixels as float32: [vector of channels][pixel][lane]; missing channels are zeros.
 template <typename V>
 LEXISEG_INLINE void widen_row(const V* from, const DepthwiseTask& task, int64_t pixels, float* to) {
+  V own[kChannels] = {};
   for (int64_t p = 0; p < task.width; ++p, from += task.pixel_stride) {
-    V all_channels[kChannels] = {};
     const V* pixel = from;
     if (task.channels < kChannels) {
-      for (int64_t c = 0; c < task.channels; ++c) all_channels[c] = from[c];
-      pixel = all_channels;
+      for (int64_t c = 0; c < task.channels; ++c) own[c] = from[c];
+      pixel = own;
     }
     for (int64_t v = 0; v < kVectors; ++v) {
       store(to + (v * pixels + p) * kLanes, load(pixel + v * kLanes));
